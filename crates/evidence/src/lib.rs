@@ -1,0 +1,1 @@
+//! Facts and verdicts rendered for people and machines.

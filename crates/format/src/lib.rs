@@ -1,0 +1,43 @@
+//! The bytes of the restic repository format, version 2, as pure functions.
+//!
+//! Nothing here reads a file, a clock or a source of randomness: random bytes
+//! and times are arguments, results are values. No function panics, whatever
+//! bytes it is given. The format itself is described in restic's `design.rst`.
+
+pub mod chunker;
+pub mod compress;
+pub mod config;
+pub mod crypto;
+pub mod gojson;
+pub mod id;
+pub mod index;
+pub mod key;
+pub mod lock;
+pub mod node;
+pub mod pack;
+pub mod polynomial;
+mod printable;
+pub mod quote;
+pub mod snapshot;
+pub mod timestamp;
+pub mod tree;
+pub mod unpacked;
+
+pub use chunker::{Chunker, Cut};
+pub use compress::{CompressError, Compressor, DecompressError, decompress};
+pub use config::{Config, ConfigError};
+pub use crypto::{CryptoError, MasterKey, OVERHEAD};
+pub use id::{Id, IdError};
+pub use index::{IndexError, IndexPack, decode_index, encode_index};
+pub use key::{KdfParams, KeyError, KeyFile, create_key_file, open_key_file};
+pub use lock::{LockError, LockFile};
+pub use node::{Node, NodeKind, Spelling, Xattr, go_mode_from_unix, unix_mode_from_go};
+pub use pack::{
+    BlobError, BlobKind, FinishedPack, PackError, PackWriter, PackedBlob, SealedBlob,
+    header_length, open_blob, parse_header, seal_blob,
+};
+pub use polynomial::{Polynomial, PolynomialError};
+pub use snapshot::{Snapshot, SnapshotError, SnapshotSummary};
+pub use timestamp::{Timestamp, TimestampError};
+pub use tree::{TreeError, decode_tree, encode_tree};
+pub use unpacked::{UnpackedError, decode_unpacked, encode_unpacked};

@@ -1,0 +1,1 @@
+//! Where decisions meet deeds: runs, copies, verification, drills, recovery of state.

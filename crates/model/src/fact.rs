@@ -1,0 +1,280 @@
+//! What happened: the bodies of ledger entries.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Time;
+use crate::drill::DrillResult;
+use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
+use crate::manifest::Engine;
+use crate::obligation::Obligation;
+
+/// How a run or a deed came out. A partial result is never a full one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything that was asked for.
+    Done,
+    /// Something could not be read or compared; the issues name it.
+    Incomplete,
+    /// Nothing that counts.
+    Failed,
+}
+
+/// One thing that went wrong, with its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    /// The file, table, ref, object that it concerns.
+    pub place: String,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// What a successful (or incomplete) capture yields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryPoint {
+    /// Its id, the same in every vault.
+    pub point: PointId,
+    /// What was captured.
+    pub protection: ProtectionId,
+    /// The run that made it.
+    pub run: RunId,
+    /// The obligations that it answers.
+    pub obligations: Vec<ObligationId>,
+    /// When the capture began.
+    pub started: Time,
+    /// The moment whose state it holds: nothing later is in it.
+    pub content_time: Time,
+    /// When it was complete and read back; retention counts from here.
+    pub completed: Time,
+    /// Whether everything was captured.
+    pub outcome: Outcome,
+    /// What could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub issues: Vec<Issue>,
+    /// How many issues there were in all, should the list be cut.
+    pub issue_count: u64,
+    /// Files, or other items of the source.
+    pub items: u64,
+    /// Bytes of content, before deduplication and compression.
+    pub bytes: u64,
+    /// Root of the repository tree, lower hex: binds content and metadata of everything captured.
+    pub tree: String,
+    /// Digest of the manifest inside the tree, if the source makes one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub manifest: Option<String>,
+    /// The engine that held the data.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub engine: Option<Engine>,
+}
+
+/// A recovery point in one vault, read back from there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyFact {
+    /// Which point.
+    pub point: PointId,
+    /// Of which protection.
+    pub protection: ProtectionId,
+    /// In which vault.
+    pub vault: VaultName,
+    /// The repository's snapshot there, lower hex.
+    pub snapshot: String,
+    /// The root of its tree, lower hex: equal in every vault.
+    pub tree: String,
+    /// The run that made the copy.
+    pub run: RunId,
+    /// The obligations that it answers.
+    pub obligations: Vec<ObligationId>,
+    /// When it was read back.
+    pub completed: Time,
+    /// Bytes that were added to the vault for it.
+    pub added_bytes: u64,
+    /// Blobs that were read back from the store and re-hashed.
+    pub blobs_read_back: u64,
+    /// What was seen on the stored bytes: sealed with this cipher under this key.
+    pub encryption: Encryption,
+    /// What the policy says of the vault's place; a declaration, not a measurement.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub region: Option<String>,
+    /// ISO 3166 country code, declared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub country: Option<String>,
+}
+
+/// What reading stored bytes showed of their encryption.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// `AES-256-CTR + Poly1305-AES`.
+    pub cipher: String,
+    /// The repository's id, which names its master key.
+    pub key: String,
+    /// Whether stored bytes were fetched and opened under that key, and shown not to be the plaintext.
+    pub probed: bool,
+}
+
+/// A vault's stored bytes were read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Which vault.
+    pub vault: VaultName,
+    /// The run that did it.
+    pub run: RunId,
+    /// The obligations that it answers.
+    pub obligations: Vec<ObligationId>,
+    /// When it began.
+    pub started: Time,
+    /// When it ended.
+    pub completed: Time,
+    /// Packs in the vault.
+    pub packs_total: u64,
+    /// Packs that were read and re-hashed now.
+    pub packs_read: u64,
+    /// Bytes that were read.
+    pub bytes_read: u64,
+    /// Whether every pack that any snapshot needs has been read now.
+    pub complete: bool,
+    /// What was wrong.
+    pub problems: Vec<Issue>,
+}
+
+/// One fact. The `fact` key of its JSON names the kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "kebab-case")]
+pub enum Fact {
+    /// This text of the policy is in force from here on.
+    PolicyInForce {
+        /// SHA-256 of the file, lower hex.
+        digest: String,
+        /// The version it gives itself.
+        version: Option<String>,
+        /// Length of the file in bytes.
+        bytes: u64,
+        /// Whether the digest is the approved one; nothing if no approval is stated.
+        approved: Option<bool>,
+    },
+    /// An obligation, written ahead.
+    ObligationDue(Obligation),
+    /// Every obligation up to this time is in the ledger.
+    Horizon {
+        /// Silence after this time proves nothing but silence.
+        until: Time,
+    },
+    /// A run began.
+    RunOpened {
+        /// Its id.
+        run: RunId,
+        /// What it does: `capture`, `drill`, `verify` …
+        deed: String,
+        /// What it concerns.
+        subject: String,
+        /// Why, where a person gave a reason.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+    },
+    /// A run ended.
+    RunClosed {
+        /// Its id.
+        run: RunId,
+        /// How.
+        outcome: Outcome,
+        /// What went wrong.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        issues: Vec<Issue>,
+    },
+    /// A run was found open with no process behind it.
+    RunAbandoned {
+        /// Its id.
+        run: RunId,
+    },
+    /// A capture yielded a point.
+    RecoveryPoint(RecoveryPoint),
+    /// A point lies in a vault and was read back from there.
+    Copy(CopyFact),
+    /// A vault was read back.
+    Verification(Verification),
+    /// A restore was rehearsed.
+    Drill(DrillResult),
+    /// A vault was created or opened for the first time by this ledger.
+    VaultKnown {
+        /// Which.
+        vault: VaultName,
+        /// The repository's id.
+        repository: String,
+        /// Whether it was created now.
+        created: bool,
+    },
+    /// Entries and head were published to a vault.
+    Published {
+        /// Which.
+        vault: VaultName,
+        /// How many entries the head covers.
+        tree_size: u64,
+        /// The head's root, lower hex.
+        root: String,
+    },
+    /// This ledger goes on from heads found in a vault.
+    Joined {
+        /// Which.
+        vault: VaultName,
+        /// The head that was found.
+        tree_size: u64,
+        /// Its root, lower hex.
+        root: String,
+    },
+    /// The record is broken here: what was before cannot be continued. Every report shows it.
+    Break {
+        /// Why.
+        reason: String,
+        /// The vault with the foreign head, if that is the reason.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        vault: Option<VaultName>,
+        /// The foreign head's size.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        tree_size: Option<u64>,
+    },
+}
+
+/// What one ledger leaf holds, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Version of this form: 1.
+    pub v: u32,
+    /// When it was recorded, by the host's clock.
+    pub at: Time,
+    /// Who recorded it: `vouchsafe@host`, or a person.
+    pub actor: String,
+    /// The tool and its version.
+    pub tool: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// An entry with its place in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Its leaf index, from 0.
+    pub seq: u64,
+    /// The entry.
+    pub entry: Entry,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_round_trip_as_json() {
+        let entry = Entry {
+            v: 1,
+            at: Time::from_secs(0),
+            actor: "vouchsafe@host".into(),
+            tool: "vouchsafe 0.1.0".into(),
+            fact: Fact::Horizon {
+                until: Time::from_secs(60),
+            },
+        };
+        let json = serde_json::to_string(&entry).unwrap();
+        assert!(json.contains("\"fact\":\"horizon\""), "{json}");
+        assert_eq!(serde_json::from_str::<Entry>(&json).unwrap(), entry);
+    }
+}

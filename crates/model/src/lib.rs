@@ -1,0 +1,25 @@
+//! The nouns of Vouchsafe: identifiers, time, policy, obligations, facts, verdicts; no IO and no clock.
+
+pub mod assessment;
+pub mod drill;
+pub mod fact;
+pub mod ids;
+pub mod manifest;
+pub mod obligation;
+pub mod policy;
+pub mod secret;
+pub mod source_url;
+pub mod time;
+pub mod verdict;
+
+pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessment, Question};
+pub use drill::{Damage, DrillResult, Ladder, NegativeControl, Phase, Rung, RungOutcome};
+pub use fact::{Entry, Fact, Issue, Outcome};
+pub use ids::{IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName};
+pub use manifest::{Difference, DigestEntry, DigestManifest, Engine};
+pub use obligation::{Obligation, ObligationKind};
+pub use policy::{Policy, Protection, System, Vault};
+pub use secret::{Secret, SecretRef};
+pub use source_url::{SourceKind, SourceUrl};
+pub use time::{Span, Time};
+pub use verdict::{Strength, Verdict};

@@ -1,0 +1,398 @@
+//! The policy as it is understood: every reference resolved, every default filled in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::SecretRef;
+use crate::ids::{ProtectionId, ProtectionName, SystemName, VaultName};
+use crate::source_url::SourceUrl;
+use crate::time::{Span, Time};
+
+/// A length of time as policies write it: months are calendar months, the rest is exact.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Length {
+    /// Calendar months (a year is twelve).
+    pub months: u32,
+    /// The exact part.
+    pub span: Span,
+}
+
+impl Length {
+    /// An exact length.
+    pub const fn exact(span: Span) -> Length {
+        Length { months: 0, span }
+    }
+    /// The time this long after `start`; months by the UTC calendar, short months clamp to their last day.
+    pub fn after(self, start: Time) -> Time {
+        let zoned = start.to_timestamp().to_zoned(jiff::tz::TimeZone::UTC);
+        let months = jiff::Span::new()
+            .try_months(self.months)
+            .unwrap_or_default();
+        let moved = zoned
+            .checked_add(months)
+            .map_or(Time::MAX, |z| Time::from_timestamp(z.timestamp()));
+        moved.plus(self.span)
+    }
+    /// A comparable approximation: a month counts 30.44 days.
+    pub const fn roughly(self) -> Span {
+        Span::from_micros(self.span.micros() + self.months as u64 * 2_629_746_000_000)
+    }
+}
+
+/// For people: `35d`, `1 month`, `1 year`.
+impl std::fmt::Display for Length {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = |n: u32| if n == 1 { "" } else { "s" };
+        match (self.months, self.span) {
+            (0, span) => write!(f, "{span}"),
+            (m, _) if m % 12 == 0 => write!(f, "{} year{}", m / 12, plural(m / 12)),
+            (m, _) => write!(f, "{m} month{}", plural(m)),
+        }?;
+        if self.months > 0 && self.span > Span::ZERO {
+            write!(f, " {}", self.span)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// When something happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Schedule {
+    /// As the policy writes it.
+    pub text: String,
+    /// What it means.
+    pub rule: ScheduleRule,
+}
+
+/// The meaning of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleRule {
+    /// Every so long, counted from 1970-01-01T00:00:00Z so that restarts do not move it.
+    Every(Span),
+    /// A five-field cron expression on the wall clock of a time zone (IANA name).
+    Cron {
+        /// Minute, hour, day of month, month, day of week.
+        expression: String,
+        /// IANA name, such as `UTC` or `Europe/London`.
+        zone: String,
+    },
+    /// Once in each calendar period (UTC), at any time within it.
+    Once(Period),
+}
+
+/// A calendar period, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Period {
+    /// From midnight to midnight.
+    Day,
+    /// From Monday.
+    Week,
+    /// Calendar month.
+    Month,
+    /// From January, April, July, October.
+    Quarter,
+    /// From January or July.
+    HalfYear,
+    /// Calendar year.
+    Year,
+}
+
+/// How long points are kept, counted from completion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Keep {
+    /// Never deleted before this age.
+    pub at_least: Option<Length>,
+    /// Gone by this age, plus grace.
+    pub at_most: Option<Length>,
+    /// How long after `at_most` the deed may take.
+    pub grace: Option<Length>,
+}
+
+/// When a run may start and must end.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct Window {
+    /// The run starts at most this long after its scheduled time.
+    pub start_within: Option<Span>,
+    /// The run ends by this wall-clock time of the same or the next day: minutes after midnight, in `zone`.
+    pub finish_by: Option<WallTime>,
+}
+
+/// A wall-clock time of day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WallTime {
+    /// Minutes after midnight, 0 to 1439.
+    pub minutes: u16,
+    /// IANA name.
+    pub zone: String,
+}
+
+/// Where a point is copied to, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CopyRule {
+    /// The vault that receives the copy.
+    pub vault: VaultName,
+    /// How often a point is copied; nothing means every point.
+    pub every: Option<Schedule>,
+}
+
+/// How the bytes in the vaults are read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifyRule {
+    /// How often.
+    pub every: Schedule,
+    /// Which share of all stored bytes each time: numerator and denominator; nothing means all.
+    pub coverage: Option<(u32, u32)>,
+}
+
+/// How often a real restore is rehearsed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DrillRule {
+    /// How often.
+    pub every: Schedule,
+    /// How often the drill itself is tested on damaged twins.
+    pub negative_control: Option<Schedule>,
+}
+
+/// How precious something is.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct Tier {
+    /// Its name in the policy.
+    pub name: String,
+    /// At most this much is lost.
+    pub rpo: Option<Span>,
+    /// At most this much of the transaction log is lost.
+    pub log_rpo: Option<Span>,
+    /// Back in service within this time.
+    pub rto: Option<Span>,
+    /// How many copies there must be, the original not counted.
+    pub min_copies: Option<u32>,
+    /// One of the copies must lie in another region than the system.
+    pub other_region: bool,
+    /// The copies must lie in the system's country.
+    pub same_country: bool,
+}
+
+/// Where something lies.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct Location {
+    /// Region name as the policy uses it.
+    pub region: Option<String>,
+    /// ISO 3166 two-letter code.
+    pub country: Option<String>,
+}
+
+/// A place that holds copies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Vault {
+    /// Its name in the policy.
+    pub name: VaultName,
+    /// Its URL, such as `file:///srv/vouchsafe`.
+    pub url: String,
+    /// Where it lies.
+    pub location: Location,
+    /// For how long the store refuses deletion, as declared.
+    pub retention_lock: Option<Length>,
+    /// Where its passphrase is kept, if not in the state directory.
+    pub password: Option<SecretRef>,
+}
+
+/// The way in which a protection keeps its system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// We move the bytes.
+    Capture(SourceUrl),
+    /// We ask a provider.
+    Orchestrate(SourceUrl),
+    /// Another tool does it, we check.
+    Observe(SourceUrl),
+    /// A person does it, we receive and check.
+    Manual {
+        /// File name pattern that is accepted.
+        accept: Option<String>,
+        /// What the person has to do.
+        instructions: Option<String>,
+    },
+    /// A live copy: lag and health; never counts as a backup.
+    Replica(SourceUrl),
+}
+
+impl Way {
+    /// The word of the policy: `capture`, `observe` …
+    pub fn word(&self) -> &'static str {
+        match self {
+            Way::Capture(_) => "capture",
+            Way::Orchestrate(_) => "orchestrate",
+            Way::Observe(_) => "observe",
+            Way::Manual { .. } => "manual",
+            Way::Replica(_) => "replica",
+        }
+    }
+    /// Whether this version can fulfil it; if not it is declared and not yet connected.
+    pub fn is_connected(&self) -> bool {
+        matches!(self, Way::Capture(url) if url.kind().is_connected())
+    }
+}
+
+/// One way in which a system is kept, with everything that applies to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Protection {
+    /// `system/protection`.
+    pub id: ProtectionId,
+    /// How.
+    pub way: Way,
+    /// The source's password, by reference.
+    pub password: Option<SecretRef>,
+    /// Patterns left out of the capture, in the manner of `.gitignore`.
+    pub exclude: Vec<String>,
+    /// When it runs; nothing means that the policy does not say.
+    pub schedule: Option<Schedule>,
+    /// When a run may start and must end.
+    pub window: Window,
+    /// How long points are kept.
+    pub keep: Keep,
+    /// In which vaults the copies lie; the first receives the capture.
+    pub copies: Vec<CopyRule>,
+    /// How copies are read back.
+    pub verify: Option<VerifyRule>,
+    /// How restores are rehearsed.
+    pub drill: Option<DrillRule>,
+    /// How often the log is shipped, if it is.
+    pub log_every: Option<Span>,
+    /// How long the log is kept.
+    pub log_keep: Option<Length>,
+}
+
+/// Something to protect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct System {
+    /// Its name in the policy.
+    pub name: SystemName,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// What kind of data it holds.
+    pub class: Option<String>,
+    /// How precious it is, after class and override.
+    pub tier: Option<Tier>,
+    /// Where it lies.
+    pub location: Location,
+    /// The application it belongs to.
+    pub application: Option<String>,
+    /// `prod`, `stg`, `dev` …
+    pub environment: Option<String>,
+    /// Why the policy leaves it out, if it does.
+    pub exempt: Option<String>,
+    /// Its protections by name.
+    pub protections: BTreeMap<ProtectionName, Protection>,
+}
+
+/// A person's recurring duty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Duty {
+    /// Its name in the policy.
+    pub name: String,
+    /// How often.
+    pub every: Option<Schedule>,
+    /// Who.
+    pub role: Option<String>,
+}
+
+/// The head of the policy document.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct FrontMatter {
+    /// Document id.
+    pub id: Option<String>,
+    /// Title.
+    pub title: Option<String>,
+    /// Who answers for the policy.
+    pub owner: Option<String>,
+    /// Version as written.
+    pub version: Option<String>,
+    /// Day of approval, `YYYY-MM-DD`.
+    pub approved: Option<String>,
+    /// SHA-256 in lower hex of the file that was approved, without its `approved_digest` line; nothing if not stated.
+    pub approved_digest: Option<String>,
+    /// Day of the next review, `YYYY-MM-DD`.
+    pub next_review: Option<String>,
+    /// `soc2`, `iso27001` …
+    pub frameworks: Vec<String>,
+}
+
+/// A whole policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// The document's head.
+    pub front: FrontMatter,
+    /// SHA-256 of the file's bytes, lower hex.
+    pub digest: String,
+    /// The folder that relative paths start from.
+    pub base: PathBuf,
+    /// Vaults by name.
+    pub vaults: BTreeMap<VaultName, Vault>,
+    /// Systems by name.
+    pub systems: BTreeMap<SystemName, System>,
+    /// Duties of people.
+    pub duties: Vec<Duty>,
+}
+
+impl Policy {
+    /// Every protection, with its system.
+    pub fn protections(&self) -> impl Iterator<Item = (&System, &Protection)> {
+        self.systems
+            .values()
+            .flat_map(|s| s.protections.values().map(move |p| (s, p)))
+    }
+
+    /// The protection of that id.
+    pub fn protection(&self, id: &ProtectionId) -> Option<(&System, &Protection)> {
+        let system = self.systems.get(&id.system)?;
+        system.protections.get(&id.protection).map(|p| (system, p))
+    }
+}
+
+impl Protection {
+    /// SHA-256 over everything that a drill's proof rests on: how, what is left out, keys to the copies.
+    /// When it changes, an earlier proof is void.
+    pub fn rules_digest(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let basis = (&self.way, &self.exclude, &self.copies);
+        hex::encode(Sha256::digest(
+            serde_json::to_vec(&basis).unwrap_or_default(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_clamp_to_short_months() {
+        let jan31: Time = "2026-01-31T04:00:00Z".parse().unwrap();
+        let one = Length {
+            months: 1,
+            span: Span::ZERO,
+        };
+        assert_eq!(one.after(jan31), "2026-02-28T04:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn lengths_read_well() {
+        assert_eq!(
+            Length {
+                months: 12,
+                span: Span::ZERO
+            }
+            .to_string(),
+            "1 year"
+        );
+        assert_eq!(Length::exact(Span::from_days(35)).to_string(), "35d");
+    }
+}

@@ -1,0 +1,1 @@
+//! The policy file with its places, and the pure deciders over it.

@@ -1,0 +1,1 @@
+//! What Vouchsafe captures itself: files, SQLite, git.

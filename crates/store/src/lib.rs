@@ -1,0 +1,1 @@
+//! Object stores: local directory, memory, simulated, overlay.

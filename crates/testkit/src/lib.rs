@@ -1,0 +1,1 @@
+//! Launchers of real servers and oracles for tests.

@@ -1,0 +1,1 @@
+//! The engine: back up, restore, check, verify, copy, keys, locks.
