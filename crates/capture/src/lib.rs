@@ -1,1 +1,17 @@
-//! The contract between sources and vaults.
+//! The contract between sources and vaults: what is captured goes through a [`Sink`], what comes back through a [`PointReader`].
+
+mod error;
+mod path;
+mod progress;
+mod reader;
+mod sink;
+mod source;
+
+pub use error::CaptureError;
+pub use path::{PathError, TreePath};
+pub use progress::{NoProgress, Progress};
+pub use reader::{ContentSink, PointReader, Visit};
+pub use sink::{CleanEnd, Content, Sink, StreamContent};
+pub use source::{
+    CaptureContext, Captured, Discovery, MANIFEST_NAME, RestoreRequest, Restored, Source, Spoiled,
+};

@@ -1,1 +1,20 @@
-//! Facts and verdicts rendered for people and machines.
+//! Facts and verdicts rendered for people and machines: pure, no IO, no clock, no decisions.
+
+pub mod agenda;
+pub mod layout;
+mod names;
+pub mod points;
+pub mod recovery_sheet;
+pub mod report;
+pub mod status;
+mod words;
+
+pub use agenda::agenda_text;
+pub use layout::TextOptions;
+pub use points::{CopyCount, copy_counts, points_text};
+pub use recovery_sheet::{Passphrase, SheetInput, SheetVault, recovery_sheet};
+pub use report::{
+    Approval, BreakFact, LedgerFacts, REPORT_FORMAT, ReportInput, Witness, report_content,
+    report_html, report_json,
+};
+pub use status::{status_text, status_text_counting};

@@ -37,7 +37,11 @@ pub enum ConfigError {
 impl Config {
     /// The JSON, in restic's order of keys.
     pub fn encode(&self) -> Vec<u8> {
-        let Config { version, id, chunker_polynomial } = self;
+        let Config {
+            version,
+            id,
+            chunker_polynomial,
+        } = self;
         format!(
             r#"{{"version":{version},"id":"{id}","chunker_polynomial":"{chunker_polynomial}"}}"#
         )
@@ -88,9 +92,18 @@ mod tests {
     #[test]
     fn damage_is_refused_by_kind() {
         let of = |text: String| Config::decode(text.as_bytes()).unwrap_err();
-        assert!(matches!(of(json("3", "3da3358b4dc173")), ConfigError::Version { version: 3 }));
-        assert!(matches!(of(json("0", "?")), ConfigError::Version { version: 0 }));
-        assert!(matches!(of(json("2", "3da3358b4dc171")), ConfigError::Polynomial));
+        assert!(matches!(
+            of(json("3", "3da3358b4dc173")),
+            ConfigError::Version { version: 3 }
+        ));
+        assert!(matches!(
+            of(json("0", "?")),
+            ConfigError::Version { version: 0 }
+        ));
+        assert!(matches!(
+            of(json("2", "3da3358b4dc171")),
+            ConfigError::Polynomial
+        ));
         assert!(matches!(of(json("2", "7")), ConfigError::Polynomial));
         assert!(matches!(of(json("2", "zz")), ConfigError::Malformed(_)));
         assert!(matches!(of("{}".into()), ConfigError::Malformed(_)));

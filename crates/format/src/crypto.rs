@@ -10,7 +10,6 @@ use ctr::CtrCore;
 use ctr::cipher::StreamCipherCoreWrapper;
 use ctr::flavors::Ctr128BE;
 use poly1305::Poly1305;
-use sha2::digest::consts::U16;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes that sealing adds: 16 of initialisation vector, 16 of authentication code.
@@ -136,7 +135,11 @@ impl MasterKey {
             mac_k,
             mac_r,
         };
-        if refused { Err(CryptoError::ZeroKey) } else { Ok(key) }
+        if refused {
+            Err(CryptoError::ZeroKey)
+        } else {
+            Ok(key)
+        }
     }
 
     /// The key that a password's derivation yields: bits are taken as they are.
@@ -159,7 +162,9 @@ impl MasterKey {
     }
 
     fn authenticate<'a>(&self, sealed: &'a [u8]) -> Result<([u8; 16], &'a [u8]), CryptoError> {
-        let truncated = CryptoError::Truncated { length: sealed.len() };
+        let truncated = CryptoError::Truncated {
+            length: sealed.len(),
+        };
         let (iv, rest) = sealed.split_first_chunk::<IV_LENGTH>().ok_or(truncated)?;
         let (ciphertext, code) = rest.split_last_chunk::<MAC_LENGTH>().ok_or(truncated)?;
         check_iv(iv)?;
@@ -199,7 +204,11 @@ impl fmt::Debug for MasterKey {
 /// # Errors
 /// [`CryptoError::ZeroIv`] when all 16 bytes are zero.
 pub fn check_iv(iv: &[u8; 16]) -> Result<(), CryptoError> {
-    if *iv == [0; 16] { Err(CryptoError::ZeroIv) } else { Ok(()) }
+    if *iv == [0; 16] {
+        Err(CryptoError::ZeroIv)
+    } else {
+        Ok(())
+    }
 }
 
 fn split_key(bytes: &[u8; 64]) -> ([u8; 32], [u8; 16], [u8; 16]) {
@@ -215,4 +224,109 @@ fn split_key(bytes: &[u8; 64]) -> ([u8; 32], [u8; 16], [u8; 16]) {
 fn equal_in_constant_time(a: &[u8; 16], b: &[u8; 16]) -> bool {
     let difference = a.iter().zip(b).fold(0, |sum, (x, y)| sum | (x ^ y));
     std::hint::black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> MasterKey {
+        let mut bytes = [0; 64];
+        bytes.iter_mut().zip(7..).for_each(|(byte, i)| *byte = i);
+        MasterKey::from_random(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_three_ways_to_seal_agree() {
+        let sealed = key().seal([3; 16], b"plaintext");
+        assert_eq!(sealed.len(), 9 + OVERHEAD);
+        assert_eq!(&sealed[..16], &[3; 16]);
+        let mut in_place = b"plaintext".to_vec();
+        key().seal_in_place([3; 16], &mut in_place);
+        assert_eq!(in_place, sealed);
+        let mut appended = b"before".to_vec();
+        key().seal_append([3; 16], b"plaintext", &mut appended);
+        assert_eq!(&appended[..6], b"before");
+        assert_eq!(&appended[6..], sealed);
+        assert_eq!(key().open(&sealed).unwrap(), b"plaintext");
+        assert_eq!(key().open_in_place(&mut in_place).unwrap(), b"plaintext");
+    }
+
+    #[test]
+    fn nothing_can_be_sealed_too() {
+        let sealed = key().seal([1; 16], b"");
+        assert_eq!(sealed.len(), OVERHEAD);
+        assert_eq!(key().open(&sealed).unwrap(), b"");
+    }
+
+    #[test]
+    fn each_refusal_has_its_reason() {
+        let mut sealed = key().seal([1; 16], b"some text");
+        assert_eq!(
+            key().open(&sealed[..31]),
+            Err(CryptoError::Truncated { length: 31 })
+        );
+        assert_eq!(key().open(&sealed[..32]), Err(CryptoError::Forged));
+        assert_eq!(
+            key().open(&key().seal([0; 16], b"x")),
+            Err(CryptoError::ZeroIv)
+        );
+        let other = MasterKey::from_random([9; 64]).unwrap();
+        assert_eq!(other.open(&sealed), Err(CryptoError::Forged));
+        sealed[20] ^= 1;
+        let before = sealed.clone();
+        assert_eq!(key().open_in_place(&mut sealed), Err(CryptoError::Forged));
+        assert_eq!(sealed, before);
+    }
+
+    #[test]
+    fn a_counter_at_its_end_wraps_around() {
+        let text = [0; 100];
+        let sealed = key().seal([0xff; 16], &text);
+        assert_eq!(key().open(&sealed).unwrap(), text);
+        let mut block = Block::from([0; 16]);
+        key().stream.encrypt_block(&mut block);
+        assert_eq!(
+            &sealed[32..48],
+            block.as_slice(),
+            "the second block's counter is 0"
+        );
+    }
+
+    #[test]
+    fn zero_parts_of_a_key_are_refused() {
+        for zeroed in [0..32, 32..48, 48..64] {
+            let mut bytes = [1; 64];
+            bytes[zeroed].fill(0);
+            assert_eq!(
+                MasterKey::from_random(bytes).unwrap_err(),
+                CryptoError::ZeroKey
+            );
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert_eq!(format!("{:?}", key()), "MasterKey(..)");
+    }
+
+    /// The example of RFC 8439, section 2.5.2, with AES standing where `s` comes from.
+    #[test]
+    fn the_code_is_poly1305_with_r_from_the_key() {
+        let r: [u8; 16] = hex::decode("85d6be7857556d337f4452fe42d506a8")
+            .unwrap()
+            .try_into()
+            .unwrap();
+        let s: [u8; 16] = hex::decode("0103808afb0db2fd4abff6af4149f51b")
+            .unwrap()
+            .try_into()
+            .unwrap();
+        use aes::cipher::BlockCipherDecrypt;
+        let k = [4; 16];
+        let mut iv = Block::from(s);
+        Aes128::new(&k.into()).decrypt_block(&mut iv);
+        let key = MasterKey::from_parts([1; 32], k, r).unwrap();
+        let code = key.code(&iv.into(), b"Cryptographic Forum Research Group");
+        assert_eq!(hex::encode(code), "a8061dc1305136c6c22b8baf0c0127a9");
+    }
 }

@@ -25,7 +25,11 @@ pub struct KdfParams {
 
 impl Default for KdfParams {
     fn default() -> KdfParams {
-        KdfParams { n: 32768, r: 8, p: 1 }
+        KdfParams {
+            n: 32768,
+            r: 8,
+            p: 1,
+        }
     }
 }
 
@@ -104,7 +108,7 @@ pub enum KeyError {
 /// `created` is RFC 3339. `salt` and `iv` must be random.
 ///
 /// # Errors
-/// [`KeyError::Parameters`] beyond 1 GiB of memory or 2^28 steps,
+/// [`KeyError::Parameters`] beyond 1 GiB of memory, 2^28 steps or `r * p` of 2^16,
 /// [`KeyError::Crypto`] for a zero `iv`.
 #[allow(clippy::too_many_arguments)]
 pub fn create_key_file(
@@ -162,7 +166,9 @@ impl KeyFile {
             return Err(KeyError::UnknownKdf { kdf: file.kdf });
         }
         if file.salt.len() != 64 {
-            return Err(KeyError::Salt { length: file.salt.len() });
+            return Err(KeyError::Salt {
+                length: file.salt.len(),
+            });
         }
         checked_params(file.n, file.r, file.p)?;
         Ok(file)
@@ -171,6 +177,8 @@ impl KeyFile {
 
 const MAX_MEMORY: i64 = 1 << 30;
 const MAX_STEPS: i64 = 1 << 28;
+/// Keeps the memory for the parallel parts below 8 MiB.
+const MAX_PARALLEL: i64 = 1 << 16;
 
 fn checked_params(n: i64, r: i64, p: i64) -> Result<Params, KeyError> {
     let refused = || KeyError::Parameters { n, r, p };
@@ -180,13 +188,18 @@ fn checked_params(n: i64, r: i64, p: i64) -> Result<Params, KeyError> {
     let blocks = n.checked_mul(r).ok_or_else(refused)?;
     let memory = blocks.checked_mul(128).ok_or_else(refused)?;
     let steps = blocks.checked_mul(p).ok_or_else(refused)?;
-    if memory > MAX_MEMORY || steps > MAX_STEPS {
+    let parallel = r.checked_mul(p).ok_or_else(refused)?;
+    if memory > MAX_MEMORY || steps > MAX_STEPS || parallel > MAX_PARALLEL {
         return Err(refused());
     }
     let log_n = u8::try_from(n.trailing_zeros()).map_err(|_| refused())?;
     let r = u32::try_from(r).map_err(|_| refused())?;
     let p = u32::try_from(p).map_err(|_| refused())?;
-    Params::new(log_n, r, p).map_err(|_| KeyError::Parameters { n, r: r.into(), p: p.into() })
+    Params::new(log_n, r, p).map_err(|_| KeyError::Parameters {
+        n,
+        r: r.into(),
+        p: p.into(),
+    })
 }
 
 fn derive(password: &[u8], salt: &[u8], n: i64, r: i64, p: i64) -> Result<MasterKey, KeyError> {
@@ -225,7 +238,15 @@ fn encode_master(master: &MasterKey) -> Zeroizing<Vec<u8>> {
     let r = Zeroizing::new(STANDARD.encode(r));
     // Large enough from the start, so that no copy is left behind by growing.
     let mut out = Zeroizing::new(Vec::with_capacity(256));
-    for part in [r#"{"mac":{"k":""#, &k, r#"","r":""#, &r, r#""},"encrypt":""#, &encrypt, r#""}"#] {
+    for part in [
+        r#"{"mac":{"k":""#,
+        &k,
+        r#"","r":""#,
+        &r,
+        r#""},"encrypt":""#,
+        &encrypt,
+        r#""}"#,
+    ] {
         out.extend_from_slice(part.as_bytes());
     }
     out
@@ -241,7 +262,10 @@ fn decode_master(inner: &[u8]) -> Result<MasterKey, KeyError> {
 }
 
 fn secret_bytes<const N: usize>(text: &str) -> Result<[u8; N], KeyError> {
-    let bytes = STANDARD.decode(text).map(Zeroizing::new).map_err(|_| KeyError::NoMasterKey)?;
+    let bytes = STANDARD
+        .decode(text)
+        .map(Zeroizing::new)
+        .map_err(|_| KeyError::NoMasterKey)?;
     <[u8; N]>::try_from(bytes.as_slice()).map_err(|_| KeyError::NoMasterKey)
 }
 
@@ -257,5 +281,142 @@ mod base64_bytes {
         STANDARD
             .decode(text)
             .map_err(|_| serde::de::Error::custom("not base64"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: KdfParams = KdfParams { n: 16, r: 2, p: 1 };
+
+    fn master() -> MasterKey {
+        let mut bytes = [0; 64];
+        bytes.iter_mut().zip(1..).for_each(|(byte, i)| *byte = i);
+        MasterKey::from_random(bytes).unwrap()
+    }
+
+    fn made(params: KdfParams) -> Result<Vec<u8>, KeyError> {
+        create_key_file(
+            b"secret",
+            &master(),
+            [5; 64],
+            [6; 16],
+            params,
+            "2024-01-02T03:04:05Z",
+            "u",
+            "h",
+        )
+    }
+
+    /// The key file with one field replaced.
+    fn altered(field: &str, value: serde_json::Value) -> Vec<u8> {
+        let mut json: serde_json::Value = serde_json::from_slice(&made(CHEAP).unwrap()).unwrap();
+        json[field] = value;
+        serde_json::to_vec(&json).unwrap()
+    }
+
+    #[test]
+    fn a_key_file_opens_with_its_password_only() {
+        let file = made(CHEAP).unwrap();
+        let opened = open_key_file(&file, b"secret").unwrap();
+        assert_eq!(opened.parts(), master().parts());
+        for wrong in [b"Secret".as_slice(), b"", b"secret "] {
+            assert!(matches!(
+                open_key_file(&file, wrong),
+                Err(KeyError::WrongPassword)
+            ));
+        }
+    }
+
+    #[test]
+    fn fields_stand_in_restics_order() {
+        let text = String::from_utf8(made(CHEAP).unwrap()).unwrap();
+        let start = r#"{"created":"2024-01-02T03:04:05Z","username":"u","hostname":"h","kdf":"scrypt","N":16,"r":2,"p":1,"salt":"BQUF"#;
+        assert!(text.starts_with(start), "{text}");
+    }
+
+    #[test]
+    fn damage_is_told_from_a_wrong_password() {
+        let of = |bytes: Vec<u8>| open_key_file(&bytes, b"secret").unwrap_err();
+        assert!(matches!(of(b"{".to_vec()), KeyError::Malformed { .. }));
+        assert!(matches!(
+            of(altered("salt", "!".into())),
+            KeyError::Malformed { .. }
+        ));
+        assert!(matches!(
+            of(altered("N", (-16).into())),
+            KeyError::Parameters { n: -16, .. }
+        ));
+        assert!(matches!(
+            of(altered("kdf", "argon2id".into())),
+            KeyError::UnknownKdf { .. }
+        ));
+        assert!(matches!(
+            of(altered("salt", "BQUF".into())),
+            KeyError::Salt { length: 3 }
+        ));
+        assert!(matches!(
+            of(altered("data", "BQUF".into())),
+            KeyError::Crypto(_)
+        ));
+        let data = STANDARD.encode([9; 120]);
+        assert!(matches!(
+            of(altered("data", data.into())),
+            KeyError::WrongPassword
+        ));
+    }
+
+    #[test]
+    fn a_sealed_inside_that_is_no_key_is_said_to_be_none() {
+        let user = derive(b"secret", &[5; 64], 16, 2, 1).unwrap();
+        for inside in [
+            "",
+            "{}",
+            r#"{"mac":{"k":"AA==","r":"AA=="},"encrypt":"AA=="}"#,
+        ] {
+            let data = STANDARD.encode(user.seal([6; 16], inside.as_bytes()));
+            let error = open_key_file(&altered("data", data.into()), b"secret").unwrap_err();
+            assert!(matches!(error, KeyError::NoMasterKey), "{inside}");
+        }
+        let zero = STANDARD.encode([0; 32]);
+        let half = STANDARD.encode([0; 16]);
+        let inside = format!(r#"{{"mac":{{"k":"{half}","r":"{half}"}},"encrypt":"{zero}"}}"#);
+        let data = STANDARD.encode(user.seal([6; 16], inside.as_bytes()));
+        let error = open_key_file(&altered("data", data.into()), b"secret").unwrap_err();
+        assert!(matches!(error, KeyError::Crypto(CryptoError::ZeroKey)));
+    }
+
+    #[test]
+    fn absurd_parameters_are_refused_before_any_work() {
+        for (n, r, p) in [
+            (0, 8, 1),
+            (1, 8, 1),
+            (3, 8, 1),
+            (16, 0, 1),
+            (16, 8, 0),
+            (1 << 21, 8, 1),
+            (1 << 31, 8, 1),
+            (2, 1, 1 << 27),
+            (1 << 20, 8, 64),
+            (2, u32::MAX, u32::MAX),
+        ] {
+            let refused = made(KdfParams { n, r, p });
+            assert!(
+                matches!(refused, Err(KeyError::Parameters { .. })),
+                "{n} {r} {p}"
+            );
+        }
+        for (n, r, p) in [(128, 8, 1), (32768, 8, 1), (1 << 20, 8, 1), (65536, 8, 64)] {
+            assert!(checked_params(n, r, p).is_ok(), "{n} {r} {p}");
+        }
+        assert!(checked_params(i64::MAX, i64::MAX, i64::MAX).is_err());
+        assert!(checked_params(1 << 62, 1 << 62, 1).is_err());
+    }
+
+    #[test]
+    fn a_zero_iv_makes_no_key_file() {
+        let made = create_key_file(b"x", &master(), [5; 64], [0; 16], CHEAP, "", "", "");
+        assert!(matches!(made, Err(KeyError::Crypto(CryptoError::ZeroIv))));
     }
 }

@@ -57,7 +57,9 @@ impl Polynomial {
     ///
     /// Constants (degree 0, and zero) are not irreducible.
     pub fn is_irreducible(self) -> bool {
-        let Some(degree) = self.degree() else { return false };
+        let Some(degree) = self.degree() else {
+            return false;
+        };
         if degree == 0 {
             return false;
         }
@@ -93,7 +95,9 @@ impl FromStr for Polynomial {
         if text.is_empty() || text.len() > 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(PolynomialError);
         }
-        u64::from_str_radix(text, 16).map(Polynomial).map_err(|_| PolynomialError)
+        u64::from_str_radix(text, 16)
+            .map(Polynomial)
+            .map_err(|_| PolynomialError)
     }
 }
 
@@ -112,7 +116,9 @@ impl<'de> Deserialize<'de> for Polynomial {
 
 /// `value` modulo `modulus`; the value itself for a zero modulus.
 pub(crate) fn reduce(mut value: u64, modulus: u64) -> u64 {
-    let Some(degree) = modulus.checked_ilog2() else { return value };
+    let Some(degree) = modulus.checked_ilog2() else {
+        return value;
+    };
     while let Some(top) = value.checked_ilog2().filter(|top| *top >= degree) {
         value ^= modulus << (top - degree);
     }
@@ -181,9 +187,8 @@ mod tests {
     #[test]
     fn small_ones_agree_with_trial_division() {
         for bits in 2..2048_u64 {
-            let divisible = (2..bits).any(|d| {
-                d.ilog2() < bits.ilog2() && d.ilog2() > 0 && reduce(bits, d) == 0
-            });
+            let divisible = (2..bits)
+                .any(|d| d.ilog2() < bits.ilog2() && d.ilog2() > 0 && reduce(bits, d) == 0);
             assert_eq!(Polynomial(bits).is_irreducible(), !divisible, "{bits:b}");
         }
     }
@@ -192,7 +197,9 @@ mod tests {
     fn random_ones_have_degree_53() {
         let mut state = 1_u64;
         let polynomial = Polynomial::from_random(|| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             state
         });
         assert_eq!(polynomial.degree(), Some(53));

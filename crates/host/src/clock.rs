@@ -29,7 +29,9 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock whose monotonic reading starts at zero now.
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 }
 

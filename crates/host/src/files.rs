@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use vouchsafe_model::Time;
+
 /// An operation on a path that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}", path.display())]
@@ -23,7 +25,11 @@ pub struct FileError {
 impl FileError {
     /// Joins an error of the operating system with what was being done.
     pub fn new(path: impl AsRef<Path>, operation: &'static str, source: io::Error) -> Self {
-        Self { path: path.as_ref().to_path_buf(), operation, source }
+        Self {
+            path: path.as_ref().to_path_buf(),
+            operation,
+            source,
+        }
     }
 
     /// The kind of the underlying error.
@@ -51,7 +57,9 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(failed)?;
     let expected = file.metadata().map_err(failed)?.len().min(limit);
     let mut out = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-    file.take(limit.saturating_add(1)).read_to_end(&mut out).map_err(failed)?;
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut out)
+        .map_err(failed)?;
     if out.len() as u64 > limit {
         let longer = format!("it is longer than the {limit} bytes allowed here");
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, longer)));
@@ -63,7 +71,11 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, FileError> {
 pub fn read_to_string(path: impl AsRef<Path>, limit: u64) -> Result<String, FileError> {
     let path = path.as_ref();
     String::from_utf8(read(path, limit)?).map_err(|error| {
-        FileError::new(path, "read", io::Error::new(io::ErrorKind::InvalidData, error))
+        FileError::new(
+            path,
+            "read",
+            io::Error::new(io::ErrorKind::InvalidData, error),
+        )
     })
 }
 
@@ -106,6 +118,15 @@ pub fn create_dir_all(path: impl AsRef<Path>, mode: u32) -> Result<(), FileError
         .map_err(|source| FileError::new(path, "create the directory", source))
 }
 
+/// Creates one directory with `mode`; its parent must exist and the name be free.
+pub fn create_dir(path: impl AsRef<Path>, mode: u32) -> Result<(), FileError> {
+    let path = path.as_ref();
+    fs::DirBuilder::new()
+        .mode(mode)
+        .create(path)
+        .map_err(|source| FileError::new(path, "create the directory", source))
+}
+
 /// Removes one file; one that does not exist is fine.
 pub fn remove_file(path: impl AsRef<Path>) -> Result<(), FileError> {
     let path = path.as_ref();
@@ -131,6 +152,38 @@ pub fn list_dir(path: impl AsRef<Path>) -> Result<Vec<std::ffi::OsString>, FileE
     Ok(names)
 }
 
+/// What a directory holds under one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The raw name.
+    pub name: std::ffi::OsString,
+    /// A directory, also by way of a link.
+    pub is_dir: bool,
+    /// Bytes of content, for files.
+    pub size: u64,
+}
+
+/// The entries of a directory, sorted by the bytes of their names, links followed.
+///
+/// What disappears while it is looked at, and links that lead nowhere, are left out.
+pub fn list_entries(path: impl AsRef<Path>) -> Result<Vec<Entry>, FileError> {
+    let path = path.as_ref();
+    let mut out = Vec::new();
+    for name in list_dir(path)? {
+        let full = path.join(&name);
+        match fs::metadata(&full) {
+            Ok(found) => out.push(Entry {
+                name,
+                is_dir: found.is_dir(),
+                size: found.len(),
+            }),
+            Err(e) if is_absent(&e) => {}
+            Err(e) => return Err(FileError::new(full, "look at", e)),
+        }
+    }
+    Ok(out)
+}
+
 /// Whether something exists at `path`, be it a dangling link; errors other than absence are errors.
 pub fn exists(path: impl AsRef<Path>) -> Result<bool, FileError> {
     let path = path.as_ref();
@@ -144,7 +197,9 @@ pub fn exists(path: impl AsRef<Path>) -> Result<bool, FileError> {
 /// The length of a file in bytes, following links.
 pub fn size(path: impl AsRef<Path>) -> Result<u64, FileError> {
     let path = path.as_ref();
-    Ok(fs::metadata(path).map_err(|e| FileError::new(path, "look at", e))?.len())
+    Ok(fs::metadata(path)
+        .map_err(|e| FileError::new(path, "look at", e))?
+        .len())
 }
 
 /// Opens a file for reading and seeking.
@@ -166,7 +221,8 @@ pub fn create_new(path: impl AsRef<Path>, mode: u32) -> Result<File, FileError> 
         .mode(mode & 0o700)
         .open(path)
         .map_err(failed)?;
-    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+        .map_err(failed)?;
     Ok(file)
 }
 
@@ -226,11 +282,26 @@ pub fn set_mode(path: impl AsRef<Path>, mode: u32) -> Result<(), FileError> {
         .map_err(|e| FileError::new(path, "set the mode of", e))
 }
 
-/// When a file was last written to, following links.
-pub fn modified(path: impl AsRef<Path>) -> Result<vouchsafe_model::Time, FileError> {
+/// The length of a file in bytes and when it was last written to, following links.
+///
+/// A directory is `IsADirectory`.
+pub fn size_and_time(path: impl AsRef<Path>) -> Result<(u64, Time), FileError> {
+    let path = path.as_ref();
+    let failed = |source| FileError::new(path, "look at", source);
+    let found = fs::metadata(path).map_err(failed)?;
+    if found.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    let modified = found.modified().map_err(failed)?;
+    Ok((found.len(), crate::clock::system_time(modified)))
+}
+
+/// When something was last written to, following links.
+pub fn modified(path: impl AsRef<Path>) -> Result<Time, FileError> {
     let path = path.as_ref();
     let at = fs::metadata(path).and_then(|m| m.modified());
-    at.map(crate::clock::system_time).map_err(|e| FileError::new(path, "look at", e))
+    at.map(crate::clock::system_time)
+        .map_err(|e| FileError::new(path, "look at", e))
 }
 
 /// Bytes free for this user and bytes in all, of the file system that holds `path`.
@@ -239,7 +310,10 @@ pub fn free_space(path: impl AsRef<Path>) -> Result<(u64, u64), FileError> {
     let stat = rustix::fs::statvfs(path)
         .map_err(|e| FileError::new(path, "ask for the free space of", e.into()))?;
     let block = stat.f_frsize;
-    Ok((stat.f_bavail.saturating_mul(block), stat.f_blocks.saturating_mul(block)))
+    Ok((
+        stat.f_bavail.saturating_mul(block),
+        stat.f_blocks.saturating_mul(block),
+    ))
 }
 
 /// The absolute path without links; the path must exist.
@@ -263,7 +337,9 @@ impl TempDir {
     /// Removes it now and says so when that fails.
     pub fn close(self) -> Result<(), FileError> {
         let path = self.path().to_path_buf();
-        self.inner.close().map_err(|e| FileError::new(path, "remove the directory", e))
+        self.inner
+            .close()
+            .map_err(|e| FileError::new(path, "remove the directory", e))
     }
 
     /// Leaves it on disk for good.
@@ -318,5 +394,8 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }

@@ -115,7 +115,10 @@ pub fn xattrs(path: impl AsRef<Path>) -> Result<Vec<Xattr>, FileError> {
     let mut out = Vec::new();
     for name in names {
         if let Some(value) = xattr::get(path, &name).map_err(failed)? {
-            out.push(Xattr { name: name.into_vec(), value });
+            out.push(Xattr {
+                name: name.into_vec(),
+                value,
+            });
         }
     }
     out.sort();
@@ -148,7 +151,8 @@ pub fn open_content(path: impl AsRef<Path>) -> Result<File, FileError> {
 
 /// [`open_content`] below an open directory.
 pub(crate) fn open_regular(dir: impl AsFd, name: &OsStr) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let dir = dir.as_fd();
     let opened = rustix::fs::openat(dir, name, flags | OFlags::NOATIME, Mode::empty());
     // Only the owner of a file may ask for its access time to be left alone.
@@ -200,7 +204,10 @@ fn kind_of(file_type: FileType) -> Kind {
 }
 
 fn timestamp(seconds: i64, nanoseconds: impl TryInto<u32>) -> Timestamp {
-    Timestamp { seconds, nanoseconds: nanoseconds.try_into().unwrap_or(0) }
+    Timestamp {
+        seconds,
+        nanoseconds: nanoseconds.try_into().unwrap_or(0),
+    }
 }
 
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {

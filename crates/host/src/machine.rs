@@ -8,7 +8,10 @@ use crate::users;
 
 /// The machine's host name.
 pub fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The name of the user whose rights we have, or its number when it has no name.

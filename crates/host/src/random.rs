@@ -59,11 +59,16 @@ const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 impl SeededRandom {
     /// A generator at the start of the sequence named by `seed`.
     pub const fn new(seed: u64) -> Self {
-        Self { state: AtomicU64::new(seed) }
+        Self {
+            state: AtomicU64::new(seed),
+        }
     }
 
     fn next(&self) -> u64 {
-        let mut z = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        let mut z = self
+            .state
+            .fetch_add(STEP, Ordering::Relaxed)
+            .wrapping_add(STEP);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -91,14 +96,24 @@ mod tests {
         let first: Vec<u64> = (0..3).map(|_| random.u64()).collect();
         assert_eq!(
             first,
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
         );
     }
 
     #[test]
     fn equal_seeds_agree_and_different_seeds_do_not() {
-        assert_eq!(SeededRandom::new(7).bytes64(), SeededRandom::new(7).bytes64());
-        assert_ne!(SeededRandom::new(7).bytes64(), SeededRandom::new(8).bytes64());
+        assert_eq!(
+            SeededRandom::new(7).bytes64(),
+            SeededRandom::new(7).bytes64()
+        );
+        assert_ne!(
+            SeededRandom::new(7).bytes64(),
+            SeededRandom::new(8).bytes64()
+        );
     }
 
     #[test]

@@ -68,11 +68,8 @@ mod tests {
     #[test]
     fn a_signal_raises_the_installed_flag() {
         let interrupt = Interrupt::install().expect("handlers install");
-        rustix::process::kill_process(
-            rustix::process::getpid(),
-            rustix::process::Signal::TERM,
-        )
-        .expect("a process may signal itself");
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
+            .expect("a process may signal itself");
         let waited = std::time::Instant::now();
         while !interrupt.requested() {
             assert!(waited.elapsed().as_secs() < 5, "the signal never arrived");

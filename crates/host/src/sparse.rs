@@ -78,7 +78,8 @@ impl SparseWriter {
 }
 
 fn advance(at: u64, by: usize) -> io::Result<u64> {
-    at.checked_add(by as u64).ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))
+    at.checked_add(by as u64)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))
 }
 
 #[cfg(test)]

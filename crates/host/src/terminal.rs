@@ -50,7 +50,11 @@ fn look(stream: &(impl IsTerminal + AsFd), environment: Environment) -> Terminal
         .map(|size| size.ws_col)
         .filter(|columns| is_terminal && *columns > 0)
         .unwrap_or(DEFAULT_WIDTH);
-    Terminal { is_terminal, width, colour: is_terminal && !environment.no_colour && !environment.dumb }
+    Terminal {
+        is_terminal,
+        width,
+        colour: is_terminal && !environment.no_colour && !environment.dumb,
+    }
 }
 
 #[cfg(test)]
@@ -61,8 +65,21 @@ mod tests {
     #[test]
     fn a_file_is_no_terminal_and_gets_no_colours() {
         let file = File::open("/dev/null").expect("the null device opens");
-        let seen = look(&file, Environment { no_colour: false, dumb: false });
-        assert_eq!(seen, Terminal { is_terminal: false, width: 80, colour: false });
+        let seen = look(
+            &file,
+            Environment {
+                no_colour: false,
+                dumb: false,
+            },
+        );
+        assert_eq!(
+            seen,
+            Terminal {
+                is_terminal: false,
+                width: 80,
+                colour: false
+            }
+        );
     }
 
     #[test]
@@ -70,8 +87,35 @@ mod tests {
         // A pseudo-terminal's master side answers as a terminal without any other set-up.
         let pty = File::options().read(true).write(true).open("/dev/ptmx");
         let pty = pty.expect("a pseudo-terminal opens");
-        assert!(look(&pty, Environment { no_colour: false, dumb: false }).colour);
-        assert!(!look(&pty, Environment { no_colour: true, dumb: false }).colour);
-        assert!(!look(&pty, Environment { no_colour: false, dumb: true }).colour);
+        assert!(
+            look(
+                &pty,
+                Environment {
+                    no_colour: false,
+                    dumb: false
+                }
+            )
+            .colour
+        );
+        assert!(
+            !look(
+                &pty,
+                Environment {
+                    no_colour: true,
+                    dumb: false
+                }
+            )
+            .colour
+        );
+        assert!(
+            !look(
+                &pty,
+                Environment {
+                    no_colour: false,
+                    dumb: true
+                }
+            )
+            .colour
+        );
     }
 }

@@ -24,7 +24,9 @@ struct Names {
 impl Names {
     /// A file that is absent or unreadable names nobody: numbers are kept in any case.
     fn load(path: &str) -> Self {
-        fs::read(path).map(|bytes| Self::parse(&bytes)).unwrap_or_default()
+        fs::read(path)
+            .map(|bytes| Self::parse(&bytes))
+            .unwrap_or_default()
     }
 
     /// Both files have the form `name:password:number:…`, one entry a line; the first entry of a
@@ -34,10 +36,10 @@ impl Names {
         for line in String::from_utf8_lossy(bytes).lines() {
             let mut fields = line.split(':');
             let (name, number) = (fields.next(), fields.nth(1));
-            if let (Some(name), Some(Ok(id))) = (name, number.map(str::parse::<u32>)) {
-                if !name.is_empty() {
-                    by_id.entry(id).or_insert_with(|| name.to_owned());
-                }
+            if let (Some(name), Some(Ok(id))) = (name, number.map(str::parse::<u32>))
+                && !name.is_empty()
+            {
+                by_id.entry(id).or_insert_with(|| name.to_owned());
             }
         }
         Self { by_id }
@@ -54,7 +56,9 @@ mod tests {
 
     #[test]
     fn the_first_name_of_a_number_counts_and_rubbish_is_skipped() {
-        let names = Names::parse(b"root:x:0:0::/root:/bin/sh\n# note\ntoor:x:0:0\n:x:5:\nwww:x:33\nbad:x:-1\n\xff\xfe\n");
+        let names = Names::parse(
+            b"root:x:0:0::/root:/bin/sh\n# note\ntoor:x:0:0\n:x:5:\nwww:x:33\nbad:x:-1\n\xff\xfe\n",
+        );
         assert_eq!(names.name(0).as_deref(), Some("root"));
         assert_eq!(names.name(33).as_deref(), Some("www"));
         assert_eq!(names.name(5), None);

@@ -1,1 +1,37 @@
-//! Where decisions meet deeds: runs, copies, verification, drills, recovery of state.
+//! Where decisions meet deeds: initialise, run, copy, verify, drill, restore, judge, recover the state.
+//!
+//! The rules are in `vouchsafe-policy`; here they are only carried out, and every result becomes a fact.
+
+pub mod catalogue;
+pub mod drill;
+mod error;
+mod events;
+mod init;
+mod judge;
+mod keeper;
+mod ladder;
+mod policy_file;
+mod publish;
+mod record;
+mod recover_state;
+mod restore;
+mod run;
+mod state;
+mod target;
+mod twin;
+mod vaults;
+mod verify;
+mod watch;
+
+pub use error::{Category, KeeperError};
+pub use events::{Event, Reporter, Silent};
+pub use init::{InitReport, init};
+pub use judge::{Judged, LedgerHead};
+pub use keeper::{Keeper, Tools};
+pub use policy_file::PolicyFile;
+pub use recover_state::{RecoverRequest, Recovered, recover_state};
+pub use restore::{Moment, RestoreOrder, RestoreReport};
+pub use run::{RunOrder, RunReport};
+pub use state::State;
+pub use vaults::{VaultHandle, local_dir};
+pub use verify::VerifyOutcome;

@@ -1,1 +1,42 @@
 //! The record: Merkle log, signatures, projections.
+//!
+//! Entries are stored as the exact bytes that were hashed (RFC 6962); after every entry the tree's
+//! head is signed (C2SP tlog-checkpoint in a C2SP signed-note, Ed25519). The same SQL runs on SQLite
+//! and PostgreSQL. `docs/ledger-format.md` describes what leaves this crate: the export and the
+//! objects that are published to vaults.
+
+pub mod account;
+pub mod error;
+pub mod export;
+pub mod head;
+pub mod key;
+pub mod lease;
+pub mod ledger;
+pub mod merkle;
+pub mod publish;
+pub mod rebuild;
+pub mod verify;
+
+mod append;
+mod audit;
+mod database;
+#[cfg(test)]
+mod fault_tests;
+mod line;
+mod projection;
+mod restore;
+mod schema;
+mod self_check;
+mod session;
+
+pub use account::{BreakNote, Silence};
+pub use append::{MAX_BATCH, MAX_ENTRY};
+pub use error::{Corruption, Fork, LedgerError};
+pub use head::{HeadError, HeadRelation, SignedHead};
+pub use key::{KeyError, SigningKey, VerifyingKey};
+pub use lease::Lease;
+pub use ledger::Ledger;
+pub use merkle::{Frontier, TreeHash, leaf_hash};
+pub use publish::{ObjectError, PublishedObject, PublishedObjects, Seal, Unseal};
+pub use rebuild::{RebuildError, Rebuilt, rebuild};
+pub use verify::{Problem, ProblemKind, VerifyError, VerifyReport, verify_export};

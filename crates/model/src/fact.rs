@@ -158,6 +158,13 @@ pub enum Fact {
         /// Silence after this time proves nothing but silence.
         until: Time,
     },
+    /// Obligations that a changed policy no longer asks for; nobody has to answer them.
+    ObligationsWithdrawn {
+        /// Which.
+        obligations: Vec<ObligationId>,
+        /// Why: the digest of the policy that replaced the one they came from.
+        policy: String,
+    },
     /// A run began.
     RunOpened {
         /// Its id.

@@ -175,7 +175,7 @@ pub struct Tier {
     pub min_copies: Option<u32>,
     /// One of the copies must lie in another region than the system.
     pub other_region: bool,
-    /// The copies must lie in the system's country.
+    /// One of the copies must lie in the system's country; with `other_region`, the same one.
     pub same_country: bool,
 }
 
@@ -219,6 +219,8 @@ pub enum Way {
         accept: Option<String>,
         /// What the person has to do.
         instructions: Option<String>,
+        /// How long after the end of its period the deed still counts as on time.
+        grace: Option<Length>,
     },
     /// A live copy: lag and health; never counts as a backup.
     Replica(SourceUrl),

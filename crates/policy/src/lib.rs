@@ -1,1 +1,28 @@
-//! The policy file with its places, and the pure deciders over it.
+//! The policy file with its places, and the pure deciders over it: no IO, no clock; `now` is an argument.
+
+pub mod approval;
+pub mod assess;
+pub mod explain;
+pub mod lint;
+pub mod located;
+pub mod lower;
+pub mod obligations;
+pub mod problem;
+pub mod retention;
+pub mod schedule;
+pub mod schema;
+pub mod template;
+pub mod words;
+
+mod keys;
+mod sources;
+
+pub use approval::{Approval, approval, approved_digest, is_approved};
+pub use assess::assess;
+pub use explain::explain;
+pub use lint::lint;
+pub use lower::lower;
+pub use obligations::obligations;
+pub use problem::{Clause, ClauseState, Level, Lowered, Problem};
+pub use schema::schema;
+pub use template::template;

@@ -1,1 +1,175 @@
 //! Object stores: local directory, memory, simulated, overlay.
+
+pub mod conformance;
+mod counting;
+mod error;
+mod fault;
+mod key;
+mod local;
+mod memory;
+mod open;
+mod overlay;
+mod prefixed;
+pub mod sim;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use vouchsafe_model::Time;
+
+pub use counting::{CountingStore, Counts};
+pub use error::StoreError;
+pub use fault::{Fault, FaultKind, FaultStore, Operation};
+pub use key::{Key, KeyError};
+pub use local::LocalStore;
+pub use memory::MemoryStore;
+pub use open::{OpenError, create_url, open_url};
+pub use overlay::{Damage, Overlay};
+pub use prefixed::Prefixed;
+pub use sim::{SimConfig, SimStore, SimWorld};
+
+/// A place that holds objects: whole byte strings under a [`Key`].
+///
+/// All calls may be made from many threads at once. Calls that only read, and `delete`, may be
+/// repeated freely. A `put` that failed may or may not have taken effect unless the error says
+/// otherwise ([`StoreError::AlreadyExists`], [`StoreError::ReadOnly`], [`StoreError::Denied`]):
+/// look before repeating it.
+pub trait Store: Send + Sync {
+    /// Where the store is, without secrets.
+    fn describe(&self) -> String;
+
+    /// What the store promises beyond this contract's minimum.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The whole object, or [`StoreError::NotFound`].
+    fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError>;
+
+    /// Exactly `len` bytes from `offset` on. An object that ends before them is
+    /// [`StoreError::ShortRead`]; fewer bytes are never returned as a success.
+    fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError>;
+
+    /// The object's length and age, or [`StoreError::NotFound`].
+    fn head(&self, key: &Key) -> Result<ObjectMeta, StoreError>;
+
+    /// Stores an object. `Ok` means that it is durable and that `get` gives these bytes.
+    ///
+    /// With [`PutMode::IfAbsent`] an existing object is left as it is and the answer is
+    /// [`StoreError::AlreadyExists`], also when the bytes are equal. Of several callers racing for
+    /// one key exactly one wins, if the store has [`Capabilities::put_if_absent`].
+    fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), StoreError>;
+
+    /// Removes an object; one that is not there is fine.
+    fn delete(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// Visits the key and length of every object whose key begins with the text `prefix` (all of
+    /// them for an empty one), until the visitor breaks. No order is promised.
+    fn list(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(Key, u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+}
+
+/// What a store promises beyond the minimum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// [`PutMode::IfAbsent`] has exactly one winner, whoever else writes.
+    pub put_if_absent: bool,
+    /// An interrupted put leaves the object as it was before, never a part of it.
+    pub atomic_put: bool,
+    /// A listing shows every object whose put was acknowledged before it, and none whose delete was.
+    pub list_consistent: bool,
+    /// An acknowledged put survives the loss of power and of this process.
+    pub durable: bool,
+    /// Objects can be locked against deletion until a date.
+    pub retention_lock: bool,
+    /// Replaced and deleted objects are kept as older versions.
+    pub versions: bool,
+}
+
+/// What `head` knows of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Bytes.
+    pub size: u64,
+    /// When it was stored, by the store's clock, where the store keeps that.
+    pub modified: Option<Time>,
+}
+
+/// What a put does when the key is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutMode {
+    /// Leave the object as it is and say [`StoreError::AlreadyExists`].
+    IfAbsent,
+    /// Replace it; readers see the old or the new object, never a mixture.
+    Replace,
+}
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+    fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
+        (**self).get(key)
+    }
+    fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
+        (**self).get_range(key, offset, len)
+    }
+    fn head(&self, key: &Key) -> Result<ObjectMeta, StoreError> {
+        (**self).head(key)
+    }
+    fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), StoreError> {
+        (**self).put(key, bytes, mode)
+    }
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        (**self).delete(key)
+    }
+    fn list(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(Key, u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        (**self).list(prefix, visit)
+    }
+}
+
+/// All keys and lengths under a prefix, sorted by key: for places where they surely fit in memory.
+///
+/// A key that an eventually consistent store shows twice is given once.
+pub fn list_all(store: &dyn Store, prefix: &str) -> Result<Vec<(Key, u64)>, StoreError> {
+    let mut out = Vec::new();
+    store.list(prefix, &mut |key, size| {
+        out.push((key, size));
+        ControlFlow::Continue(())
+    })?;
+    out.sort();
+    out.dedup_by(|a, b| a.0 == b.0);
+    Ok(out)
+}
+
+/// Whether an object is there.
+pub fn exists(store: &dyn Store, key: &Key) -> Result<bool, StoreError> {
+    match store.head(key) {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The part of an object that `get_range` asks for, or the error that says how much is missing.
+pub(crate) fn exact_range(
+    object: &[u8],
+    offset: u64,
+    len: u64,
+    short: impl FnOnce(u64) -> StoreError,
+) -> Result<Vec<u8>, StoreError> {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let rest = object.get(start..).unwrap_or_default();
+    match usize::try_from(len).ok().and_then(|len| rest.get(..len)) {
+        Some(range) => Ok(range.to_vec()),
+        None => Err(short(rest.len() as u64)),
+    }
+}

@@ -1,1 +1,18 @@
-//! Launchers of real servers and oracles for tests.
+//! Launchers of real servers and oracles for tests: what is missing is a loud failure, never a skip.
+
+// A test that cannot be set up must stop, and what it is set up with is the machine itself.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+pub mod postgres;
+pub mod restic;
+
+/// A directory that is removed when the value is dropped.
+pub use tempfile::{TempDir, tempdir};
+
+pub use restic::{Restic, ResticRun};

@@ -1,0 +1,136 @@
+//! What a source can do.
+
+use std::path::{Path, PathBuf};
+
+use vouchsafe_host::clock::Clock;
+use vouchsafe_host::process::Spawn;
+use vouchsafe_host::signals::Interrupt;
+use vouchsafe_model::{Damage, DigestManifest, Engine, Issue, Rung, Time};
+
+use crate::error::CaptureError;
+use crate::path::TreePath;
+use crate::progress::Progress;
+use crate::reader::PointReader;
+use crate::sink::Sink;
+
+/// The name under which a source's manifest lies in the root of a point.
+pub const MANIFEST_NAME: &str = "vouchsafe-manifest.json";
+
+/// What a source may use while it works.
+///
+/// A source starts programs only through `spawn`: in a drill that is the sandbox, so that nothing escapes it.
+pub struct CaptureContext<'a> {
+    /// Starts programs.
+    pub spawn: &'a dyn Spawn,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// A private directory that outlives the call (mirrors, spools); nobody else writes there.
+    pub work_dir: &'a Path,
+    /// Set when the user wants to stop; looked at often.
+    pub interrupt: &'a Interrupt,
+    /// Told how far the work has come.
+    pub progress: &'a dyn Progress,
+    /// Absolute directories that are never captured: our own state and vaults.
+    pub own_places: &'a [PathBuf],
+}
+
+/// What there is to capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// Absolute paths or names of what would be captured, for the snapshot's record.
+    pub paths: Vec<String>,
+    /// The engine that holds the data, if there is one.
+    pub engine: Option<Engine>,
+}
+
+/// What a capture read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// The moment whose state was captured: nothing that changed later is promised to be in it.
+    pub content_time: Time,
+    /// Digests taken at that same moment, where the tree itself is not the manifest.
+    /// The caller stores it under [`MANIFEST_NAME`].
+    pub manifest: Option<DigestManifest>,
+    /// The engine that held the data.
+    pub engine: Option<Engine>,
+    /// Places that were left out on purpose (own vaults, excludes of whole directories), for the user to see.
+    pub left_out: Vec<String>,
+}
+
+/// What is to be restored, and where.
+#[derive(Clone, Debug)]
+pub struct RestoreRequest {
+    /// An existing directory or one that can be created, or what the source understands as a target
+    /// (a git URL, a database file). Relative paths start at the current directory.
+    pub to: PathBuf,
+    /// Only this place and what lies below it; nothing means all.
+    pub include: Option<TreePath>,
+    /// Whether existing data may be overwritten.
+    pub force: bool,
+}
+
+/// What was restored. A partial restore is a value, not an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Files or other items written.
+    pub items: u64,
+    /// Bytes of content written.
+    pub bytes: u64,
+    /// What could not be restored.
+    pub issues: Vec<Issue>,
+    /// Where the usable data is: the directory, the database file, the repository.
+    pub place: PathBuf,
+}
+
+/// A restored copy that was damaged on purpose, for a negative control.
+#[derive(Clone, Debug)]
+pub struct Spoiled {
+    /// What was done, and the rung that must go red.
+    pub damage: Damage,
+}
+
+/// A kind of source, bound to one place by its constructor.
+pub trait Source: Send + Sync {
+    /// Looks at what is there without capturing it.
+    fn discover(&self, ctx: &CaptureContext<'_>) -> Result<Discovery, CaptureError>;
+
+    /// Captures everything at one moment, as far as the kind allows, into `sink`.
+    fn capture(
+        &self,
+        ctx: &CaptureContext<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<Captured, CaptureError>;
+
+    /// Writes a point out.
+    fn restore(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+    ) -> Result<Restored, CaptureError>;
+
+    /// Digests of restored data at `place`, by the same method as at capture; nothing if the tree is the manifest.
+    fn digest(
+        &self,
+        ctx: &CaptureContext<'_>,
+        place: &Path,
+    ) -> Result<Option<DigestManifest>, CaptureError>;
+
+    /// Compares restored data with what was captured: the rungs from `opens` upwards, in order.
+    /// `expected` is the manifest of the point. A rung that cannot be climbed because one below is red is `skipped`.
+    fn compare(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        expected: Option<&DigestManifest>,
+        point: &dyn PointReader,
+    ) -> Result<Vec<Rung>, CaptureError>;
+
+    /// Damages restored data at `restored` so that only [`Source::compare`] can see it: one changed row, one changed
+    /// byte of one file, one moved ref. The caller captures the damaged copy with the undamaged manifest or tree.
+    fn spoil(&self, ctx: &CaptureContext<'_>, restored: &Restored)
+    -> Result<Spoiled, CaptureError>;
+
+    /// Whether `place` is this source's own data, which a restore or drill must never touch.
+    fn owns(&self, place: &Path) -> bool;
+}

@@ -1,0 +1,260 @@
+//! The facts behind the report, one sentence each, so that every number cited has a row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vouchsafe_model::fact::{CopyFact, Fact, Recorded, RecoveryPoint, Verification};
+use vouchsafe_model::{DrillResult, Issue, ObligationId, Outcome, RunId, human_bytes};
+
+use super::ReportInput;
+use super::content::{Appendix, AppendixRow};
+use super::gather::{Shown, in_period};
+use crate::layout::clean;
+use crate::names::Names;
+use crate::words::{count, figure, len, outcome};
+
+pub(super) fn appendix(
+    input: &ReportInput<'_>,
+    names: &Names<'_>,
+    shown: &Shown,
+    cited: &BTreeSet<u64>,
+) -> Appendix {
+    let mut rows: BTreeMap<u64, AppendixRow> = BTreeMap::new();
+    let mut left_out = shown.left_out;
+    for recorded in input.facts {
+        let plan = matches!(
+            recorded.entry.fact,
+            Fact::ObligationDue(_) | Fact::Horizon { .. }
+        );
+        let in_period = in_period(input, recorded);
+        let is_cited = cited.contains(&recorded.seq);
+        if plan && in_period && is_cited {
+            left_out = left_out.saturating_sub(1);
+        }
+        if is_cited || (in_period && !plan) {
+            rows.insert(recorded.seq, row(recorded, names));
+        }
+    }
+    for seq in cited {
+        rows.entry(*seq).or_insert_with(|| AppendixRow {
+            seq: *seq,
+            at: None,
+            actor: String::new(),
+            tool: String::new(),
+            kind: "not at hand".to_owned(),
+            text: "A verdict cites this entry, and this report was made without it.".to_owned(),
+        });
+    }
+    Appendix {
+        left_out,
+        rows: rows.into_values().collect(),
+    }
+}
+
+fn row(recorded: &Recorded, names: &Names<'_>) -> AppendixRow {
+    let entry = &recorded.entry;
+    AppendixRow {
+        seq: recorded.seq,
+        at: Some(entry.at),
+        actor: clean(&entry.actor),
+        tool: clean(&entry.tool),
+        kind: kind(&entry.fact).to_owned(),
+        text: clean(&sentence(&names.fact(&entry.fact))),
+    }
+}
+
+fn kind(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::PolicyInForce { .. } => "policy-in-force",
+        Fact::ObligationDue(_) => "obligation-due",
+        Fact::Horizon { .. } => "horizon",
+        Fact::ObligationsWithdrawn { .. } => "obligations-withdrawn",
+        Fact::RunOpened { .. } => "run-opened",
+        Fact::RunClosed { .. } => "run-closed",
+        Fact::RunAbandoned { .. } => "run-abandoned",
+        Fact::RecoveryPoint(_) => "recovery-point",
+        Fact::Copy(_) => "copy",
+        Fact::Verification(_) => "verification",
+        Fact::Drill(_) => "drill",
+        Fact::VaultKnown { .. } => "vault-known",
+        Fact::Published { .. } => "published",
+        Fact::Joined { .. } => "joined",
+        Fact::Break { .. } => "break",
+    }
+}
+
+fn sentence(fact: &Fact) -> String {
+    match fact {
+        Fact::PolicyInForce {
+            digest,
+            version,
+            bytes,
+            approved,
+        } => in_force(digest, version.as_deref(), *bytes, *approved),
+        Fact::ObligationDue(o) => format!("{} of {} by {}.", o.kind, o.subject(), o.due.minute()),
+        Fact::Horizon { until } => format!("Obligations are written up to {}.", until.minute()),
+        Fact::ObligationsWithdrawn {
+            obligations,
+            policy,
+        } => {
+            let ids: Vec<&str> = obligations.iter().map(ObligationId::as_str).collect();
+            let all = count(len(ids.len()), "obligation");
+            format!(
+                "{all} withdrawn, for the policy {policy} no longer asks for them: {}.",
+                ids.join(", ")
+            )
+        }
+        Fact::RunOpened {
+            run,
+            deed,
+            subject,
+            reason,
+        } => {
+            let why = reason.as_ref().map(|r| format!(", because: {r}"));
+            format!("Run {run}: {deed} of {subject}{}.", why.unwrap_or_default())
+        }
+        Fact::RunClosed {
+            run,
+            outcome,
+            issues,
+        } => closed(run, *outcome, issues),
+        Fact::RunAbandoned { run } => {
+            format!("Run {run} was found open with no process behind it.")
+        }
+        Fact::RecoveryPoint(p) => captured(p),
+        Fact::Copy(c) => copied(c),
+        Fact::Verification(v) => read_back(v),
+        Fact::Drill(d) => rehearsed(d),
+        Fact::VaultKnown {
+            vault,
+            repository,
+            created,
+        } => {
+            let how = if *created {
+                "created"
+            } else {
+                "opened for the first time"
+            };
+            format!("Vault {vault} {how}, repository {repository}.")
+        }
+        Fact::Published {
+            vault,
+            tree_size,
+            root,
+        } => format!(
+            "Head over {}, root {root}, published to vault {vault}.",
+            count(*tree_size, "entry")
+        ),
+        Fact::Joined {
+            vault,
+            tree_size,
+            root,
+        } => format!(
+            "The ledger goes on from the head over {}, root {root}, found in vault {vault}.",
+            count(*tree_size, "entry")
+        ),
+        Fact::Break {
+            reason,
+            vault,
+            tree_size,
+        } => {
+            let vault = vault.as_ref().map(|v| format!(" Vault {v}."));
+            let size = tree_size.map(|n| format!(" Foreign head over {}.", count(n, "entry")));
+            let (vault, size) = (vault.unwrap_or_default(), size.unwrap_or_default());
+            format!("BREAK: {}.{vault}{size}", reason.trim_end_matches('.'))
+        }
+    }
+}
+
+fn in_force(digest: &str, version: Option<&str>, bytes: u64, approved: Option<bool>) -> String {
+    let version = version.unwrap_or("without a number");
+    let approved = match approved {
+        Some(true) => "the approved text",
+        Some(false) => "NOT the approved text",
+        None => "no approval stated",
+    };
+    let size = count(bytes, "byte");
+    format!("Version {version} in force: {approved}; {size}, SHA-256 {digest}.")
+}
+
+fn closed(run: &RunId, how: Outcome, issues: &[Issue]) -> String {
+    let mut text = format!("Run {run} ended: {}", outcome(how));
+    if let Some(first) = issues.first() {
+        let all = count(len(issues.len()), "issue");
+        text.push_str(&format!(
+            ", {all}, first {}: {}",
+            first.place, first.message
+        ));
+    }
+    format!("{text}.")
+}
+
+fn captured(p: &RecoveryPoint) -> String {
+    format!(
+        "Point {} of {}: {}, state of {}, {}, {}, {}, tree {}.",
+        p.point,
+        p.protection,
+        outcome(p.outcome),
+        p.content_time.minute(),
+        count(p.items, "item"),
+        human_bytes(p.bytes),
+        count(p.issue_count, "issue"),
+        p.tree
+    )
+}
+
+fn copied(c: &CopyFact) -> String {
+    format!(
+        "Point {} lies in {} as snapshot {}, {} read back; sealed by {}, {}.",
+        c.point,
+        c.vault,
+        c.snapshot,
+        count(c.blobs_read_back, "blob"),
+        c.encryption.cipher,
+        if c.encryption.probed {
+            "probed"
+        } else {
+            "NOT probed"
+        }
+    )
+}
+
+fn read_back(v: &Verification) -> String {
+    format!(
+        "Vault {}: {} of {} read back, {}, {}{}.",
+        v.vault,
+        figure(v.packs_read),
+        count(v.packs_total, "pack"),
+        human_bytes(v.bytes_read),
+        count(len(v.problems.len()), "problem"),
+        if v.complete { ", complete" } else { "" }
+    )
+}
+
+fn rehearsed(d: &DrillResult) -> String {
+    let red = d
+        .ladder
+        .first_red()
+        .map(|r| format!(", first red rung {}", r.name));
+    let caught = d.negative_controls.iter().filter(|c| c.caught()).count();
+    let controls = match d.negative_controls.len() {
+        0 => String::new(),
+        all => format!(
+            ", {caught} of {} caught",
+            count(len(all), "negative control")
+        ),
+    };
+    format!(
+        "Point {} of {} restored from {} in {}: {}{}{controls}, sandbox {}.",
+        d.point,
+        d.protection,
+        d.vault,
+        d.achieved_rto,
+        if d.is_green() { "green" } else { "RED" },
+        red.unwrap_or_default(),
+        if d.sandbox.destroyed {
+            "destroyed"
+        } else {
+            "NOT destroyed"
+        }
+    )
+}

@@ -1,0 +1,230 @@
+//! zstd frames as restic writes them: no checksum, content size given, 512 KiB window.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use zstd::bulk;
+use zstd::zstd_safe::{self, CParameter};
+
+/// The level that restic's `--compression auto` comes closest to.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+/// Compresses one blob after the other with the same memory.
+pub struct Compressor {
+    inner: bulk::Compressor<'static>,
+    level: i32,
+}
+
+/// Data could not be compressed: the library ran out of memory or refused a setting.
+#[derive(Debug, thiserror::Error)]
+#[error("zstd could not compress")]
+pub struct CompressError(#[from] io::Error);
+
+/// Data could not be decompressed.
+#[derive(Debug, thiserror::Error)]
+pub enum DecompressError {
+    /// Not a whole zstd frame.
+    #[error("the zstd frame is damaged")]
+    Damaged(#[source] io::Error),
+    /// The frame yields, or says that it yields, another number of bytes.
+    #[error("the zstd frame holds {found} bytes instead of {expected}")]
+    Length {
+        /// Bytes that were asked for.
+        expected: u64,
+        /// Bytes found; a lower bound if the frame did not say.
+        found: u64,
+    },
+    /// More was asked for than so few compressed bytes can yield.
+    #[error("{length} compressed bytes cannot hold {expected} bytes")]
+    Implausible {
+        /// Bytes of the frame.
+        length: usize,
+        /// Bytes that were asked for.
+        expected: usize,
+    },
+    /// The frame yields more than is allowed.
+    #[error("the zstd frame yields more than the allowed {limit} bytes")]
+    Limit {
+        /// The bytes allowed.
+        limit: usize,
+    },
+}
+
+impl Compressor {
+    /// A compressor at zstd's `level` (1 to 22; 0 is the library's default).
+    ///
+    /// # Errors
+    /// [`CompressError`] if the library cannot set up its memory.
+    pub fn new(level: i32) -> Result<Compressor, CompressError> {
+        let mut inner = bulk::Compressor::new(level)?;
+        inner.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
+        inner.set_parameter(CParameter::ChecksumFlag(false))?;
+        inner.set_parameter(CParameter::ContentSizeFlag(true))?;
+        Ok(Compressor { inner, level })
+    }
+
+    /// One frame that holds `data`.
+    ///
+    /// # Errors
+    /// [`CompressError`] if the library runs out of memory.
+    pub fn compress(&mut self, data: &[u8]) -> Result<Vec<u8>, CompressError> {
+        Ok(self.inner.compress(data)?)
+    }
+}
+
+impl fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressor")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The `expected_len` bytes in the frame `data`, neither more nor fewer.
+///
+/// Memory stays in proportion to the bytes really there.
+///
+/// # Errors
+/// [`DecompressError`].
+pub fn decompress(data: &[u8], expected_len: usize) -> Result<Vec<u8>, DecompressError> {
+    if expected_len / MAX_RATIO > data.len() {
+        return Err(DecompressError::Implausible {
+            length: data.len(),
+            expected: expected_len,
+        });
+    }
+    let expected = expected_len as u64;
+    if let Ok(Some(found)) = zstd_safe::get_frame_content_size(data)
+        && found > expected
+    {
+        return Err(DecompressError::Length { expected, found });
+    }
+    let out = if expected_len <= AT_ONCE {
+        bulk::decompress(data, expected_len).map_err(DecompressError::Damaged)?
+    } else {
+        decompress_bounded(data, expected_len)?
+    };
+    if out.len() == expected_len {
+        Ok(out)
+    } else {
+        Err(DecompressError::Length {
+            expected,
+            found: out.len() as u64,
+        })
+    }
+}
+
+/// What the frame `data` holds, at most `limit` bytes.
+///
+/// # Errors
+/// [`DecompressError::Damaged`], [`DecompressError::Limit`].
+pub fn decompress_bounded(data: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+    let stated = match zstd_safe::get_frame_content_size(data) {
+        Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    if stated > limit {
+        return Err(DecompressError::Limit { limit });
+    }
+    let plausible = data.len().saturating_mul(4);
+    let mut out = Vec::with_capacity(stated.min(plausible).min(AT_ONCE));
+    let decoder =
+        zstd::stream::read::Decoder::with_buffer(data).map_err(DecompressError::Damaged)?;
+    let one_more = (limit as u64).saturating_add(1);
+    decoder
+        .take(one_more)
+        .read_to_end(&mut out)
+        .map_err(DecompressError::Damaged)?;
+    if out.len() > limit {
+        Err(DecompressError::Limit { limit })
+    } else {
+        Ok(out)
+    }
+}
+
+/// 512 KiB, restic's window.
+const WINDOW_LOG: u32 = 19;
+/// A zstd block of at least 4 bytes yields at most 128 KiB.
+const MAX_RATIO: usize = 1 << 16;
+/// Up to this many bytes are allocated before the first one is decompressed.
+const AT_ONCE: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_as_restic_writes_them() {
+        let data: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
+        for level in [1, DEFAULT_LEVEL, 19] {
+            let frame = Compressor::new(level).unwrap().compress(&data).unwrap();
+            let descriptor = frame[4];
+            assert_eq!(descriptor & 0b100, 0, "no checksum");
+            assert_eq!(descriptor & 0b10_0000, 0, "a window is given");
+            assert_eq!(frame[5], (19 - 10) << 3, "of 512 KiB");
+            assert_eq!(
+                zstd_safe::get_frame_content_size(&frame).unwrap(),
+                Some(3_000_000)
+            );
+            assert_eq!(decompress(&frame, data.len()).unwrap(), data);
+        }
+    }
+
+    #[test]
+    fn a_compressor_is_reusable() {
+        let mut compressor = Compressor::new(DEFAULT_LEVEL).unwrap();
+        for text in ["one", "", "three three three three"] {
+            let frame = compressor.compress(text.as_bytes()).unwrap();
+            assert_eq!(decompress(&frame, text.len()).unwrap(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn another_length_is_refused() {
+        let frame = Compressor::new(1).unwrap().compress(&[7; 1000]).unwrap();
+        for wrong in [0, 999, 1001, 64 << 20, usize::MAX] {
+            assert!(decompress(&frame, wrong).is_err(), "{wrong}");
+        }
+        assert!(matches!(
+            decompress(&frame, 1 << 40),
+            Err(DecompressError::Implausible { .. })
+        ));
+        assert!(matches!(
+            decompress(&frame, 999),
+            Err(DecompressError::Length {
+                expected: 999,
+                found: 1000
+            })
+        ));
+        assert!(matches!(
+            decompress_bounded(&frame, 999),
+            Err(DecompressError::Limit { .. })
+        ));
+        assert_eq!(decompress_bounded(&frame, 1000).unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn a_frame_that_hides_its_size_is_bounded_all_the_same() {
+        let mut hidden = bulk::Compressor::new(1).unwrap();
+        hidden
+            .set_parameter(CParameter::ContentSizeFlag(false))
+            .unwrap();
+        let frame = hidden.compress(&vec![7; 1 << 20]).unwrap();
+        assert_eq!(decompress(&frame, 1 << 20).unwrap().len(), 1 << 20);
+        assert!(decompress(&frame, (1 << 20) - 1).is_err());
+        assert!(matches!(
+            decompress_bounded(&frame, 1000),
+            Err(DecompressError::Limit { .. })
+        ));
+    }
+
+    #[test]
+    fn truncation_and_flips_do_not_pass_unseen() {
+        let data: Vec<u8> = (0..5000_u32).map(|i| (i * i) as u8).collect();
+        let frame = Compressor::new(3).unwrap().compress(&data).unwrap();
+        for end in 0..frame.len() {
+            assert!(decompress(&frame[..end], data.len()).is_err(), "{end}");
+        }
+        assert!(decompress(b"not zstd at all", 4).is_err());
+    }
+}

@@ -1,0 +1,383 @@
+//! Drills: a point is restored into a sandbox, compared, timed, and the sandbox destroyed.
+
+use std::sync::Arc;
+
+use vouchsafe_host::files;
+use vouchsafe_host::sandbox::Sandbox;
+use vouchsafe_model::drill::SandboxRecord;
+use vouchsafe_model::fact::{Fact, Outcome, Recorded};
+use vouchsafe_model::{
+    DrillResult, Issue, NegativeControl, ObligationKind, Protection, RunId, System, Time,
+};
+
+use crate::catalogue::{Catalogue, KnownPoint};
+use crate::error::KeeperError;
+use crate::events::{Event, Reporter};
+use crate::keeper::Keeper;
+use crate::ladder::{Claim, Climb};
+use crate::run::chain;
+use crate::twin::Controls;
+
+/// Which point a drill restores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DrillMoment {
+    /// The newest complete one.
+    #[default]
+    Newest,
+    /// Any complete one, chosen by a recorded seed.
+    Random,
+    /// The newest complete one whose content is not later than this.
+    At(Time),
+}
+
+/// What is to be rehearsed.
+#[derive(Clone, Debug, Default)]
+pub struct DrillOrder {
+    /// `system` or `system/protection`; all that are connected if there are none.
+    pub names: Vec<String>,
+    /// Which point.
+    pub moment: DrillMoment,
+    /// From which vault; the one whose last drill is oldest if nothing is said.
+    pub vault: Option<String>,
+    /// Whether the drill itself is tested on damaged twins.
+    pub negative: bool,
+}
+
+impl Keeper {
+    /// Rehearses restores, one after the other. A drill that could not be done is a red result, not an error,
+    /// unless nothing could be begun at all.
+    pub fn drill(
+        &self,
+        order: &DrillOrder,
+        reporter: &dyn Reporter,
+    ) -> Result<Vec<DrillResult>, KeeperError> {
+        let _lock = self.state.lock()?;
+        self.reconcile()?;
+        let mut chosen = self.select(&order.names)?;
+        if order.names.is_empty() {
+            chosen.retain(|(_, p)| p.way.is_connected());
+        }
+        if let Some((_, p)) = chosen.iter().find(|(_, p)| !p.way.is_connected()) {
+            return Err(crate::run::not_connected(p));
+        }
+        let mut results = Vec::new();
+        for (system, protection) in chosen {
+            self.stop_if_asked()?;
+            results.push(self.drill_one(system, protection, order, reporter)?);
+        }
+        self.publish(reporter)?;
+        Ok(results)
+    }
+
+    fn drill_one(
+        &self,
+        system: &System,
+        protection: &Protection,
+        order: &DrillOrder,
+        reporter: &dyn Reporter,
+    ) -> Result<DrillResult, KeeperError> {
+        let facts = self.facts()?;
+        let catalogue = Catalogue::of(&facts);
+        let (known, seed) = self.choose(&catalogue, system, protection, order)?;
+        let run = self.open_run("drill", &protection.id.to_string(), None)?;
+        let subject = format!("{} at {}", protection.id, known.point.content_time.minute());
+        reporter.event(&Event::Started {
+            deed: "drill",
+            subject: subject.clone(),
+        });
+        let result = self.rehearse(
+            &facts, system, protection, known, seed, &run, order, reporter,
+        );
+        if self.tools.interrupt.requested() {
+            let issue = Issue {
+                place: protection.id.to_string(),
+                message: "interrupted".to_owned(),
+            };
+            self.close_run(&run, Outcome::Failed, vec![issue])?;
+            return Err(KeeperError::Interrupted);
+        }
+        match result {
+            Ok(result) => {
+                let outcome = if result.is_green() {
+                    Outcome::Done
+                } else {
+                    Outcome::Failed
+                };
+                self.record(vec![
+                    Fact::Drill(result.clone()),
+                    Fact::RunClosed {
+                        run,
+                        outcome,
+                        issues: red_rungs(&result),
+                    },
+                ])?;
+                reporter.event(&Event::Finished {
+                    deed: "drill",
+                    subject,
+                    summary: summary(&result),
+                    good: result.is_green(),
+                });
+                Ok(result)
+            }
+            Err(error) => {
+                let issue = Issue {
+                    place: protection.id.to_string(),
+                    message: chain(&error),
+                };
+                self.close_run(&run, Outcome::Failed, vec![issue])?;
+                Err(error)
+            }
+        }
+    }
+
+    fn choose<'c>(
+        &self,
+        catalogue: &'c Catalogue,
+        system: &System,
+        protection: &Protection,
+        order: &DrillOrder,
+    ) -> Result<(&'c KnownPoint, Option<u64>), KeeperError> {
+        let mut points = catalogue.of_protection(&protection.id);
+        points.retain(|p| p.is_complete() && !p.copies.is_empty());
+        if let Some(vault) = &order.vault {
+            points.retain(|p| p.copies.iter().any(|c| c.vault.as_str() == vault));
+        }
+        let none = |wanted: String| KeeperError::NoPoint {
+            system: system.name.clone(),
+            wanted,
+            remedy: format!("run `vouchsafe run {}`", system.name),
+        };
+        match order.moment {
+            DrillMoment::Newest => points
+                .last()
+                .map(|p| (*p, None))
+                .ok_or_else(|| none("that is complete".to_owned())),
+            DrillMoment::At(at) => points
+                .iter()
+                .rfind(|p| p.point.content_time <= at)
+                .map(|p| (*p, None))
+                .ok_or_else(|| none(format!("as old as {}", at.minute()))),
+            DrillMoment::Random => {
+                let seed = self.tools.random.u64();
+                let n = points.len() as u64;
+                let index = seed
+                    .checked_rem(n)
+                    .ok_or_else(|| none("that is complete".to_owned()))?;
+                usize::try_from(index)
+                    .ok()
+                    .and_then(|i| points.get(i))
+                    .map(|p| (*p, Some(seed)))
+                    .ok_or_else(|| none("that is complete".to_owned()))
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn rehearse(
+        &self,
+        facts: &[Recorded],
+        system: &System,
+        protection: &Protection,
+        known: &KnownPoint,
+        seed: Option<u64>,
+        run: &RunId,
+        order: &DrillOrder,
+        reporter: &dyn Reporter,
+    ) -> Result<DrillResult, KeeperError> {
+        let started = self.tools.clock.now();
+        let vault_name = match &order.vault {
+            Some(name) => crate::vaults::find(&self.policy, name)?.name.clone(),
+            None => self.least_drilled(facts, known)?,
+        };
+        let (_, snapshot) = self.copy_to_read(known, Some(vault_name.as_str()))?;
+        let spec = crate::vaults::find(&self.policy, vault_name.as_str())?;
+        let password = crate::vaults::passphrase(spec, &self.state)?;
+        let store = crate::vaults::root_store(spec, &self.policy.base, false)?;
+        let source = self.source(protection)?;
+        let sandbox = Sandbox::new(Arc::clone(&self.tools.clock), self.state.sandbox_dir()?)?;
+        self.refuse_known_systems(sandbox.dir())?;
+        let claim = Claim {
+            snapshot,
+            tree: known.point.tree.clone(),
+            manifest: known.point.manifest.clone(),
+            bytes: known.point.bytes,
+        };
+        let climb = Climb {
+            tools: &self.tools,
+            source: source.as_ref(),
+            store,
+            password: &password,
+            claim: &claim,
+            place: sandbox.dir().join("restored"),
+            spawn: &sandbox,
+            reporter,
+        };
+        files::create_dir_all(crate::ladder::work_dir(&climb.place), 0o700)?;
+        let climbed = climb.climb();
+        let negative_controls = if order.negative && climbed.ladder.is_green() {
+            let room = sandbox.dir().join("twins");
+            files::create_dir_all(&room, 0o700)?;
+            reporter.event(&Event::Started {
+                deed: "negative control",
+                subject: protection.id.to_string(),
+            });
+            let controls = Controls {
+                climb: &climb,
+                climbed: &climbed,
+                protection,
+                room,
+            }
+            .run()?;
+            for control in &controls {
+                reporter.event(&told(control));
+            }
+            controls
+        } else {
+            Vec::new()
+        };
+        let isolation = isolation(&sandbox);
+        drop(climb);
+        let destroyed = sandbox.destroy().is_ok();
+        let green = climbed.ladder.is_green()
+            && destroyed
+            && negative_controls.iter().all(NegativeControl::caught);
+        let obligations = if green {
+            self.drill_answers(facts, protection, !negative_controls.is_empty())
+        } else {
+            Vec::new()
+        };
+        Ok(DrillResult {
+            run: run.clone(),
+            protection: protection.id.clone(),
+            point: known.point.point.clone(),
+            vault: vault_name,
+            obligations,
+            started,
+            ended: self.tools.clock.now(),
+            seed,
+            achieved_rto: climbed.achieved_rto(),
+            target_rto: system.tier.as_ref().and_then(|t| t.rto),
+            bytes: climbed.restored.as_ref().map_or(0, |r| r.bytes),
+            engine: climbed.manifest.as_ref().and_then(|m| m.engine.clone()),
+            ladder: climbed.ladder,
+            phases: climbed.phases,
+            sandbox: SandboxRecord {
+                isolation,
+                destroyed,
+            },
+            negative_controls,
+            rules_digest: protection.rules_digest(),
+        })
+    }
+
+    fn drill_answers(
+        &self,
+        facts: &[Recorded],
+        protection: &Protection,
+        negative: bool,
+    ) -> Vec<vouchsafe_model::ObligationId> {
+        let mut ids = self.answers(facts, ObligationKind::Drill, Some(&protection.id), None);
+        if negative {
+            ids.extend(self.answers(
+                facts,
+                ObligationKind::NegativeControl,
+                Some(&protection.id),
+                None,
+            ));
+        }
+        ids
+    }
+
+    /// The vault of the point whose last drill lies furthest back; vaults never drilled come first.
+    fn least_drilled(
+        &self,
+        facts: &[Recorded],
+        known: &KnownPoint,
+    ) -> Result<vouchsafe_model::VaultName, KeeperError> {
+        let last = |vault: &vouchsafe_model::VaultName| {
+            facts.iter().rev().find_map(|r| match &r.entry.fact {
+                Fact::Drill(d) if d.vault == *vault && d.protection == known.point.protection => {
+                    Some(r.seq)
+                }
+                _ => None,
+            })
+        };
+        let candidates = known
+            .copies
+            .iter()
+            .map(|c| &c.vault)
+            .filter(|v| self.policy.vaults.contains_key(v));
+        candidates
+            .min_by_key(|v| last(v))
+            .cloned()
+            .ok_or_else(|| KeeperError::NoCopy {
+                point: known.point.point.clone(),
+                vault: "any vault of the policy".to_owned(),
+                known: known
+                    .copies
+                    .iter()
+                    .map(|c| c.vault.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
+    }
+}
+
+fn isolation(sandbox: &Sandbox) -> String {
+    let how = sandbox.isolation();
+    format!(
+        "network {}, processes in their {}, own directory, programs run as {}",
+        how.network, how.processes, how.user
+    )
+}
+
+fn red_rungs(result: &DrillResult) -> Vec<Issue> {
+    let red = result.ladder.first_red().map(|r| Issue {
+        place: format!("rung {}", r.name),
+        message: format!("expected {}; found {}", r.expected, r.actual),
+    });
+    let missed = result
+        .negative_controls
+        .iter()
+        .filter(|c| !c.caught())
+        .map(|c| Issue {
+            place: format!("negative control {}", c.damage.name),
+            message: format!(
+                "{} should have been red first; it was {}",
+                c.damage.must_redden,
+                c.first_red.as_deref().unwrap_or("none")
+            ),
+        });
+    let kept = (!result.sandbox.destroyed).then(|| Issue {
+        place: "sandbox".to_owned(),
+        message: "could not be shown to be gone".to_owned(),
+    });
+    red.into_iter().chain(missed).chain(kept).collect()
+}
+
+fn told(control: &NegativeControl) -> Event {
+    let found = control.first_red.as_deref().unwrap_or("nothing");
+    Event::Finished {
+        deed: "negative control",
+        subject: control.damage.name.clone(),
+        summary: format!("{}: `{found}` went red first", control.damage.detail),
+        good: control.caught(),
+    }
+}
+
+fn summary(result: &DrillResult) -> String {
+    let rungs = result.ladder.rungs.len();
+    let target = result
+        .target_rto
+        .map_or(String::new(), |t| format!(" of {t}"));
+    match result.ladder.first_red() {
+        Some(r) => format!(
+            "rung `{}` is red: expected {}; found {}",
+            r.name, r.expected, r.actual
+        ),
+        None => format!(
+            "{rungs} rungs green from vault {}, usable after {}{target}",
+            result.vault, result.achieved_rto
+        ),
+    }
+}

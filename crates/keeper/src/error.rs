@@ -1,0 +1,242 @@
+//! What stops a deed, sorted by what the caller can do about it.
+
+use vouchsafe_capture::CaptureError;
+use vouchsafe_host::files::FileError;
+use vouchsafe_host::lockfile::LockError;
+use vouchsafe_host::sandbox::SandboxError;
+use vouchsafe_host::secret::SecretError;
+use vouchsafe_ledger::LedgerError;
+use vouchsafe_model::{PointId, ProtectionId, SystemName, VaultName};
+use vouchsafe_store::StoreError;
+use vouchsafe_vault::{BackupError, CopyError, OpenError, RepoError};
+
+/// The classes of errors that have an exit code of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// The command could not start: arguments, policy, state.
+    CannotStart,
+    /// There is no repository in a vault.
+    NoRepository,
+    /// Somebody else is at work.
+    Locked,
+    /// A passphrase does not fit.
+    WrongKey,
+    /// The user asked to stop.
+    Interrupted,
+    /// The deed began and did not succeed.
+    Failed,
+}
+
+/// What stops a deed. What concerns one file, one vault or one system only is an issue in the report instead.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The state directory has not been made yet.
+    #[error("{place} has not been initialised; run `vouchsafe init` first")]
+    NotInitialised {
+        /// The state directory.
+        place: String,
+    },
+    /// The policy names no such system or protection.
+    #[error("the policy has no `{name}`; it has {known}")]
+    UnknownSystem {
+        /// As asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The policy names no such vault.
+    #[error("the policy has no vault `{name}`; it has {known}")]
+    UnknownVault {
+        /// As asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Declared, not yet connected.
+    #[error("{protection} is declared, not yet connected: this version cannot {way} {source_kind}")]
+    NotConnected {
+        /// Which.
+        protection: ProtectionId,
+        /// Capture, observe …
+        way: &'static str,
+        /// The kind of source.
+        source_kind: String,
+    },
+    /// A protection has no vault to go to.
+    #[error("{protection} has no copies; name at least one vault under `copies:` of its plan")]
+    NoCopies {
+        /// Which.
+        protection: ProtectionId,
+    },
+    /// There is no point that fits.
+    #[error("{system} has no recovery point {wanted}; {remedy}")]
+    NoPoint {
+        /// Of which system.
+        system: SystemName,
+        /// What was asked for.
+        wanted: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A point has no copy in the vault that was asked for.
+    #[error("point {point} has no copy in vault `{vault}`; copies are in {known}")]
+    NoCopy {
+        /// Which point.
+        point: PointId,
+        /// The vault that was asked for.
+        vault: String,
+        /// Where copies are.
+        known: String,
+    },
+    /// The passphrase of a vault is not to be had.
+    #[error(
+        "the passphrase of vault `{vault}` is not in {place}; put it there (mode 0600) from the recovery sheet, or name it with `password:` in the policy"
+    )]
+    NoPassphrase {
+        /// Which vault.
+        vault: VaultName,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// A vault holds heads of another ledger.
+    #[error(
+        "vault `{vault}` already holds the ledger {origin}; recover it with `vouchsafe recover-state --vault {url}`, or begin a new one beside it with `vouchsafe init --new-ledger`, which every report will show as a break"
+    )]
+    ForeignLedger {
+        /// Which vault.
+        vault: VaultName,
+        /// The ledger's name.
+        origin: String,
+        /// The vault's URL.
+        url: String,
+    },
+    /// A target must not be written to.
+    #[error("{place} must not be written to: {reason}")]
+    Target {
+        /// The place.
+        place: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The policy cannot be used.
+    #[error("{message}")]
+    Policy {
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A vault could not be opened or created.
+    #[error("vault `{vault}`: {source}")]
+    Open {
+        /// Which.
+        vault: String,
+        /// Why.
+        source: OpenError,
+    },
+    /// A vault could not be read.
+    #[error("vault `{vault}`: {source}")]
+    Repository {
+        /// Which.
+        vault: String,
+        /// Why.
+        source: RepoError,
+    },
+    /// A capture failed.
+    #[error("{protection}: {source}")]
+    Backup {
+        /// What was captured.
+        protection: ProtectionId,
+        /// Why.
+        source: BackupError,
+    },
+    /// A copy failed.
+    #[error("copy to vault `{vault}`: {source}")]
+    Copy {
+        /// The target.
+        vault: String,
+        /// Why.
+        source: CopyError,
+    },
+    /// A vault's lock is held by somebody else.
+    #[error("vault `{vault}`: {source}")]
+    VaultLock {
+        /// Which.
+        vault: String,
+        /// By whom.
+        source: vouchsafe_vault::LockError,
+    },
+    /// The state directory is in use.
+    #[error(transparent)]
+    StateLock(#[from] LockError),
+    /// A source could not be captured or restored.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A source cannot be opened.
+    #[error(transparent)]
+    Source(#[from] vouchsafe_sources::OpenSourceError),
+    /// The ledger could not be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A vault's store failed outside the repository.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A vault's URL names no store that this version can use.
+    #[error(transparent)]
+    VaultUrl(#[from] vouchsafe_store::OpenError),
+    /// A secret could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// No sandbox could be made.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// What a vault holds beside the repository cannot be understood.
+    #[error("{place}: {message}")]
+    Damaged {
+        /// Where.
+        place: String,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted; what was finished is kept, and the next run goes on from there")]
+    Interrupted,
+}
+
+impl KeeperError {
+    /// Which exit code it has.
+    pub fn category(&self) -> Category {
+        match self {
+            KeeperError::NotInitialised { .. }
+            | KeeperError::UnknownSystem { .. }
+            | KeeperError::UnknownVault { .. }
+            | KeeperError::NotConnected { .. }
+            | KeeperError::NoCopies { .. }
+            | KeeperError::NoPoint { .. }
+            | KeeperError::NoCopy { .. }
+            | KeeperError::NoPassphrase { .. }
+            | KeeperError::ForeignLedger { .. }
+            | KeeperError::Target { .. }
+            | KeeperError::Policy { .. }
+            | KeeperError::Source(_)
+            | KeeperError::VaultUrl(_)
+            | KeeperError::Secret(_) => Category::CannotStart,
+            KeeperError::Open {
+                source: OpenError::NoRepository { .. },
+                ..
+            } => Category::NoRepository,
+            KeeperError::Open {
+                source: OpenError::WrongKey { .. },
+                ..
+            } => Category::WrongKey,
+            KeeperError::VaultLock { .. } | KeeperError::StateLock(LockError::Held { .. }) => {
+                Category::Locked
+            }
+            KeeperError::Interrupted | KeeperError::Capture(CaptureError::Interrupted) => {
+                Category::Interrupted
+            }
+            _ => Category::Failed,
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Making what is missing: state, keys, vaults, recovery sheet. Calling it again changes nothing.
+
+use std::sync::Arc;
+
+use vouchsafe_evidence::recovery_sheet::{Passphrase, SheetInput, SheetVault, recovery_sheet};
+use vouchsafe_format::Polynomial;
+use vouchsafe_host::files;
+use vouchsafe_host::random::Random;
+use vouchsafe_ledger::{Ledger, SigningKey};
+use vouchsafe_model::fact::{Fact, Recorded};
+use vouchsafe_model::{Policy, Secret, Vault, VaultName};
+use vouchsafe_store::Store;
+use vouchsafe_vault::{CreateOptions, Env, Repository};
+
+use crate::error::KeeperError;
+use crate::events::Reporter;
+use crate::keeper::{Keeper, Tools, ledger_url};
+use crate::publish::{self, VaultObjects};
+use crate::state::State;
+use crate::vaults;
+
+/// What `init` did.
+#[derive(Clone, Debug)]
+pub struct InitReport {
+    /// Vaults created now.
+    pub created: Vec<VaultName>,
+    /// Vaults that were there.
+    pub found: Vec<VaultName>,
+    /// The vault from which an existing ledger was taken over.
+    pub joined: Option<VaultName>,
+    /// Fingerprint of the ledger's public key.
+    pub fingerprint: String,
+    /// Where the recovery sheet lies.
+    pub sheet: std::path::PathBuf,
+}
+
+struct Made {
+    spec: Vault,
+    root: Arc<dyn Store>,
+    repo: Repository,
+    passphrase: Secret,
+    created: bool,
+}
+
+/// Creates what is missing. With `new_ledger`, a vault that holds another ledger is no obstacle, and a break is
+/// recorded.
+pub fn init(
+    policy: Policy,
+    policy_text: Vec<u8>,
+    state: State,
+    tools: Tools,
+    new_ledger: bool,
+    reporter: &dyn Reporter,
+) -> Result<(Keeper, InitReport), KeeperError> {
+    state.create()?;
+    let lock = state.lock()?;
+    let env = tools.env();
+    let made = make_vaults(&policy, &state, &env, tools.random.as_ref())?;
+    let known = state.is_initialised()?;
+    let joined = if known || new_ledger {
+        None
+    } else {
+        join(&state, &made)?
+    };
+    let ledger = open_ledger(&state, tools.random.as_ref())?;
+    let keeper = Keeper {
+        policy,
+        policy_text,
+        state,
+        ledger,
+        tools,
+    };
+    // The horizon comes first: a record must not begin with silence.
+    keeper.reconcile()?;
+    record_vaults(&keeper, &made, joined.as_ref())?;
+    keeper.publish(reporter)?;
+    let sheet = write_sheet(&keeper, &made)?;
+    drop(lock);
+    let names = |created: bool| {
+        made.iter()
+            .filter(|m| m.created == created)
+            .map(|m| m.spec.name.clone())
+            .collect()
+    };
+    let report = InitReport {
+        created: names(true),
+        found: names(false),
+        joined: joined.map(|j| j.0),
+        fingerprint: keeper.ledger.public_key().fingerprint(),
+        sheet,
+    };
+    Ok((keeper, report))
+}
+
+fn make_vaults(
+    policy: &Policy,
+    state: &State,
+    env: &Env,
+    random: &dyn Random,
+) -> Result<Vec<Made>, KeeperError> {
+    let mut made: Vec<Made> = Vec::new();
+    for spec in policy.vaults.values() {
+        let root = vaults::root_store(spec, &policy.base, true)?;
+        let polynomial = made.first().map(|m| m.repo.polynomial());
+        made.push(make_vault(spec, state, root, env, random, polynomial)?);
+    }
+    Ok(made)
+}
+
+fn make_vault(
+    spec: &Vault,
+    state: &State,
+    root: Arc<dyn Store>,
+    env: &Env,
+    random: &dyn Random,
+    polynomial: Option<Polynomial>,
+) -> Result<Made, KeeperError> {
+    let in_vault = |source| KeeperError::Open {
+        vault: spec.name.to_string(),
+        source,
+    };
+    let known = match vaults::passphrase(spec, state) {
+        Ok(passphrase) => Some(passphrase),
+        Err(KeeperError::NoPassphrase { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let is_there = Repository::exists(vaults::repo_store(&root)?.as_ref()).map_err(in_vault)?;
+    if is_there {
+        let passphrase = known.ok_or_else(|| KeeperError::NoPassphrase {
+            vault: spec.name.clone(),
+            place: state.passphrase_path(&spec.name).display().to_string(),
+        })?;
+        let repo = vaults::open_repo(&root, env, &passphrase, &spec.name)?;
+        return Ok(Made {
+            spec: spec.clone(),
+            root,
+            repo,
+            passphrase,
+            created: false,
+        });
+    }
+    let passphrase = match known {
+        Some(passphrase) => passphrase,
+        None => {
+            // Written first: a repository whose passphrase was lost in a crash would be lost too.
+            let fresh = new_passphrase(random);
+            state.write_secret(&state.passphrase_path(&spec.name), &fresh)?;
+            fresh
+        }
+    };
+    let options = CreateOptions {
+        polynomial,
+        kdf: None,
+    };
+    let repo = Repository::create(vaults::repo_store(&root)?, env, &passphrase, &options)
+        .map_err(in_vault)?;
+    Ok(Made {
+        spec: spec.clone(),
+        root,
+        repo,
+        passphrase,
+        created: true,
+    })
+}
+
+/// 160 random bits in eight groups of four characters that cannot be mistaken for one another.
+fn new_passphrase(random: &dyn Random) -> Secret {
+    const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+    let mut out = Vec::with_capacity(39);
+    for group in 0..8 {
+        if group > 0 {
+            out.push(b'-');
+        }
+        let mut bytes = [0u8; 4];
+        random.fill(&mut bytes);
+        out.extend(
+            bytes
+                .iter()
+                .filter_map(|b| ALPHABET.get(usize::from(b % 32))),
+        );
+    }
+    Secret::new(out)
+}
+
+/// Takes over the ledger that the vaults hold, if there is one; errors if they hold several.
+fn join(state: &State, made: &[Made]) -> Result<Option<(VaultName, u64, String)>, KeeperError> {
+    let mut found: Vec<(&Made, String)> = Vec::new();
+    for vault in made {
+        for id in VaultObjects::of(&vault.root).ledgers()? {
+            if !found.iter().any(|(_, known)| *known == id) {
+                found.push((vault, id));
+            }
+        }
+    }
+    let (vault, id) = match found.as_slice() {
+        [] => return Ok(None),
+        [one] => one,
+        [(vault, id), ..] => {
+            return Err(KeeperError::ForeignLedger {
+                vault: vault.spec.name.clone(),
+                origin: id.clone(),
+                url: vault.spec.url.clone(),
+            });
+        }
+    };
+    let seed = publish::read_seed(&vault.root, &vault.repo, id)?;
+    let rebuilt = publish::read_ledger(&vault.root, &vault.repo, id, None)?;
+    let ledger = publish::restore_ledger(state, seed, &rebuilt)?;
+    let head = ledger.head()?;
+    Ok(Some((
+        vault.spec.name.clone(),
+        head.size,
+        head.root.to_string(),
+    )))
+}
+
+fn open_ledger(state: &State, random: &dyn Random) -> Result<Ledger, KeeperError> {
+    let path = state.ledger_key_path();
+    if !files::exists(&path)? {
+        let mut seed = [0u8; 32];
+        random.fill(&mut seed);
+        state.write_secret(&path, &Secret::new(seed.to_vec()))?;
+    }
+    Ok(Ledger::open(
+        &ledger_url(state),
+        SigningKey::from_seed(state.read_seed()?),
+    )?)
+}
+
+/// Facts about vaults that this ledger meets for the first time, and breaks for ledgers that are not this one.
+fn record_vaults(
+    keeper: &Keeper,
+    made: &[Made],
+    joined: Option<&(VaultName, u64, String)>,
+) -> Result<(), KeeperError> {
+    let facts = keeper.facts()?;
+    let mut new = Vec::new();
+    if let Some((vault, tree_size, root)) = joined {
+        new.push(Fact::Joined {
+            vault: vault.clone(),
+            tree_size: *tree_size,
+            root: root.clone(),
+        });
+    }
+    for vault in made {
+        let repository = vault.repo.id().to_hex();
+        if !knows_vault(&facts, &vault.spec.name, &repository) {
+            new.push(Fact::VaultKnown {
+                vault: vault.spec.name.clone(),
+                repository,
+                created: vault.created,
+            });
+        }
+        for id in VaultObjects::of(&vault.root).ledgers()? {
+            let reason = format!(
+                "vault `{}` also holds the ledger {id}, which this one does not continue",
+                vault.spec.name
+            );
+            let told = |r: &Recorded| matches!(&r.entry.fact, Fact::Break { reason: known, .. } if *known == reason);
+            if id != keeper.ledger.public_key().ledger_id() && !facts.iter().any(told) {
+                new.push(Fact::Break {
+                    reason,
+                    vault: Some(vault.spec.name.clone()),
+                    tree_size: None,
+                });
+            }
+        }
+    }
+    if new.is_empty() {
+        Ok(())
+    } else {
+        keeper.record(new)
+    }
+}
+
+fn knows_vault(facts: &[Recorded], name: &VaultName, id: &str) -> bool {
+    facts.iter().any(|r| {
+        matches!(&r.entry.fact, Fact::VaultKnown { vault, repository, .. } if vault == name && repository == id)
+    })
+}
+
+fn write_sheet(keeper: &Keeper, made: &[Made]) -> Result<std::path::PathBuf, KeeperError> {
+    let rows: Vec<(String, String)> = made
+        .iter()
+        .map(|m| (absolute_url(&m.spec, keeper), m.repo.id().to_hex()))
+        .collect();
+    let vaults: Vec<SheetVault<'_>> = made
+        .iter()
+        .zip(&rows)
+        .map(|(m, (url, id))| SheetVault {
+            name: m.spec.name.as_str(),
+            url,
+            repository: id,
+            passphrase: match &m.spec.password {
+                Some(reference) => Passphrase::KeptIn(reference),
+                None => Passphrase::Shown(&m.passphrase),
+            },
+        })
+        .collect();
+    let key = keeper.ledger.public_key();
+    let sheet = recovery_sheet(&SheetInput {
+        vaults: &vaults,
+        ledger_fingerprint: &key.fingerprint(),
+        public_key: &key.to_string(),
+        created: keeper.tools.clock.now(),
+        tool: &crate::record::tool(),
+    });
+    let path = keeper.state.sheet_path();
+    keeper.state.write_secret(&path, &sheet)?;
+    Ok(path)
+}
+
+fn absolute_url(spec: &Vault, keeper: &Keeper) -> String {
+    match vaults::local_dir(spec, &keeper.policy.base) {
+        Some(dir) => format!(
+            "file://{}",
+            files::canonicalize(&dir).unwrap_or(dir).display()
+        ),
+        None => spec.url.clone(),
+    }
+}

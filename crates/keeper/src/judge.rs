@@ -1,0 +1,106 @@
+//! Judging: facts and policy become verdicts, and verdicts a report.
+
+use vouchsafe_evidence::report::{Approval, BreakFact, LedgerFacts, ReportInput, Witness};
+use vouchsafe_model::fact::{Fact, Recorded};
+use vouchsafe_model::{Assessment, Time, VaultName};
+
+use crate::error::KeeperError;
+use crate::keeper::Keeper;
+
+/// An assessment with the facts that it rests on.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The verdicts.
+    pub assessment: Assessment,
+    /// The facts up to its time.
+    pub facts: Vec<Recorded>,
+}
+
+/// The record's head, and who has it.
+pub type LedgerHead = LedgerFacts;
+
+impl Keeper {
+    /// Judges as of `at`: facts recorded later do not count.
+    pub fn judge(&self, at: Option<Time>) -> Result<Judged, KeeperError> {
+        let now = self.tools.clock.now();
+        let mut facts = self.facts()?;
+        if let Some(at) = at {
+            facts.retain(|r| r.entry.at <= at);
+        }
+        let assessment = vouchsafe_policy::assess(&self.policy, &facts, at.unwrap_or(now));
+        Ok(Judged { assessment, facts })
+    }
+
+    /// The newest head, and which vaults have seen which.
+    pub fn ledger_head(&self, facts: &[Recorded]) -> Result<LedgerHead, KeeperError> {
+        let head = self.ledger.head()?;
+        let key = self.ledger.public_key();
+        let breaks = facts.iter().filter_map(|r| match &r.entry.fact {
+            Fact::Break { reason, .. } => Some(BreakFact {
+                seq: r.seq,
+                reason: reason.clone(),
+            }),
+            _ => None,
+        });
+        Ok(LedgerFacts {
+            size: head.size,
+            root: head.root.to_string(),
+            checkpoint: head.note,
+            vkey: key.to_string(),
+            fingerprint: key.fingerprint(),
+            witnesses: witnesses(facts),
+            breaks: breaks.collect(),
+        })
+    }
+
+    /// Everything that a report of a period shows, handed to `render`.
+    pub fn report<T>(
+        &self,
+        from: Time,
+        to: Time,
+        redact_places: bool,
+        render: impl FnOnce(&ReportInput<'_>) -> T,
+    ) -> Result<T, KeeperError> {
+        let now = self.tools.clock.now();
+        let judged = self.judge((to < now).then_some(to))?;
+        let approval = vouchsafe_policy::approval(&self.policy, &judged.facts);
+        Ok(render(&ReportInput {
+            policy: &self.policy,
+            assessment: &judged.assessment,
+            facts: &judged.facts,
+            from,
+            to,
+            ledger: self.ledger_head(&judged.facts)?,
+            approval: Approval {
+                stated: self.policy.front.approved.clone(),
+                digest_matches: vouchsafe_policy::approval::is_approved(
+                    &self.policy,
+                    &String::from_utf8_lossy(&self.policy_text),
+                ),
+                text: approval.sentence(),
+            },
+            generated_at: now,
+            tool: crate::record::tool(),
+            redact_places,
+        }))
+    }
+}
+
+fn witnesses(facts: &[Recorded]) -> Vec<Witness> {
+    let mut out: std::collections::BTreeMap<&VaultName, Witness> =
+        std::collections::BTreeMap::new();
+    for recorded in facts {
+        if let Fact::Published {
+            vault, tree_size, ..
+        } = &recorded.entry.fact
+        {
+            let witness = Witness {
+                vault: vault.clone(),
+                tree_size: *tree_size,
+                at: recorded.entry.at,
+            };
+            out.insert(vault, witness);
+        }
+    }
+    out.into_values().collect()
+}

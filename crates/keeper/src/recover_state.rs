@@ -1,0 +1,262 @@
+//! Rebuilding ledger, keys and policy on an empty machine, from one vault and the recovery sheet.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vouchsafe_host::files;
+use vouchsafe_model::fact::Fact;
+use vouchsafe_model::policy::Location;
+use vouchsafe_model::{Secret, Vault, VaultName};
+use vouchsafe_store::Store;
+use vouchsafe_vault::{OpenError, Repository};
+
+use crate::error::KeeperError;
+use crate::keeper::Tools;
+use crate::publish::{self, VaultObjects};
+use crate::record;
+use crate::state::State;
+use crate::vaults;
+
+/// What is known on the empty machine.
+pub struct RecoverRequest {
+    /// The vault's URL.
+    pub url: String,
+    /// The recovery sheet's text, or nothing but the passphrase.
+    pub sheet: Secret,
+    /// Where the policy is to be written.
+    pub policy: PathBuf,
+    /// Where the state is to be made.
+    pub state: State,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// Entries of the ledger.
+    pub entries: u64,
+    /// Fingerprint of its public key, to be held against the sheet.
+    pub fingerprint: String,
+    /// Where the policy was written; beside the one that was there, should that be another text.
+    pub policy: PathBuf,
+    /// Vaults whose passphrase the sheet does not have.
+    pub without_passphrase: Vec<VaultName>,
+}
+
+/// What a recovery sheet says, read leniently: it may have been typed by hand.
+#[derive(Default)]
+struct Sheet {
+    vaults: Vec<(VaultName, Secret)>,
+    public_key: Option<String>,
+}
+
+/// Rebuilds the state. Nothing is written before the whole ledger was read and checked.
+pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovered, KeeperError> {
+    if request.state.is_initialised()? {
+        return Err(KeeperError::Target {
+            place: request.state.root().display().to_string(),
+            reason: "it already holds a ledger; name an empty directory with --state".to_owned(),
+        });
+    }
+    let sheet = read_sheet(request.sheet.expose());
+    let (root, repo) = open_vault(request, &sheet, tools)?;
+    let ids = VaultObjects::of(&root).ledgers()?;
+    let id = choose_ledger(&ids, &sheet, &request.url)?;
+    let seed = publish::read_seed(&root, &repo, &id)?;
+    let rebuilt = publish::read_ledger(&root, &repo, &id, sheet.public_key.as_deref())?;
+    request.state.create()?;
+    let ledger = publish::restore_ledger(&request.state, seed, &rebuilt)?;
+    let facts = ledger.read_all()?;
+    let head = ledger.head()?;
+    let digest = facts.iter().rev().find_map(|r| match &r.entry.fact {
+        Fact::PolicyInForce { digest, .. } => Some(digest.clone()),
+        _ => None,
+    });
+    let digest = digest.ok_or_else(|| KeeperError::Damaged {
+        place: format!("ledger {id}"),
+        message: "no policy was ever in force; write one with `vouchsafe init`".to_owned(),
+    })?;
+    let text = publish::read_policy(&root, &repo, &digest)?;
+    let policy = write_policy(&request.policy, &text)?;
+    for (name, passphrase) in &sheet.vaults {
+        request
+            .state
+            .write_secret(&request.state.passphrase_path(name), passphrase)?;
+    }
+    let known: Vec<(VaultName, String)> = facts
+        .iter()
+        .filter_map(|r| match &r.entry.fact {
+            Fact::VaultKnown {
+                vault, repository, ..
+            } => Some((vault.clone(), repository.clone())),
+            _ => None,
+        })
+        .collect();
+    let here = repo.id().to_hex();
+    if let Some((vault, _)) = known
+        .iter()
+        .find(|(_, repository)| *repository == here)
+        .cloned()
+    {
+        let joined = Fact::Joined {
+            vault,
+            tree_size: head.size,
+            root: head.root.to_string(),
+        };
+        ledger.append(&[record::entry(tools.clock.now(), joined)])?;
+    }
+    let mut without_passphrase: Vec<VaultName> = known
+        .into_iter()
+        .map(|(v, _)| v)
+        .filter(|v| !sheet.vaults.iter().any(|(name, _)| name == v))
+        .collect();
+    without_passphrase.sort();
+    without_passphrase.dedup();
+    Ok(Recovered {
+        entries: head.size,
+        fingerprint: ledger.public_key().fingerprint(),
+        policy,
+        without_passphrase,
+    })
+}
+
+fn open_vault(
+    request: &RecoverRequest,
+    sheet: &Sheet,
+    tools: &Tools,
+) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
+    let base = vouchsafe_host::machine::current_dir()?;
+    let name = VaultName::new("vault").map_err(|e| KeeperError::Policy {
+        message: e.to_string(),
+    })?;
+    let spec = Vault {
+        name,
+        url: request.url.clone(),
+        location: Location::default(),
+        retention_lock: None,
+        password: None,
+    };
+    let root = vaults::root_store(&spec, &base, false)?;
+    let bare = Secret::new(request.sheet.expose().trim_ascii().to_vec());
+    let candidates = sheet
+        .vaults
+        .iter()
+        .map(|(_, p)| p)
+        .chain(sheet.vaults.is_empty().then_some(&bare));
+    let mut last = None;
+    for passphrase in candidates {
+        match Repository::open(vaults::repo_store(&root)?, &tools.env(), passphrase) {
+            Ok(repo) => return Ok((root, repo)),
+            Err(error @ OpenError::WrongKey { .. }) => last = Some(error),
+            Err(source) => {
+                return Err(KeeperError::Open {
+                    vault: request.url.clone(),
+                    source,
+                });
+            }
+        }
+    }
+    match last {
+        Some(source) => Err(KeeperError::Open {
+            vault: request.url.clone(),
+            source,
+        }),
+        None => Err(KeeperError::Policy {
+            message: "the recovery sheet holds no passphrase".to_owned(),
+        }),
+    }
+}
+
+fn choose_ledger(ids: &[String], sheet: &Sheet, url: &str) -> Result<String, KeeperError> {
+    let damaged = |message: String| KeeperError::Damaged {
+        place: url.to_owned(),
+        message,
+    };
+    match ids {
+        [] => Err(damaged("no ledger was ever published here".to_owned())),
+        [one] => Ok(one.clone()),
+        several => several
+            .iter()
+            .find(|id| {
+                sheet
+                    .public_key
+                    .as_ref()
+                    .is_some_and(|key| key.contains(id.as_str()))
+            })
+            .cloned()
+            .ok_or_else(|| {
+                damaged(format!(
+                    "it holds {} ledgers ({}); give the recovery sheet of one of them",
+                    several.len(),
+                    several.join(", ")
+                ))
+            }),
+    }
+}
+
+fn read_sheet(text: &[u8]) -> Sheet {
+    let text = String::from_utf8_lossy(text);
+    let mut sheet = Sheet::default();
+    let mut vault: Option<VaultName> = None;
+    let mut key_follows = false;
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["Vault", number, name] if number.ends_with(':') => vault = VaultName::new(*name).ok(),
+            ["passphrase", value] => {
+                if let Some(name) = vault.take() {
+                    sheet
+                        .vaults
+                        .push((name, Secret::new(value.as_bytes().to_vec())));
+                }
+            }
+            ["public", "key"] => key_follows = true,
+            [value] if key_follows => {
+                sheet.public_key = Some((*value).to_owned());
+                key_follows = false;
+            }
+            _ => {}
+        }
+    }
+    sheet
+}
+
+fn write_policy(path: &Path, text: &[u8]) -> Result<PathBuf, KeeperError> {
+    if files::exists(path)? && files::read(path, 16 << 20)? != text {
+        let beside = path.with_extension("recovered.yaml");
+        files::write_atomic(&beside, text, 0o644)?;
+        return Ok(beside);
+    }
+    files::write_atomic(path, text, 0o644)?;
+    Ok(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sheet_is_read_as_it_was_written() {
+        use vouchsafe_evidence::recovery_sheet::{
+            Passphrase, SheetInput, SheetVault, recovery_sheet,
+        };
+        let secret = Secret::new(b"abcd-efgh".to_vec());
+        let vaults = ["local", "offsite"].map(|name| SheetVault {
+            name,
+            url: "file:///srv/v",
+            repository: "00",
+            passphrase: Passphrase::Shown(&secret),
+        });
+        let written = recovery_sheet(&SheetInput {
+            vaults: &vaults,
+            ledger_fingerprint: "ff",
+            public_key: "vouchsafe/x+00+AAAA",
+            created: vouchsafe_model::Time::from_secs(0),
+            tool: "vouchsafe",
+        });
+        let sheet = read_sheet(written.expose());
+        assert_eq!(sheet.vaults.len(), 2);
+        assert_eq!(sheet.vaults[1].0.as_str(), "offsite");
+        assert_eq!(sheet.vaults[1].1, secret);
+        assert_eq!(sheet.public_key.as_deref(), Some("vouchsafe/x+00+AAAA"));
+    }
+}

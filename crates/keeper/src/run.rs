@@ -1,0 +1,601 @@
+//! One run: capture, read back, record the point, copy it on, read the copies back.
+
+use vouchsafe_capture::{CaptureContext, Captured, MANIFEST_NAME, Sink, Source};
+use vouchsafe_host::machine;
+use vouchsafe_model::fact::{CopyFact, Encryption, Fact, Outcome, RecoveryPoint};
+use vouchsafe_model::policy::Way;
+use vouchsafe_model::{
+    Issue, ObligationKind, PointId, Protection, ProtectionId, RunId, System, Time, VaultName,
+    human_bytes,
+};
+use vouchsafe_vault::{BackupOptions, BackupReport, LockKind, ReadBack};
+
+use crate::catalogue::Catalogue;
+use crate::error::KeeperError;
+use crate::events::{Event, Reporter};
+use crate::keeper::Keeper;
+use crate::record;
+use crate::vaults::VaultHandle;
+
+/// What is to be run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOrder {
+    /// `system` or `system/protection`; all if there are none.
+    pub names: Vec<String>,
+    /// Only what is due now, or has no point yet.
+    pub due: bool,
+    /// Why, for the record.
+    pub reason: Option<String>,
+}
+
+/// What a run did for one protection.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// Which.
+    pub protection: ProtectionId,
+    /// The point, if there is one.
+    pub point: Option<PointId>,
+    /// How it came out; a copy that failed makes it incomplete.
+    pub outcome: Outcome,
+    /// What went wrong.
+    pub issues: Vec<Issue>,
+    /// How many issues there were in all.
+    pub issue_count: u64,
+    /// Vaults in which the point was read back.
+    pub copies: Vec<VaultName>,
+    /// Files or other items.
+    pub items: u64,
+    /// Bytes of content.
+    pub bytes: u64,
+    /// Bytes added to the first vault.
+    pub added_bytes: u64,
+}
+
+impl Keeper {
+    /// Runs what is ordered, one protection after the other; an error of one does not keep the others from running.
+    pub fn run(
+        &self,
+        order: &RunOrder,
+        reporter: &dyn Reporter,
+    ) -> Result<Vec<RunReport>, KeeperError> {
+        let _lock = self.state.lock()?;
+        self.reconcile()?;
+        let chosen = self.chosen(order)?;
+        let mut reports = Vec::new();
+        for (system, protection) in chosen {
+            self.stop_if_asked()?;
+            reports.push(self.run_one(system, protection, order.reason.as_deref(), reporter)?);
+        }
+        self.publish(reporter)?;
+        Ok(reports)
+    }
+
+    fn chosen(&self, order: &RunOrder) -> Result<Vec<(&System, &Protection)>, KeeperError> {
+        let mut chosen = self.select(&order.names)?;
+        if order.names.is_empty() {
+            chosen.retain(|(_, p)| p.way.is_connected());
+        }
+        if let Some((_, p)) = chosen.iter().find(|(_, p)| !p.way.is_connected()) {
+            return Err(not_connected(p));
+        }
+        if order.due {
+            let facts = self.facts()?;
+            let catalogue = Catalogue::of(&facts);
+            let open = record::open_obligations(&facts, self.tools.clock.now());
+            chosen.retain(|(_, p)| {
+                let asked = |o: &&vouchsafe_model::Obligation| o.protection.as_ref() == Some(&p.id);
+                let due = |o: &&vouchsafe_model::Obligation| {
+                    matches!(o.kind, ObligationKind::Capture | ObligationKind::Copy)
+                };
+                catalogue.newest(&p.id, true).is_none() || open.iter().any(|o| asked(o) && due(o))
+            });
+        }
+        Ok(chosen)
+    }
+
+    fn run_one(
+        &self,
+        system: &System,
+        protection: &Protection,
+        reason: Option<&str>,
+        reporter: &dyn Reporter,
+    ) -> Result<RunReport, KeeperError> {
+        let id = &protection.id;
+        let run = self.open_run("capture", &id.to_string(), reason)?;
+        reporter.event(&Event::Started {
+            deed: "capture",
+            subject: id.to_string(),
+        });
+        let result = self.capture_and_copy(system, protection, &run, reporter);
+        let report = match result {
+            Ok(report) => report,
+            Err(error) => {
+                let issue = Issue {
+                    place: id.to_string(),
+                    message: chain(&error),
+                };
+                self.close_run(&run, Outcome::Failed, vec![issue.clone()])?;
+                if error.category() == crate::Category::Interrupted {
+                    return Err(error);
+                }
+                reporter.event(&Event::Issue {
+                    protection: Some(id.clone()),
+                    issue: issue.clone(),
+                });
+                if matches!(
+                    error.category(),
+                    crate::Category::NoRepository
+                        | crate::Category::Locked
+                        | crate::Category::WrongKey
+                ) {
+                    return Err(error);
+                }
+                return Ok(failed(id, issue));
+            }
+        };
+        self.close_run(&run, report.outcome, report.issues.clone())?;
+        Ok(report)
+    }
+
+    fn capture_and_copy(
+        &self,
+        system: &System,
+        protection: &Protection,
+        run: &RunId,
+        reporter: &dyn Reporter,
+    ) -> Result<RunReport, KeeperError> {
+        let first = protection
+            .copies
+            .first()
+            .ok_or_else(|| KeeperError::NoCopies {
+                protection: protection.id.clone(),
+            })?;
+        let vault = self.vault(&first.vault)?;
+        let started = self.tools.clock.now();
+        let (captured, backup) = self.capture(protection, &vault, reporter)?;
+        let point = PointId::from_random(self.tools.random.u64().to_be_bytes());
+        let copy = self.read_back(&vault, protection, &point, run, &backup, reporter)?;
+        let recovery_point =
+            self.point_fact(protection, run, point.clone(), started, &captured, &backup)?;
+        self.record(vec![Fact::RecoveryPoint(recovery_point), Fact::Copy(copy)])?;
+        reporter.event(&Event::Finished {
+            deed: "capture",
+            subject: protection.id.to_string(),
+            summary: format!(
+                "{} files, {} read, {} added to {}, read back",
+                items(&backup),
+                human_bytes(backup.bytes_total),
+                human_bytes(backup.added_bytes),
+                vault.name()
+            ),
+            good: backup.outcome == Outcome::Done,
+        });
+        let mut report = RunReport {
+            protection: protection.id.clone(),
+            point: Some(point.clone()),
+            outcome: backup.outcome,
+            issues: backup.issues.clone(),
+            issue_count: backup.issue_count,
+            copies: vec![vault.name().clone()],
+            items: items(&backup),
+            bytes: backup.bytes_total,
+            added_bytes: backup.added_bytes,
+        };
+        self.copy_on(
+            system,
+            protection,
+            &vault,
+            &point,
+            run,
+            &mut report,
+            reporter,
+        )?;
+        Ok(report)
+    }
+
+    fn capture(
+        &self,
+        protection: &Protection,
+        vault: &VaultHandle,
+        reporter: &dyn Reporter,
+    ) -> Result<(Captured, BackupReport), KeeperError> {
+        let source = self.source(protection)?;
+        let _lock = vault
+            .repo
+            .lock(LockKind::Shared)
+            .map_err(|source| KeeperError::VaultLock {
+                vault: vault.name().to_string(),
+                source,
+            })?;
+        self.with_context(&protection.id, reporter, |ctx| {
+            let discovery = source.discover(ctx)?;
+            let options = BackupOptions {
+                parent: self.parent(protection, vault)?,
+                paths: discovery.paths,
+                tags: vec![format!("vouchsafe:{}", protection.id)],
+                excludes: protection.exclude.clone(),
+                time: ctx.clock.now(),
+                hostname: machine::hostname(),
+            };
+            vault
+                .repo
+                .backup(&options, ctx.progress, |sink| {
+                    fill(source.as_ref(), ctx, sink)
+                })
+                .map_err(|source| backup_error(protection, source))
+        })
+        .inspect(|(captured, backup)| {
+            for place in &captured.left_out {
+                reporter.event(&Event::LeftOut {
+                    protection: protection.id.clone(),
+                    place: place.clone(),
+                });
+            }
+            for issue in &backup.issues {
+                reporter.event(&Event::Issue {
+                    protection: Some(protection.id.clone()),
+                    issue: issue.clone(),
+                });
+            }
+        })
+    }
+
+    /// The source that a protection captures.
+    pub(crate) fn source(&self, protection: &Protection) -> Result<Box<dyn Source>, KeeperError> {
+        match &protection.way {
+            Way::Capture(url) => Ok(vouchsafe_sources::open(
+                url,
+                &protection.exclude,
+                &self.policy.base,
+            )?),
+            _ => Err(not_connected(protection)),
+        }
+    }
+
+    /// The snapshot of the newest point in that vault, complete or not: unchanged files need not be read again.
+    fn parent(
+        &self,
+        protection: &Protection,
+        vault: &VaultHandle,
+    ) -> Result<Option<vouchsafe_format::Id>, KeeperError> {
+        let catalogue = Catalogue::of(&self.facts()?);
+        let newest = catalogue
+            .of_protection(&protection.id)
+            .into_iter()
+            .rev()
+            .find_map(|p| p.copy_in(vault.name()));
+        Ok(newest.and_then(|copy| copy.snapshot.parse().ok()))
+    }
+
+    /// Reads what was added back from the store; only then may the copy be claimed.
+    fn read_back(
+        &self,
+        vault: &VaultHandle,
+        protection: &Protection,
+        point: &PointId,
+        run: &RunId,
+        backup: &BackupReport,
+        reporter: &dyn Reporter,
+    ) -> Result<CopyFact, KeeperError> {
+        reporter.progress().phase("read back", None, None);
+        self.copy_fact(
+            vault,
+            protection,
+            point,
+            run,
+            backup.snapshot,
+            backup.tree,
+            backup.added_bytes,
+            &backup.added_packs,
+        )
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn copy_fact(
+        &self,
+        vault: &VaultHandle,
+        protection: &Protection,
+        point: &PointId,
+        run: &RunId,
+        snapshot: vouchsafe_format::Id,
+        tree: vouchsafe_format::Id,
+        added_bytes: u64,
+        added_packs: &[vouchsafe_format::Id],
+    ) -> Result<CopyFact, KeeperError> {
+        let in_vault = |source| KeeperError::Repository {
+            vault: vault.name().to_string(),
+            source,
+        };
+        let back = vault
+            .repo
+            .read_back(&snapshot, ReadBack::Added(added_packs.to_vec()))
+            .map_err(in_vault)?;
+        if let Some(problem) = back.problems.first() {
+            return Err(KeeperError::Damaged {
+                place: format!("vault `{}`, {}", vault.name(), problem.place),
+                message: format!(
+                    "what was written does not read back ({}); the point is not claimed",
+                    problem.message
+                ),
+            });
+        }
+        let probe = vault.repo.probe(&snapshot).map_err(in_vault)?;
+        let facts = self.facts()?;
+        Ok(CopyFact {
+            point: point.clone(),
+            protection: protection.id.clone(),
+            vault: vault.name().clone(),
+            snapshot: snapshot.to_hex(),
+            tree: tree.to_hex(),
+            run: run.clone(),
+            obligations: self.answers(
+                &facts,
+                ObligationKind::Copy,
+                Some(&protection.id),
+                Some(vault.name()),
+            ),
+            completed: self.tools.clock.now(),
+            added_bytes,
+            blobs_read_back: back.blobs,
+            encryption: Encryption {
+                cipher: probe.cipher.to_owned(),
+                key: probe.key,
+                probed: probe.sealed,
+            },
+            region: vault.spec.location.region.clone(),
+            country: vault.spec.location.country.clone(),
+        })
+    }
+
+    fn point_fact(
+        &self,
+        protection: &Protection,
+        run: &RunId,
+        point: PointId,
+        started: Time,
+        captured: &Captured,
+        backup: &BackupReport,
+    ) -> Result<RecoveryPoint, KeeperError> {
+        let facts = self.facts()?;
+        let complete = backup.outcome == Outcome::Done;
+        let obligations = if complete {
+            self.answers(&facts, ObligationKind::Capture, Some(&protection.id), None)
+        } else {
+            // A partial result is never a full one: the obligation stays open.
+            Vec::new()
+        };
+        Ok(RecoveryPoint {
+            point,
+            protection: protection.id.clone(),
+            run: run.clone(),
+            obligations,
+            started,
+            content_time: captured.content_time,
+            completed: self.tools.clock.now(),
+            outcome: backup.outcome,
+            issues: backup.issues.clone(),
+            issue_count: backup.issue_count,
+            items: items(backup),
+            bytes: backup.bytes_total,
+            tree: backup.tree.to_hex(),
+            manifest: captured
+                .manifest
+                .as_ref()
+                .map(vouchsafe_model::DigestManifest::digest),
+            engine: captured.engine.clone(),
+        })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn copy_on(
+        &self,
+        system: &System,
+        protection: &Protection,
+        from: &VaultHandle,
+        point: &PointId,
+        run: &RunId,
+        report: &mut RunReport,
+        reporter: &dyn Reporter,
+    ) -> Result<(), KeeperError> {
+        let _ = system;
+        let facts = self.facts()?;
+        for rule in &protection.copies[1..] {
+            self.stop_if_asked()?;
+            if !self.copy_is_wanted(&facts, protection, rule) {
+                continue;
+            }
+            let subject = format!("{} → {}", protection.id, rule.vault);
+            reporter.event(&Event::Started {
+                deed: "copy",
+                subject: subject.clone(),
+            });
+            match self.copy_one(protection, from, &rule.vault, point, run, reporter) {
+                Ok(summary) => {
+                    report.copies.push(rule.vault.clone());
+                    reporter.event(&Event::Finished {
+                        deed: "copy",
+                        subject,
+                        summary,
+                        good: true,
+                    });
+                }
+                Err(error) if error.category() == crate::Category::Interrupted => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let issue = Issue {
+                        place: subject.clone(),
+                        message: chain(&error),
+                    };
+                    reporter.event(&Event::Issue {
+                        protection: Some(protection.id.clone()),
+                        issue: issue.clone(),
+                    });
+                    report.issues.push(issue);
+                    report.issue_count += 1;
+                    report.outcome = Outcome::Incomplete;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every point goes to a vault without an own schedule; else when an obligation is open, or nothing is there yet.
+    fn copy_is_wanted(
+        &self,
+        facts: &[vouchsafe_model::fact::Recorded],
+        protection: &Protection,
+        rule: &vouchsafe_model::policy::CopyRule,
+    ) -> bool {
+        let none_yet = || {
+            let catalogue = Catalogue::of(facts);
+            !catalogue
+                .of_protection(&protection.id)
+                .iter()
+                .any(|p| p.copy_in(&rule.vault).is_some())
+        };
+        rule.every.is_none()
+            || !self
+                .answers(
+                    facts,
+                    ObligationKind::Copy,
+                    Some(&protection.id),
+                    Some(&rule.vault),
+                )
+                .is_empty()
+            || none_yet()
+    }
+
+    fn copy_one(
+        &self,
+        protection: &Protection,
+        from: &VaultHandle,
+        to: &VaultName,
+        point: &PointId,
+        run: &RunId,
+        reporter: &dyn Reporter,
+    ) -> Result<String, KeeperError> {
+        let target = self.vault(to)?;
+        let facts = self.facts()?;
+        let catalogue = Catalogue::of(&facts);
+        let known = catalogue.get(point).and_then(|p| p.copy_in(from.name()));
+        let snapshot =
+            known
+                .and_then(|c| c.snapshot.parse().ok())
+                .ok_or_else(|| KeeperError::NoCopy {
+                    point: point.clone(),
+                    vault: from.name().to_string(),
+                    known: String::from("no vault"),
+                })?;
+        let locked = |vault: &VaultHandle| {
+            vault
+                .repo
+                .lock(LockKind::Shared)
+                .map_err(|source| KeeperError::VaultLock {
+                    vault: vault.name().to_string(),
+                    source,
+                })
+        };
+        let (_a, _b) = (locked(from)?, locked(&target)?);
+        let copied =
+            vouchsafe_vault::copy(&from.repo, &target.repo, &snapshot, reporter.progress())
+                .map_err(|source| {
+                    if self.tools.interrupt.requested() {
+                        return KeeperError::Interrupted;
+                    }
+                    KeeperError::Copy {
+                        vault: to.to_string(),
+                        source,
+                    }
+                })?;
+        let fact = self.copy_fact(
+            &target,
+            protection,
+            point,
+            run,
+            copied.snapshot,
+            copied.tree,
+            copied.added_bytes,
+            &copied.added_packs,
+        )?;
+        self.record(vec![Fact::Copy(fact)])?;
+        Ok(format!(
+            "{} blobs, {} added, read back",
+            copied.blobs_copied,
+            human_bytes(copied.added_bytes)
+        ))
+    }
+}
+
+fn fill(
+    source: &dyn Source,
+    ctx: &CaptureContext<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Captured, vouchsafe_capture::CaptureError> {
+    let captured = source.capture(ctx, sink)?;
+    if let Some(manifest) = &captured.manifest {
+        crate::watch::push_manifest(sink, MANIFEST_NAME, manifest)?;
+    }
+    Ok(captured)
+}
+
+fn items(backup: &BackupReport) -> u64 {
+    backup.files_new + backup.files_unchanged
+}
+
+fn backup_error(protection: &Protection, source: vouchsafe_vault::BackupError) -> KeeperError {
+    if matches!(
+        source,
+        vouchsafe_vault::BackupError::Interrupted
+            | vouchsafe_vault::BackupError::Capture(vouchsafe_capture::CaptureError::Interrupted)
+    ) {
+        return KeeperError::Interrupted;
+    }
+    KeeperError::Backup {
+        protection: protection.id.clone(),
+        source,
+    }
+}
+
+pub(crate) fn not_connected(protection: &Protection) -> KeeperError {
+    let kind = match &protection.way {
+        Way::Capture(u) | Way::Orchestrate(u) | Way::Observe(u) | Way::Replica(u) => {
+            u.kind().to_string()
+        }
+        Way::Manual { .. } => "hand-made copies".to_owned(),
+    };
+    KeeperError::NotConnected {
+        protection: protection.id.clone(),
+        way: protection.way.word(),
+        source_kind: kind,
+    }
+}
+
+fn failed(id: &ProtectionId, issue: Issue) -> RunReport {
+    RunReport {
+        protection: id.clone(),
+        point: None,
+        outcome: Outcome::Failed,
+        issues: vec![issue],
+        issue_count: 1,
+        copies: Vec::new(),
+        items: 0,
+        bytes: 0,
+        added_bytes: 0,
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = inner.source();
+    }
+    text
+}

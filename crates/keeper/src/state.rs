@@ -1,0 +1,103 @@
+//! The state directory: ledger, keys, work space, lock.
+
+use std::path::{Path, PathBuf};
+
+use vouchsafe_host::files;
+use vouchsafe_host::lockfile::{self, StateLock};
+use vouchsafe_model::{ProtectionId, Secret, VaultName};
+
+use crate::error::KeeperError;
+
+/// The state directory, beside the policy, readable by its owner alone.
+#[derive(Clone, Debug)]
+pub struct State {
+    root: PathBuf,
+}
+
+impl State {
+    /// Names the directory; nothing is touched.
+    pub fn at(root: impl Into<PathBuf>) -> State {
+        State { root: root.into() }
+    }
+
+    /// Makes the directory with its own `.gitignore`; what is there stays.
+    pub fn create(&self) -> Result<(), KeeperError> {
+        files::create_dir_all(&self.root, 0o700)?;
+        files::create_dir_all(self.root.join("keys"), 0o700)?;
+        files::create_dir_all(self.root.join("work"), 0o700)?;
+        let ignore = self.root.join(".gitignore");
+        if !files::exists(&ignore)? {
+            files::write_atomic(&ignore, b"*\n", 0o600)?;
+        }
+        Ok(())
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether `init` has been here.
+    pub fn is_initialised(&self) -> Result<bool, KeeperError> {
+        Ok(files::exists(self.ledger_key_path())? && files::exists(self.ledger_path())?)
+    }
+
+    /// The ledger's database.
+    pub fn ledger_path(&self) -> PathBuf {
+        self.root.join("ledger.db")
+    }
+
+    /// The ledger's signing seed, 32 bytes.
+    pub fn ledger_key_path(&self) -> PathBuf {
+        self.root.join("keys").join("ledger.seed")
+    }
+
+    /// Where the passphrase of a vault lies if the policy does not say otherwise.
+    pub fn passphrase_path(&self, vault: &VaultName) -> PathBuf {
+        self.root.join("keys").join(format!("{vault}.passphrase"))
+    }
+
+    /// The recovery sheet.
+    pub fn sheet_path(&self) -> PathBuf {
+        self.root.join("recovery-sheet.txt")
+    }
+
+    /// The private work directory of a protection, made on demand.
+    pub fn work_dir(&self, id: &ProtectionId) -> Result<PathBuf, KeeperError> {
+        let dir = self
+            .root
+            .join("work")
+            .join(id.system.as_str())
+            .join(id.protection.as_str());
+        files::create_dir_all(&dir, 0o700)?;
+        Ok(dir)
+    }
+
+    /// Where sandboxes are made.
+    pub fn sandbox_dir(&self) -> Result<PathBuf, KeeperError> {
+        let dir = self.root.join("sandbox");
+        files::create_dir_all(&dir, 0o700)?;
+        Ok(dir)
+    }
+
+    /// Takes the lock that one recording command holds at a time; an error if another process has it.
+    pub fn lock(&self) -> Result<StateLock, KeeperError> {
+        Ok(lockfile::try_lock(self.root.join("lock"))?)
+    }
+
+    /// Writes a secret that only the owner can read.
+    pub fn write_secret(&self, path: &Path, secret: &Secret) -> Result<(), KeeperError> {
+        Ok(files::write_atomic(path, secret.expose(), 0o600)?)
+    }
+
+    /// The ledger's signing seed.
+    pub fn read_seed(&self) -> Result<[u8; 32], KeeperError> {
+        let path = self.ledger_key_path();
+        let bytes = Secret::new(files::read(&path, 64)?);
+        bytes.expose().try_into().map_err(|_| KeeperError::Damaged {
+            place: path.display().to_string(),
+            message: "a ledger seed has 32 bytes; recover it with `vouchsafe recover-state`"
+                .to_owned(),
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! Vaults by name: their stores, passphrases and repositories.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vouchsafe_host::{files, secret};
+use vouchsafe_model::{Policy, Secret, Vault, VaultName};
+use vouchsafe_store::{Key, Prefixed, Store};
+use vouchsafe_vault::{Env, OpenError, Repository};
+
+use crate::error::KeeperError;
+use crate::state::State;
+
+/// An open vault.
+pub struct VaultHandle {
+    /// What the policy says of it.
+    pub spec: Vault,
+    /// The whole vault: `repo/`, `ledger/`, `policy/`.
+    pub root: Arc<dyn Store>,
+    /// The repository within.
+    pub repo: Repository,
+}
+
+impl VaultHandle {
+    /// Its name.
+    pub fn name(&self) -> &VaultName {
+        &self.spec.name
+    }
+}
+
+/// The vault of that name in the policy.
+pub(crate) fn find<'a>(policy: &'a Policy, name: &str) -> Result<&'a Vault, KeeperError> {
+    policy
+        .vaults
+        .values()
+        .find(|v| v.name.as_str() == name)
+        .ok_or_else(|| KeeperError::UnknownVault {
+            name: name.to_owned(),
+            known: policy
+                .vaults
+                .keys()
+                .map(VaultName::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+}
+
+/// The directory of a vault that lies on this machine.
+pub fn local_dir(vault: &Vault, base: &Path) -> Option<PathBuf> {
+    let path = match vault.url.split_once("://") {
+        Some(("file", rest)) => rest,
+        Some(_) => return None,
+        None => vault.url.as_str(),
+    };
+    Some(base.join(path))
+}
+
+/// The whole vault as a store, made if it is local and not there yet.
+pub(crate) fn root_store(
+    vault: &Vault,
+    base: &Path,
+    create: bool,
+) -> Result<Arc<dyn Store>, KeeperError> {
+    match local_dir(vault, base) {
+        Some(dir) if create => Ok(Arc::new(vouchsafe_store::LocalStore::create(&dir)?)),
+        Some(dir) if !files::exists(&dir)? => Err(KeeperError::Open {
+            vault: vault.name.to_string(),
+            source: OpenError::NoRepository {
+                store: dir.display().to_string(),
+            },
+        }),
+        Some(dir) => Ok(Arc::new(vouchsafe_store::LocalStore::open(&dir)?)),
+        None => Ok(vouchsafe_store::open_url(&vault.url)?),
+    }
+}
+
+/// The repository's part of a vault.
+pub(crate) fn repo_store(root: &Arc<dyn Store>) -> Result<Arc<dyn Store>, KeeperError> {
+    let folder = Key::new("repo").map_err(|e| KeeperError::Damaged {
+        place: root.describe(),
+        message: e.to_string(),
+    })?;
+    Ok(Arc::new(Prefixed::new(Arc::clone(root), folder)))
+}
+
+/// The passphrase of a vault: by the policy's reference, else from the state directory.
+pub(crate) fn passphrase(vault: &Vault, state: &State) -> Result<Secret, KeeperError> {
+    if let Some(reference) = &vault.password {
+        return Ok(secret::resolve(reference)?);
+    }
+    let path = state.passphrase_path(&vault.name);
+    if !files::exists(&path)? {
+        return Err(KeeperError::NoPassphrase {
+            vault: vault.name.clone(),
+            place: path.display().to_string(),
+        });
+    }
+    let reference = vouchsafe_model::SecretRef::File(path);
+    Ok(secret::resolve(&reference)?)
+}
+
+/// Opens a vault that is there.
+pub(crate) fn open(
+    vault: &Vault,
+    base: &Path,
+    state: &State,
+    env: &Env,
+) -> Result<VaultHandle, KeeperError> {
+    let root = root_store(vault, base, false)?;
+    let password = passphrase(vault, state)?;
+    let repo = open_repo(&root, env, &password, &vault.name)?;
+    Ok(VaultHandle {
+        spec: vault.clone(),
+        root,
+        repo,
+    })
+}
+
+/// Opens the repository in a vault's store.
+pub(crate) fn open_repo(
+    root: &Arc<dyn Store>,
+    env: &Env,
+    password: &Secret,
+    name: &VaultName,
+) -> Result<Repository, KeeperError> {
+    Repository::open(repo_store(root)?, env, password).map_err(|source| KeeperError::Open {
+        vault: name.to_string(),
+        source,
+    })
+}

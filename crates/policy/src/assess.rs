@@ -1,0 +1,217 @@
+//! Policy, facts and now give verdicts, each with its reason and the facts it rests on.
+
+mod controls;
+mod copies;
+mod index;
+mod owed;
+mod points;
+mod proof;
+
+pub(crate) use crate::assess::controls::is_known as is_known_framework;
+pub(crate) use crate::assess::points::is_outside;
+
+use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::ids::ProtectionName;
+use vouchsafe_model::policy::{Protection, System, Way};
+use vouchsafe_model::{
+    Assessment, Judgement, Policy, ProtectionAssessment, ProtectionId, Question, Strength, Time,
+    Verdict,
+};
+
+use crate::assess::index::Index;
+use crate::assess::owed::{Ledgered, Owed};
+use crate::assess::points::View;
+
+/// Judges every protection of `policy` by the facts recorded up to `now`.
+///
+/// `facts` are in the order of the ledger; what was recorded after `now` is not looked at. Obligations are taken
+/// from the ledger, not computed anew; what was withdrawn before it was due is not judged. Unproven is never met.
+pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
+    let index = Index::of(facts, now);
+    let owed = Ledgered::of(policy, &index, now);
+    let mut protections = Vec::new();
+    let mut exempt = Vec::new();
+    for system in policy.systems.values() {
+        if let Some(reason) = &system.exempt {
+            exempt.push((system.name.to_string(), reason.clone()));
+        } else if system.protections.is_empty() {
+            protections.extend(unprotected(system));
+        } else {
+            for protection in system.protections.values() {
+                protections.push(one(policy, system, protection, &index, &owed, now));
+            }
+        }
+    }
+    let silence = index.silence(now);
+    let nothing = match exempt.is_empty() {
+        true => Verdict::Unproven,
+        false => Verdict::Exempt,
+    };
+    let mut verdict = protections
+        .iter()
+        .map(|p| p.verdict)
+        .reduce(Verdict::worse)
+        .unwrap_or(nothing);
+    if silence.last().is_some_and(|s| s.to == now) {
+        verdict = verdict.worse(Verdict::Unproven);
+    }
+    Assessment {
+        at: now,
+        policy_digest: policy.digest.clone(),
+        verdict,
+        controls: controls::controls(&policy.front.frameworks, &protections),
+        protections,
+        exempt,
+        obligations: owed.counts(),
+        missed: owed.missed(),
+        silence,
+        breaks: index.breaks.clone(),
+    }
+}
+
+/// What is known of one protection, for the questions.
+struct Case<'a> {
+    policy: &'a Policy,
+    system: &'a System,
+    protection: &'a Protection,
+    view: View<'a>,
+    owed: &'a [Owed<'a>],
+    now: Time,
+}
+
+impl Case<'_> {
+    /// How long ago, for people.
+    fn ago(&self, then: Time) -> String {
+        format!("{} ago", self.now.since(then))
+    }
+}
+
+fn one(
+    policy: &Policy,
+    system: &System,
+    protection: &Protection,
+    index: &Index<'_>,
+    owed: &Ledgered<'_>,
+    now: Time,
+) -> ProtectionAssessment {
+    let case = Case {
+        policy,
+        system,
+        protection,
+        view: View::of(policy, index.track(&protection.id)),
+        owed: owed.of_protection(&protection.id),
+        now,
+    };
+    let judgements = if protection.way.is_connected() {
+        vec![
+            points::covered(&case),
+            points::fresh(&case),
+            copies::copies(&case),
+            proof::verified(&case, index),
+            proof::proven(&case),
+            copies::encrypted(&case),
+            proof::retained(&case),
+        ]
+    } else {
+        let because = "declared, not yet connected: this version can neither do nor check it";
+        Question::ALL
+            .iter()
+            .map(|q| judged(*q, Verdict::Unproven, because.to_owned(), Vec::new()))
+            .collect()
+    };
+    let tier = system.tier.as_ref();
+    let drill = proof::newest(&case);
+    ProtectionAssessment {
+        id: protection.id.clone(),
+        way: protection.way.word().to_owned(),
+        source: source(&protection.way),
+        owner: system.owner.clone(),
+        tier: tier.map(|t| t.name.clone()),
+        verdict: worst(&judgements),
+        judgements,
+        newest_point: case.view.newest.map(|(_, p)| p.content_time),
+        points: case.view.counted(&protection.keep, now),
+        achieved_rpo: points::best_outside(&case).map(|best| now.since(best.point.content_time)),
+        target_rpo: tier.and_then(|t| t.rpo),
+        achieved_rto: drill.map(|(_, d)| d.achieved_rto),
+        target_rto: tier.and_then(|t| t.rto),
+        proven_at: proof::newest_green(&case).map(|(_, d)| d.ended),
+        overdue: owed::overdue(&case),
+        next: owed::next(case.owed, now),
+    }
+}
+
+/// A system that the policy names and does nothing for.
+fn unprotected(system: &System) -> Option<ProtectionAssessment> {
+    let name = ProtectionName::new("main").ok()?;
+    let judgements = Question::ALL
+        .iter()
+        .map(|q| {
+            let verdict = match q {
+                Question::Covered => Verdict::NotMet,
+                _ => Verdict::Unproven,
+            };
+            judged(
+                *q,
+                verdict,
+                "the policy declares no protection for it".to_owned(),
+                Vec::new(),
+            )
+        })
+        .collect();
+    let tier = system.tier.as_ref();
+    Some(ProtectionAssessment {
+        id: ProtectionId::new(system.name.clone(), name),
+        way: "none".to_owned(),
+        source: String::new(),
+        owner: system.owner.clone(),
+        tier: tier.map(|t| t.name.clone()),
+        verdict: Verdict::NotMet,
+        judgements,
+        newest_point: None,
+        points: 0,
+        achieved_rpo: None,
+        target_rpo: tier.and_then(|t| t.rpo),
+        achieved_rto: None,
+        target_rto: tier.and_then(|t| t.rto),
+        proven_at: None,
+        overdue: Vec::new(),
+        next: None,
+    })
+}
+
+fn source(way: &Way) -> String {
+    match way {
+        Way::Capture(url) | Way::Orchestrate(url) | Way::Observe(url) | Way::Replica(url) => {
+            url.to_string()
+        }
+        Way::Manual { accept, .. } => accept.clone().unwrap_or_else(|| "by hand".to_owned()),
+    }
+}
+
+fn worst(judgements: &[Judgement]) -> Verdict {
+    judgements
+        .iter()
+        .map(|j| j.verdict)
+        .reduce(Verdict::worse)
+        .unwrap_or(Verdict::Unproven)
+}
+
+/// A judgement; captures, copies, verifications and drills are all our own deeds, so what rests on them is measured.
+fn judged(question: Question, verdict: Verdict, because: String, facts: Vec<u64>) -> Judgement {
+    Judgement {
+        question,
+        verdict,
+        strength: (!facts.is_empty()).then_some(Strength::Measured),
+        because,
+        facts,
+    }
+}
+
+/// `1 point`, `3 points`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! One pass over the facts, sorted by what they concern.
+
+use std::collections::HashMap;
+
+use vouchsafe_model::assessment::Silence;
+use vouchsafe_model::fact::{CopyFact, Recorded, RecoveryPoint, Verification};
+use vouchsafe_model::{
+    DrillResult, Fact, Obligation, ObligationId, ObligationKind, Outcome, ProtectionId, Time,
+    VaultName,
+};
+
+/// A fact's sequence number and the fact.
+pub(super) type Seen<'f, T> = (u64, &'f T);
+
+/// What concerns one protection, in the order of the ledger.
+#[derive(Default)]
+pub(super) struct Track<'f> {
+    pub(super) points: Vec<Seen<'f, RecoveryPoint>>,
+    pub(super) copies: Vec<Seen<'f, CopyFact>>,
+    pub(super) drills: Vec<Seen<'f, DrillResult>>,
+}
+
+/// A deed that claims to fulfil an obligation.
+pub(super) struct Answer<'f> {
+    pub(super) kind: ObligationKind,
+    pub(super) protection: Option<&'f ProtectionId>,
+    pub(super) vault: Option<&'f VaultName>,
+    pub(super) started: Time,
+    pub(super) done: Time,
+}
+
+/// An obligation as the ledger holds it.
+pub(super) struct Due<'f> {
+    pub(super) what: &'f Obligation,
+    /// Taken back before it was due, because the policy changed.
+    pub(super) withdrawn: bool,
+}
+
+/// The facts up to now, sorted.
+#[derive(Default)]
+pub(super) struct Index<'f> {
+    tracks: HashMap<&'f ProtectionId, Track<'f>>,
+    verifications: HashMap<&'f VaultName, Vec<Seen<'f, Verification>>>,
+    pub(super) owed: HashMap<&'f ObligationId, Due<'f>>,
+    pub(super) answers: HashMap<&'f ObligationId, Vec<Answer<'f>>>,
+    pub(super) breaks: Vec<(u64, String)>,
+    gaps: Vec<Silence>,
+    /// Up to when the record speaks: the furthest horizon, or its first entry if there is none.
+    speaks_until: Option<Time>,
+}
+
+impl<'f> Index<'f> {
+    pub(super) fn of(facts: &'f [Recorded], now: Time) -> Index<'f> {
+        let mut index = Index::default();
+        for recorded in facts.iter().filter(|r| r.entry.at <= now) {
+            let (seq, at) = (recorded.seq, recorded.entry.at);
+            let until = *index.speaks_until.get_or_insert(at);
+            match &recorded.entry.fact {
+                Fact::ObligationDue(what) => index.due(what),
+                Fact::ObligationsWithdrawn { obligations, .. } => index.withdraw(obligations, at),
+                Fact::Horizon { until: further } => {
+                    if at > until {
+                        index.gaps.push(Silence {
+                            from: until,
+                            to: at,
+                        });
+                    }
+                    index.speaks_until = Some(until.max(*further));
+                }
+                Fact::Break { reason, .. } => index.breaks.push((seq, reason.clone())),
+                Fact::RecoveryPoint(point) => index.point(seq, point),
+                Fact::Copy(copy) => index.copy(seq, copy),
+                Fact::Verification(done) => index.verification(seq, done),
+                Fact::Drill(drill) => index.drill(seq, drill),
+                Fact::PolicyInForce { .. }
+                | Fact::RunOpened { .. }
+                | Fact::RunClosed { .. }
+                | Fact::RunAbandoned { .. }
+                | Fact::VaultKnown { .. }
+                | Fact::Published { .. }
+                | Fact::Joined { .. } => {}
+            }
+        }
+        index
+    }
+
+    /// What concerns that protection.
+    pub(super) fn track(&self, id: &ProtectionId) -> Option<&Track<'f>> {
+        self.tracks.get(id)
+    }
+
+    /// The verifications of that vault, in the order of the ledger.
+    pub(super) fn verifications(&self, vault: &VaultName) -> &[Seen<'f, Verification>] {
+        self.verifications.get(vault).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the record is silent, up to `now`.
+    pub(super) fn silence(&self, now: Time) -> Vec<Silence> {
+        let mut all = self.gaps.clone();
+        if let Some(from) = self.speaks_until.filter(|until| *until < now) {
+            all.push(Silence { from, to: now });
+        }
+        all
+    }
+
+    /// What was promised first stands, unless it was withdrawn since.
+    fn due(&mut self, what: &'f Obligation) {
+        let due = self.owed.get(&what.id);
+        if due.is_none_or(|old| old.withdrawn) {
+            let withdrawn = false;
+            self.owed.insert(&what.id, Due { what, withdrawn });
+        }
+    }
+
+    /// What is due already cannot be taken back: it stays missed.
+    fn withdraw(&mut self, ids: &[ObligationId], at: Time) {
+        for id in ids {
+            if let Some(due) = self.owed.get_mut(id).filter(|d| at <= d.what.due) {
+                due.withdrawn = true;
+            }
+        }
+    }
+
+    fn point(&mut self, seq: u64, point: &'f RecoveryPoint) {
+        // A partial result fulfils nothing.
+        if point.outcome == Outcome::Done {
+            self.answer(
+                &point.obligations,
+                ObligationKind::Capture,
+                (Some(&point.protection), None),
+                (point.started, point.completed),
+            );
+        }
+        self.tracks
+            .entry(&point.protection)
+            .or_default()
+            .points
+            .push((seq, point));
+    }
+
+    fn copy(&mut self, seq: u64, copy: &'f CopyFact) {
+        // A copy that was not read back is none.
+        if copy.blobs_read_back == 0 {
+            return;
+        }
+        self.answer(
+            &copy.obligations,
+            ObligationKind::Copy,
+            (Some(&copy.protection), Some(&copy.vault)),
+            (copy.completed, copy.completed),
+        );
+        self.tracks
+            .entry(&copy.protection)
+            .or_default()
+            .copies
+            .push((seq, copy));
+    }
+
+    fn verification(&mut self, seq: u64, done: &'f Verification) {
+        if done.packs_read > 0 || done.complete {
+            self.answer(
+                &done.obligations,
+                ObligationKind::Verify,
+                (None, Some(&done.vault)),
+                (done.started, done.completed),
+            );
+        }
+        self.verifications
+            .entry(&done.vault)
+            .or_default()
+            .push((seq, done));
+    }
+
+    fn drill(&mut self, seq: u64, drill: &'f DrillResult) {
+        let (who, when) = (
+            (Some(&drill.protection), None),
+            (drill.started, drill.ended),
+        );
+        self.answer(&drill.obligations, ObligationKind::Drill, who, when);
+        if !drill.negative_controls.is_empty() {
+            self.answer(
+                &drill.obligations,
+                ObligationKind::NegativeControl,
+                who,
+                when,
+            );
+        }
+        self.tracks
+            .entry(&drill.protection)
+            .or_default()
+            .drills
+            .push((seq, drill));
+    }
+
+    fn answer(
+        &mut self,
+        ids: &'f [ObligationId],
+        kind: ObligationKind,
+        (protection, vault): (Option<&'f ProtectionId>, Option<&'f VaultName>),
+        (started, done): (Time, Time),
+    ) {
+        for id in ids {
+            self.answers.entry(id).or_default().push(Answer {
+                kind,
+                protection,
+                vault,
+                started,
+                done,
+            });
+        }
+    }
+}

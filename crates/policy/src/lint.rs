@@ -1,0 +1,185 @@
+//! What a policy promises less than it seems to: findings with place, reason and remedy.
+
+mod protections;
+
+use vouchsafe_model::policy::System;
+use vouchsafe_model::{Policy, Time};
+
+use crate::assess::is_known_framework;
+use crate::problem::{ClauseState, Level, Lowered, Problem};
+use crate::words;
+
+/// Findings on a lowered policy, in the order of the file; nothing if there is no policy.
+///
+/// What the lowering itself found is in [`Lowered::problems`] and not repeated here. `today` judges the dates.
+pub fn lint(lowered: &Lowered, today: Option<Time>) -> Vec<Problem> {
+    let Some(policy) = &lowered.policy else {
+        return Vec::new();
+    };
+    let mut lint = Lint {
+        lowered,
+        policy,
+        out: Vec::new(),
+    };
+    lint.front(today);
+    lint.unused();
+    lint.duties();
+    lint.clauses();
+    if policy.systems.is_empty() {
+        lint.say(
+            Level::Warning,
+            "P101",
+            "systems",
+            "the policy names no system, so it protects nothing",
+            "declare what is to be protected under `systems`",
+        );
+    }
+    for system in policy.systems.values() {
+        lint.system(system);
+    }
+    let mut out = lint.out;
+    out.sort_by_key(|p| (p.line, p.column, p.code));
+    out.dedup();
+    out
+}
+
+struct Lint<'a> {
+    lowered: &'a Lowered,
+    policy: &'a Policy,
+    out: Vec<Problem>,
+}
+
+impl Lint<'_> {
+    fn say(
+        &mut self,
+        level: Level,
+        code: &'static str,
+        path: &str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let (line, column) = self.lowered.place(path);
+        self.out.push(Problem {
+            code,
+            level,
+            line,
+            column,
+            message: message.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    fn front(&mut self, today: Option<Time>) {
+        let front = &self.policy.front;
+        match &front.next_review {
+            None => self.say(
+                Level::Note,
+                "P115",
+                "policy",
+                "the policy names no day of review",
+                "write next_review: YYYY-MM-DD under `policy`",
+            ),
+            Some(day) => {
+                let begins = words::start_of_day(day).ok();
+                if today
+                    .zip(begins)
+                    .is_some_and(|(today, review)| review < today)
+                {
+                    self.say(
+                        Level::Warning,
+                        "P115",
+                        "policy/next_review",
+                        format!("the review of {day} has passed"),
+                        "review the policy and set the next day",
+                    );
+                }
+            }
+        }
+        if front.approved.is_none() {
+            let message = "the policy does not say when it was approved";
+            let remedy = "write approved: YYYY-MM-DD under `policy`";
+            self.say(Level::Note, "P116", "policy", message, remedy);
+        }
+        for (n, framework) in front.frameworks.iter().enumerate() {
+            if !is_known_framework(framework) {
+                let path = format!("policy/frameworks/{n}");
+                let message = format!("no controls are known for `{framework}`");
+                self.say(Level::Note, "P126", &path, message, "known: soc2, iso27001");
+            }
+        }
+    }
+
+    fn unused(&mut self) {
+        for path in &self.lowered.unused {
+            let what = path.replacen('/', " `", 1).replacen("s `", " `", 1);
+            let what = what.replacen("classe `", "class `", 1);
+            let message = format!("{what}` is not used");
+            self.say(
+                Level::Warning,
+                "P117",
+                path,
+                message,
+                "use it, or take it out",
+            );
+        }
+    }
+
+    fn duties(&mut self) {
+        for duty in self.policy.duties.iter().filter(|d| d.every.is_none()) {
+            let path = format!("duties/{}", duty.name);
+            let message = format!("duty `{}` does not say how often", duty.name);
+            self.say(
+                Level::Warning,
+                "P122",
+                &path,
+                message,
+                "write every: quarter, or as often as it is needed",
+            );
+        }
+    }
+
+    fn clauses(&mut self) {
+        for clause in &self.lowered.clauses {
+            let path = format!("clauses/{}", clause.name);
+            let (level, state) = match clause.state {
+                ClauseState::Prose => continue,
+                ClauseState::Planned => (Level::Note, "is planned and promises nothing yet"),
+                ClauseState::Empty => (Level::Warning, "has no content"),
+            };
+            let message = format!("clause `{}` {state}", clause.name);
+            self.say(
+                level,
+                "P123",
+                &path,
+                message,
+                "write what is to hold, or take it out",
+            );
+        }
+    }
+
+    fn system(&mut self, system: &System) {
+        if system.exempt.is_some() {
+            return;
+        }
+        let path = format!("systems/{}", system.name);
+        if system.owner.is_none() {
+            let message = format!("nobody answers for {}", system.name);
+            self.say(Level::Warning, "P103", &path, message, "write owner: NAME");
+        }
+        if system.tier.is_none() {
+            let message = format!("{} has no tier, so neither RPO nor RTO", system.name);
+            self.say(Level::Note, "P127", &path, message, "write tier: NAME");
+        }
+        if system.protections.is_empty() {
+            let message = format!("nothing is done for {}", system.name);
+            let remedy = "write source: files:/path, or exempt: REASON";
+            self.say(Level::Warning, "P102", &path, message, remedy);
+        }
+        for protection in system.protections.values() {
+            self.protection(system, protection);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

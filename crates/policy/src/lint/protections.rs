@@ -1,0 +1,474 @@
+//! Findings on one protection.
+
+use std::collections::BTreeSet;
+
+use vouchsafe_model::SourceKind;
+use vouchsafe_model::policy::{Protection, System, Vault, Way};
+
+use crate::assess::is_outside;
+use crate::lint::Lint;
+use crate::problem::Level::{self, Error, Note, Warning};
+use crate::schedule::longest_gap;
+use crate::sources::{names_user, vault_path};
+
+/// One protection and where it stands in the file.
+struct Subject<'p> {
+    system: &'p System,
+    protection: &'p Protection,
+    /// The path of the protection, or of the system where the shorthand is used.
+    path: String,
+    outer: String,
+}
+
+impl Lint<'_> {
+    pub(super) fn protection(&mut self, system: &System, protection: &Protection) {
+        let outer = format!("systems/{}", system.name);
+        let own = format!("{outer}/protections/{}", protection.id.protection);
+        let several = self.lowered.places.contains_key(&own);
+        let subject = Subject {
+            system,
+            protection,
+            path: if several { own } else { outer.clone() },
+            outer,
+        };
+        if matches!(protection.way, Way::Replica(_)) {
+            let message = format!(
+                "{} is a replica, which never counts as a backup",
+                protection.id
+            );
+            self.about(
+                &subject,
+                Note,
+                "P128",
+                "replica",
+                message,
+                "keep it by a capture as well",
+            );
+            return;
+        }
+        self.schedule(&subject);
+        self.keep(&subject);
+        self.logs(&subject);
+        if matches!(protection.way, Way::Capture(_) | Way::Manual { .. }) {
+            self.copies(&subject);
+            self.places(&subject);
+            self.proof(&subject);
+        }
+        self.source(&subject);
+    }
+
+    /// Speaks at the nearest place that sets `key` for the protection.
+    fn about(
+        &mut self,
+        subject: &Subject<'_>,
+        level: Level,
+        code: &'static str,
+        key: &str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        let path = self
+            .origin(subject, key)
+            .unwrap_or_else(|| subject.path.clone());
+        self.say(level, code, &path, message, remedy);
+    }
+
+    /// The path at which `key` is set for the protection: its own, its plan's, the system's, that one's plan's; or
+    /// the plan that could set it.
+    fn origin(&self, subject: &Subject<'_>, key: &str) -> Option<String> {
+        let places = &self.lowered.places;
+        let mut plan_key = None;
+        for base in [subject.path.as_str(), subject.outer.as_str(), "defaults"] {
+            let own = format!("{base}/{key}");
+            if places.contains_key(&own) && base != "defaults" {
+                return Some(own);
+            }
+            let named = format!("{base}/plan");
+            let Some(plan) = places
+                .get(&named)
+                .and_then(|at| self.lowered.plans_named.get(at))
+            else {
+                continue;
+            };
+            let in_plan = format!("plans/{plan}/{key}");
+            if places.contains_key(&in_plan) {
+                return Some(in_plan);
+            }
+            plan_key = plan_key.or_else(|| (base != "defaults").then_some(named));
+        }
+        plan_key
+    }
+
+    fn schedule(&mut self, subject: &Subject<'_>) {
+        let id = &subject.protection.id;
+        let Some(schedule) = &subject.protection.schedule else {
+            let message = format!("{id} has no schedule, so it runs only by hand");
+            self.about(
+                subject,
+                Warning,
+                "P104",
+                "schedule",
+                message,
+                "write schedule: daily at 02:00 UTC",
+            );
+            return;
+        };
+        let Some(rpo) = subject.system.tier.as_ref().and_then(|t| t.rpo) else {
+            return;
+        };
+        let gap = longest_gap(&schedule.rule);
+        if gap > rpo {
+            let message = format!(
+                "{id} runs `{}`: up to {gap} are lost, and RPO is {rpo}",
+                schedule.text
+            );
+            let remedy = format!("run it at least every {rpo}, or name a tier with a longer RPO");
+            self.about(subject, Warning, "P110", "schedule", message, remedy);
+        } else if gap == rpo {
+            let message = format!(
+                "{id} runs `{}`, which leaves no slack for RPO {rpo}",
+                schedule.text
+            );
+            let remedy = "run it more often, or allow in the RPO for the time a capture takes";
+            self.about(subject, Note, "P110", "schedule", message, remedy);
+        }
+    }
+
+    fn keep(&mut self, subject: &Subject<'_>) {
+        let id = &subject.protection.id;
+        let keep = &subject.protection.keep;
+        let (least, most) = (keep.at_least, keep.at_most);
+        if least.is_none() && most.is_none() {
+            let message = format!("{id} does not say how long points are kept");
+            self.about(
+                subject,
+                Warning,
+                "P105",
+                "keep",
+                message,
+                "write keep: { at_least: 30 days }",
+            );
+        }
+        if let (Some(least), Some(most)) = (least, most) {
+            if most.roughly() < least.roughly() {
+                let message = format!("{id} keeps points at least {least} and at most {most}");
+                self.about(
+                    subject,
+                    Error,
+                    "P113",
+                    "keep",
+                    message,
+                    "let at_most be the longer one",
+                );
+            } else if most == least && keep.grace.is_none() {
+                let message =
+                    format!("{id} keeps points at least and at most {least}, to the very moment");
+                self.about(
+                    subject,
+                    Warning,
+                    "P121",
+                    "keep",
+                    message,
+                    "write grace: 24h, or a longer at_most",
+                );
+            }
+        }
+        let Some(most) = most else { return };
+        for vault in self.vaults_of(subject) {
+            if vault
+                .retention_lock
+                .is_some_and(|lock| lock.roughly() > most.roughly())
+            {
+                let message = format!(
+                    "vault {} is locked for longer than the {most} that {id} may be kept",
+                    vault.name
+                );
+                self.about(
+                    subject,
+                    Warning,
+                    "P124",
+                    "keep",
+                    message,
+                    "shorten the lock, or keep points longer",
+                );
+            }
+        }
+        if let Some(drill) = &subject.protection.drill
+            && longest_gap(&drill.every.rule) > most.roughly()
+        {
+            let message = format!(
+                "{id} is drilled `{}` and kept {most}: points go before a drill looks at them",
+                drill.every.text
+            );
+            self.about(
+                subject,
+                Warning,
+                "P112",
+                "drill",
+                message,
+                "drill more often, or keep points longer",
+            );
+        }
+    }
+
+    fn logs(&mut self, subject: &Subject<'_>) {
+        let id = &subject.protection.id;
+        let Some(log_rpo) = subject.system.tier.as_ref().and_then(|t| t.log_rpo) else {
+            return;
+        };
+        let has_log = match &subject.protection.way {
+            Way::Capture(url) => matches!(url.kind(), SourceKind::Other(_)),
+            _ => false,
+        };
+        match subject.protection.log_every {
+            None if has_log => {
+                let message =
+                    format!("the tier asks for a log RPO of {log_rpo}, and {id} ships no log");
+                self.about(
+                    subject,
+                    Warning,
+                    "P111",
+                    "logs",
+                    message,
+                    "write logs: { every: 5s, keep: 7 days }",
+                );
+            }
+            Some(every) if every > log_rpo => {
+                let message = format!("{id} ships its log every {every}, and log RPO is {log_rpo}");
+                self.about(
+                    subject,
+                    Warning,
+                    "P111",
+                    "logs",
+                    message,
+                    "ship it more often",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn vaults_of(&self, subject: &Subject<'_>) -> Vec<Vault> {
+        let copies = subject.protection.copies.iter();
+        copies
+            .filter_map(|c| self.policy.vaults.get(&c.vault))
+            .cloned()
+            .collect()
+    }
+
+    fn copies(&mut self, subject: &Subject<'_>) {
+        let id = &subject.protection.id;
+        let vaults = self.vaults_of(subject);
+        if let Some(min) = subject.system.tier.as_ref().and_then(|t| t.min_copies)
+            && vaults.len() < min as usize
+        {
+            let message = format!(
+                "the tier asks for {min} copies, and {id} names {} vaults",
+                vaults.len()
+            );
+            self.about(
+                subject,
+                Warning,
+                "P119",
+                "copies",
+                message,
+                "name more vaults under `copies`",
+            );
+        }
+        let regions: BTreeSet<&str> = vaults
+            .iter()
+            .filter_map(|v| v.location.region.as_deref())
+            .collect();
+        let undeclared = vaults.iter().any(|v| v.location.region.is_none());
+        match vaults.as_slice() {
+            [] => {
+                let message = format!("{id} names no vault, so there is no copy");
+                self.about(
+                    subject,
+                    Warning,
+                    "P106",
+                    "copies",
+                    message,
+                    "write copies: [ VAULT, VAULT ]",
+                );
+            }
+            [one] => {
+                let message = format!("the only copy of {id} lies in vault {}", one.name);
+                self.about(
+                    subject,
+                    Warning,
+                    "P107",
+                    "copies",
+                    message,
+                    "name a second vault in another region",
+                );
+            }
+            _ if regions.len() > 1 => {}
+            _ if undeclared => {
+                let message = format!("nobody can say whether the vaults of {id} lie apart");
+                self.about(
+                    subject,
+                    Note,
+                    "P129",
+                    "copies",
+                    message,
+                    "write the region of each vault",
+                );
+            }
+            _ => {
+                let region = regions.first().copied().unwrap_or_default();
+                let message = format!("all copies of {id} lie in region {region}");
+                self.about(
+                    subject,
+                    Warning,
+                    "P107",
+                    "copies",
+                    message,
+                    "name a vault in another region",
+                );
+            }
+        }
+    }
+
+    fn places(&mut self, subject: &Subject<'_>) {
+        let Some(tier) = &subject.system.tier else {
+            return;
+        };
+        let own = &subject.system.location;
+        let id = &subject.protection.id;
+        let unknown = (tier.other_region && own.region.is_none())
+            || (tier.same_country && own.country.is_none());
+        if unknown {
+            let message = format!(
+                "the tier binds the place of copies, and {} does not say where it lies",
+                subject.system.name
+            );
+            self.about(
+                subject,
+                Warning,
+                "P120",
+                "location",
+                message,
+                "write location: { region: NAME, country: CC }",
+            );
+        } else if tier.other_region || tier.same_country {
+            let fits = self.vaults_of(subject).iter().any(|v| {
+                (!tier.other_region || is_outside(subject.system, &v.location))
+                    && (!tier.same_country || v.location.country == own.country)
+            });
+            if !fits {
+                let message =
+                    format!("no vault of {id} lies where the tier wants one of the copies");
+                self.about(
+                    subject,
+                    Warning,
+                    "P120",
+                    "copies",
+                    message,
+                    "name a vault that does, or another tier",
+                );
+            }
+        }
+    }
+
+    fn proof(&mut self, subject: &Subject<'_>) {
+        let protection = subject.protection;
+        let id = &protection.id;
+        if protection.verify.is_none() && !protection.copies.is_empty() {
+            let message = format!("the copies of {id} are never read back");
+            self.about(
+                subject,
+                Warning,
+                "P108",
+                "verify",
+                message,
+                "write verify: { every: week }",
+            );
+        }
+        match &protection.drill {
+            None => {
+                let rto = subject.system.tier.as_ref().and_then(|t| t.rto);
+                let why = rto
+                    .map(|r| format!(", and RTO {r} is never measured"))
+                    .unwrap_or_default();
+                let message = format!("{id} is never restored to see whether it comes back{why}");
+                self.about(
+                    subject,
+                    Warning,
+                    "P109",
+                    "drill",
+                    message,
+                    "write drill: { every: quarter }",
+                );
+            }
+            Some(drill) if drill.negative_control.is_none() => {
+                let message = format!("nothing shows that the drill of {id} would notice damage");
+                self.about(
+                    subject,
+                    Note,
+                    "P125",
+                    "drill",
+                    message,
+                    "write negative_control: every year",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn source(&mut self, subject: &Subject<'_>) {
+        let protection = subject.protection;
+        let id = &protection.id;
+        let url = match &protection.way {
+            Way::Capture(url) | Way::Orchestrate(url) | Way::Observe(url) => url,
+            Way::Manual { .. } | Way::Replica(_) => return,
+        };
+        if names_user(url) && protection.password.is_none() {
+            let message = format!("{id} names a user, and no password is referred to");
+            self.about(
+                subject,
+                Warning,
+                "P118",
+                "password",
+                message,
+                "write password: { env: NAME }",
+            );
+        }
+        if !matches!(
+            url.kind(),
+            SourceKind::Files | SourceKind::Sqlite | SourceKind::Git
+        ) {
+            return;
+        }
+        let source = std::path::Path::new(url.local_path());
+        for vault in self.policy.vaults.values() {
+            let Some(folder) = vault_path(&vault.url) else {
+                continue;
+            };
+            if source.starts_with(folder) {
+                let message = format!("{id} lies in the folder of vault {}", vault.name);
+                self.about(
+                    subject,
+                    Error,
+                    "P114",
+                    "source",
+                    message,
+                    "move the vault to another place",
+                );
+            } else if folder.starts_with(source) {
+                let message = format!(
+                    "vault {} lies inside {id} and is left out of its captures",
+                    vault.name
+                );
+                self.about(
+                    subject,
+                    Note,
+                    "P114",
+                    "source",
+                    message,
+                    "nothing need be done; both share one disk",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Each finding, on a policy that has it, and none on one that has not.
+
+use std::path::Path;
+
+use crate::lower::tests::{EVERYTHING, EXAMPLE};
+use crate::problem::Level;
+use crate::{Problem, lint, lower};
+
+const CLEAN: &str = "\
+policy: { approved: 2026-01-01, next_review: 2027-01-01 }
+vaults: { a: { url: /v/a, region: r1 }, b: { url: /v/b, region: r2 } }
+tiers: { t: { rpo: 25h, rto: 1h, copies: { min: 2 } } }
+plans:
+  p:
+    schedule: daily at 02:00 UTC
+    keep: { at_least: 30 days, at_most: 100 days, grace: 1 day }
+    copies: [ a, b ]
+    verify: week
+    drill: { every: quarter, negative_control: every year }
+systems:
+  s:
+    source: files:/data
+    owner: me
+    tier: t
+    plan: p
+";
+
+fn found(text: &str, today: &str) -> Vec<Problem> {
+    let lowered = lower(text, "policy.yaml", Path::new("/p"), String::new());
+    assert!(lowered.policy.is_some(), "{:?}", lowered.problems);
+    lint(&lowered, today.parse().ok())
+}
+
+/// The findings of `CLEAN` with one thing changed.
+fn changed(from: &str, to: &str) -> Vec<(&'static str, Level, usize)> {
+    assert!(CLEAN.contains(from), "{from}");
+    let all = found(&CLEAN.replace(from, to), "2026-06-01T00:00:00Z");
+    all.into_iter().map(|p| (p.code, p.level, p.line)).collect()
+}
+
+#[test]
+fn a_whole_policy_has_no_findings() {
+    assert_eq!(found(CLEAN, "2026-06-01T00:00:00Z"), []);
+}
+
+#[test]
+fn each_gap_is_found_where_it_is() {
+    use Level::{Error, Note, Warning};
+    let cases: [(&str, &str, &str, Level, usize); 26] = [
+        (
+            "daily at 02:00",
+            "weekly on sunday at 02:00",
+            "P110",
+            Warning,
+            6,
+        ),
+        ("rpo: 25h", "rpo: 24h", "P110", Note, 6),
+        (
+            "    schedule: daily at 02:00 UTC\n",
+            "",
+            "P104",
+            Warning,
+            15,
+        ),
+        (
+            "    keep: { at_least: 30 days, at_most: 100 days, grace: 1 day }\n",
+            "",
+            "P105",
+            Warning,
+            15,
+        ),
+        (
+            "at_least: 30 days, at_most: 100 days",
+            "at_least: 200 days, at_most: 100 days",
+            "P113",
+            Error,
+            7,
+        ),
+        (
+            "at_least: 30 days, at_most: 100 days, grace: 1 day",
+            "at_least: 100 days, at_most: 100 days",
+            "P121",
+            Warning,
+            7,
+        ),
+        ("at_most: 100 days", "at_most: 35 days", "P112", Warning, 10),
+        ("    verify: week\n", "", "P108", Warning, 15),
+        (
+            "    drill: { every: quarter, negative_control: every year }\n",
+            "",
+            "P109",
+            Warning,
+            15,
+        ),
+        (", negative_control: every year", "", "P125", Note, 10),
+        ("    owner: me\n", "", "P103", Warning, 12),
+        ("    tier: t\n", "", "P127", Note, 12),
+        ("region: r2", "region: r1", "P107", Warning, 8),
+        (", region: r2", "", "P129", Note, 8),
+        (", next_review: 2027-01-01", "", "P115", Note, 1),
+        (
+            "next_review: 2027-01-01",
+            "next_review: 2026-05-31",
+            "P115",
+            Warning,
+            1,
+        ),
+        ("approved: 2026-01-01, ", "", "P116", Note, 1),
+        (
+            "2027-01-01 }",
+            "2027-01-01, frameworks: [soc2, cobit] }",
+            "P126",
+            Note,
+            1,
+        ),
+        ("plans:\n", "plans:\n  idle:\n", "P117", Warning, 5),
+        ("rto: 1h,", "rto: 1h, log_rpo: 1m,", "P111", Warning, 0),
+        ("min: 2", "min: 3", "P119", Warning, 8),
+        (
+            "min: 2",
+            "one: { region: differs-from-system }",
+            "P120",
+            Warning,
+            16,
+        ),
+        (
+            "source: files:/data",
+            "source: files:/v/a/repo",
+            "P114",
+            Error,
+            13,
+        ),
+        ("source: files:/data", "source: files:/v", "P114", Note, 13),
+        (
+            "systems:\n",
+            "duties: { d: { role: x } }\nsystems:\n",
+            "P122",
+            Warning,
+            11,
+        ),
+        (
+            "systems:\n",
+            "clauses: { c: }\nsystems:\n",
+            "P123",
+            Warning,
+            11,
+        ),
+    ];
+    for (from, to, code, level, line) in cases {
+        let got = changed(from, to);
+        if line == 0 {
+            // A source that has no log of its own owes none.
+            assert_eq!(got, [], "{to}");
+            continue;
+        }
+        assert!(
+            got.contains(&(code, level, line)),
+            "`{to}` gave {got:?}, not {code} on line {line}"
+        );
+    }
+}
+
+#[test]
+fn the_rest_is_found_too() {
+    let codes = |text: &str| -> Vec<&'static str> {
+        found(text, "2026-06-01T00:00:00Z")
+            .iter()
+            .map(|p| p.code)
+            .collect()
+    };
+    let has = |text: &str, code: &str| {
+        let all = codes(text);
+        assert!(all.contains(&code), "{text}: {all:?}");
+    };
+    has("", "P101");
+    has("systems: { s: }", "P102");
+    has("systems: { s: { source: 'files:/a' } }", "P106");
+    has(
+        "vaults: { v: { url: v } }\nsystems: { s: { source: 'files:/a', copies: v } }",
+        "P107",
+    );
+    has("systems: { s: { source: 'pg://u@h/d' } }", "P118");
+    has("systems: { s: { replica: 'pg://u@h/d' } }", "P128");
+    has("clauses: { c: { text: x, planned: true } }", "P123");
+    has(
+        "vaults: { v: { url: v, retention_lock: 90 days } }\n\
+         systems: { s: { source: 'files:/a', copies: v, keep: { at_most: 30 days } } }",
+        "P124",
+    );
+    let logs = |every: &str| {
+        format!(
+            "tiers: {{ t: {{ log_rpo: 1m }} }}\nsystems: {{ s: {{ source: 'pg:h/d', tier: t, {every} }} }}"
+        )
+    };
+    has(&logs("owner: o"), "P111");
+    has(&logs("logs: { every: 5m }"), "P111");
+    assert!(!codes(&logs("logs: { every: 5s }")).contains(&"P111"));
+    assert_eq!(
+        codes("systems: { s: { exempt: not ours } }"),
+        ["P115", "P116"]
+    );
+}
+
+#[test]
+fn a_broken_policy_is_not_linted() {
+    let lowered = lower(
+        "systems: { s: { sorce: x } }",
+        "p",
+        Path::new("/p"),
+        String::new(),
+    );
+    assert_eq!(lint(&lowered, None), []);
+}
+
+#[test]
+fn the_examples_lint_without_errors() {
+    for text in [EXAMPLE, EVERYTHING] {
+        let errors: Vec<_> = found(text, "2026-06-01T00:00:00Z")
+            .into_iter()
+            .filter(|p| p.level == Level::Error)
+            .collect();
+        assert_eq!(errors, []);
+    }
+    // The example's own gaps are seen: quarterly drills of points that are kept for 35 days.
+    assert!(
+        found(EXAMPLE, "2026-06-01T00:00:00Z")
+            .iter()
+            .any(|p| p.code == "P112" && p.message.contains("website"))
+    );
+}

@@ -1,0 +1,323 @@
+//! What is declared by name: vaults, tiers, classes, plans; and the head, the defaults, duties, clauses.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use vouchsafe_model::VaultName;
+use vouchsafe_model::policy::{Duty, FrontMatter, Location, Tier, Vault};
+
+use crate::keys;
+use crate::located::{Item, Value};
+use crate::lower::fields::{Ctx, Fields};
+use crate::lower::parts::{self, Rules, location};
+use crate::problem::{Clause, ClauseState, Level};
+use crate::sources;
+
+/// Everything that systems may refer to.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) vaults: BTreeMap<String, Vault>,
+    pub(super) tiers: BTreeMap<String, Tier>,
+    pub(super) classes: BTreeMap<String, Class>,
+    pub(super) plans: BTreeMap<String, Rules>,
+}
+
+/// A kind of data.
+pub(super) struct Class {
+    pub(super) tier: Option<Tier>,
+}
+
+/// What holds for every system that does not say otherwise.
+#[derive(Default)]
+pub(super) struct Defaults {
+    pub(super) owner: Option<String>,
+    pub(super) class: Option<String>,
+    pub(super) tier: Option<Tier>,
+    pub(super) location: Location,
+    pub(super) application: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) plan: Option<Rules>,
+}
+
+impl Tables {
+    pub(super) fn read(ctx: &mut Ctx, root: Fields<'_>, base: &Path) -> Tables {
+        let mut tables = Tables::default();
+        for (what, name) in [
+            ("vault", "vaults"),
+            ("tier", "tiers"),
+            ("class", "classes"),
+            ("plan", "plans"),
+        ] {
+            let names = root
+                .get(ctx, name)
+                .map(|i| i.node.keys().map(str::to_owned).collect());
+            ctx.declared.insert(what, names.unwrap_or_default());
+        }
+        for item in section(ctx, root, "vaults") {
+            if let Some(vault) = vault(ctx, item, base) {
+                tables.vaults.insert(item.key.clone(), vault);
+            }
+        }
+        for item in section(ctx, root, "tiers") {
+            if let Some(tier) = tier(ctx, item) {
+                tables.tiers.insert(item.key.clone(), tier);
+            }
+        }
+        for item in section(ctx, root, "classes") {
+            let fields = ctx.fields(&item.node, &keys::CLASS);
+            let tier = reference(ctx, fields, "tier", &tables.tiers).cloned();
+            if let Some(personal) = fields.get(ctx, "personal") {
+                ctx.flag(personal);
+            }
+            fields.get(ctx, "description").and_then(|i| ctx.text(i));
+            tables.classes.insert(item.key.clone(), Class { tier });
+        }
+        for item in section(ctx, root, "plans") {
+            let fields = ctx.fields(&item.node, &keys::RULES);
+            let rules = parts::rules(ctx, fields, &tables);
+            tables.plans.insert(item.key.clone(), rules);
+        }
+        tables
+    }
+
+    /// The paths of what nothing referred to.
+    pub(super) fn unused(&self, ctx: &Ctx) -> Vec<String> {
+        let vaults = self.vaults.keys().map(|n| ("vault", "vaults", n));
+        let tiers = self.tiers.keys().map(|n| ("tier", "tiers", n));
+        let classes = self.classes.keys().map(|n| ("class", "classes", n));
+        let plans = self.plans.keys().map(|n| ("plan", "plans", n));
+        let all = vaults.chain(tiers).chain(classes).chain(plans);
+        all.filter(|(what, _, name)| !ctx.used.contains(&(*what, (*name).clone())))
+            .map(|(_, section, name)| format!("{section}/{name}"))
+            .collect()
+    }
+}
+
+/// The named items under a key of the root.
+pub(super) fn section<'a>(ctx: &mut Ctx, root: Fields<'a>, name: &'static str) -> &'a [Item] {
+    match root.get(ctx, name) {
+        Some(item) => ctx.named(&item.node, &format!("`{name}`")),
+        None => &[],
+    }
+}
+
+/// What the key `name` refers to in `known`.
+pub(super) fn reference<'t, T>(
+    ctx: &mut Ctx,
+    fields: Fields<'_>,
+    name: &'static str,
+    known: &'t BTreeMap<String, T>,
+) -> Option<&'t T> {
+    let item = fields.get(ctx, name)?;
+    let text = ctx.text(item)?;
+    if name == "plan" {
+        ctx.plans_named.insert(item.place(), text.clone());
+    }
+    ctx.resolve(item.node.place(), &text, name, known)
+}
+
+fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
+    let fields = ctx.fields(&item.node, &keys::VAULT);
+    let name = VaultName::new(item.key.as_str()).map_err(|e| {
+        ctx.error("P012", item.place(), e.to_string(), "choose another name");
+    });
+    let location = location(ctx, fields);
+    let retention_lock = fields
+        .get(ctx, "retention_lock")
+        .and_then(|i| ctx.length(i));
+    let password = fields
+        .get(ctx, "password")
+        .and_then(|i| parts::password(ctx, i, base));
+    let Some(url) = fields.get(ctx, "url") else {
+        let message = format!("vault `{}` does not say where it is", item.key);
+        ctx.error(
+            "P019",
+            item.place(),
+            message,
+            "write url: file:///srv/vouchsafe",
+        );
+        return None;
+    };
+    let place = url.node.place();
+    let url = match sources::vault(&ctx.text(url)?, base) {
+        Ok(url) => url,
+        Err(e) => {
+            ctx.error(e.code(), place, e.to_string(), e.remedy());
+            return None;
+        }
+    };
+    if sources::vault_path(&url).is_none() {
+        let message = format!("vault `{}` is declared, not yet connected", item.key);
+        ctx.say(
+            Level::Note,
+            "P028",
+            place,
+            message,
+            "this version keeps copies in file:// vaults",
+        );
+    }
+    Some(Vault {
+        name: name.ok()?,
+        url,
+        location,
+        retention_lock,
+        password,
+    })
+}
+
+fn tier(ctx: &mut Ctx, item: &Item) -> Option<Tier> {
+    let fields = ctx.fields(&item.node, &keys::TIER);
+    let mut tier = Tier {
+        name: item.key.clone(),
+        rpo: fields.get(ctx, "rpo").and_then(|i| ctx.span(i)),
+        log_rpo: fields.get(ctx, "log_rpo").and_then(|i| ctx.span(i)),
+        rto: fields.get(ctx, "rto").and_then(|i| ctx.span(i)),
+        ..Tier::default()
+    };
+    if let Some(copies) = fields.get(ctx, "copies") {
+        let copies = ctx.fields(&copies.node, &keys::TIER_COPIES);
+        tier.min_copies = copies.get(ctx, "min").and_then(|i| ctx.count(i));
+        if let Some(one) = copies.get(ctx, "one") {
+            let one = ctx.fields(&one.node, &keys::TIER_ONE);
+            tier.other_region = one
+                .get(ctx, "region")
+                .is_some_and(|i| ctx.word(i, &["differs-from-system"]));
+            tier.same_country = one
+                .get(ctx, "country")
+                .is_some_and(|i| ctx.word(i, &["same"]));
+        }
+    }
+    Some(tier)
+}
+
+/// Reads the document's head.
+pub(super) fn front(ctx: &mut Ctx, item: &Item) -> FrontMatter {
+    let fields = ctx.fields(&item.node, &keys::FRONT);
+    FrontMatter {
+        id: fields.get(ctx, "id").and_then(|i| ctx.text(i)),
+        title: fields.get(ctx, "title").and_then(|i| ctx.text(i)),
+        owner: fields.get(ctx, "owner").and_then(|i| ctx.text(i)),
+        version: fields.get(ctx, "version").and_then(|i| ctx.text(i)),
+        approved: fields.get(ctx, "approved").and_then(|i| ctx.date(i)),
+        approved_digest: fields
+            .get(ctx, "approved_digest")
+            .and_then(|i| digest(ctx, i)),
+        next_review: fields.get(ctx, "next_review").and_then(|i| ctx.date(i)),
+        frameworks: fields
+            .get(ctx, "frameworks")
+            .map(|i| ctx.texts(i))
+            .unwrap_or_default(),
+    }
+}
+
+fn digest(ctx: &mut Ctx, item: &Item) -> Option<String> {
+    let text = ctx.text(item)?.to_ascii_lowercase();
+    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Some(text);
+    }
+    let message = "this is not a SHA-256 digest";
+    ctx.error(
+        "P018",
+        item.node.place(),
+        message,
+        "write 64 hexadecimal digits",
+    );
+    None
+}
+
+/// Reads what holds for every system.
+pub(super) fn defaults(ctx: &mut Ctx, root: Fields<'_>, tables: &Tables) -> Defaults {
+    let Some(item) = root.get(ctx, "defaults") else {
+        return Defaults::default();
+    };
+    let fields = ctx.fields(&item.node, &keys::DEFAULTS);
+    let class = fields.get(ctx, "class");
+    reference(ctx, fields, "class", &tables.classes);
+    Defaults {
+        owner: fields.get(ctx, "owner").and_then(|i| ctx.text(i)),
+        class: class
+            .and_then(|i| ctx.text(i))
+            .filter(|c| tables.classes.contains_key(c)),
+        tier: reference(ctx, fields, "tier", &tables.tiers).cloned(),
+        location: fields
+            .get(ctx, "location")
+            .map(|i| {
+                let fields = ctx.fields(&i.node, &keys::LOCATION);
+                location(ctx, fields)
+            })
+            .unwrap_or_default(),
+        application: fields.get(ctx, "application").and_then(|i| ctx.text(i)),
+        environment: fields.get(ctx, "environment").and_then(|i| ctx.text(i)),
+        plan: reference(ctx, fields, "plan", &tables.plans).cloned(),
+    }
+}
+
+/// Reads the duties of people.
+pub(super) fn duties(ctx: &mut Ctx, root: Fields<'_>) -> Vec<Duty> {
+    let mut out = Vec::new();
+    for item in section(ctx, root, "duties") {
+        let fields = ctx.fields(&item.node, &keys::DUTY);
+        fields.get(ctx, "input").and_then(|i| ctx.text(i));
+        if let Some(escalate) = fields.get(ctx, "escalate") {
+            let escalate = ctx.fields(&escalate.node, &keys::ESCALATE);
+            escalate.get(ctx, "after").and_then(|i| ctx.length(i));
+            escalate.get(ctx, "to").and_then(|i| ctx.text(i));
+        }
+        out.push(Duty {
+            name: item.key.clone(),
+            every: fields.get(ctx, "every").and_then(|i| ctx.schedule(i)),
+            role: fields.get(ctx, "role").and_then(|i| ctx.text(i)),
+        });
+    }
+    out
+}
+
+/// Reads the clauses: a mapping from names, or a list of sentences that are numbered from 1.
+pub(super) fn clauses(ctx: &mut Ctx, root: Fields<'_>) -> Vec<Clause> {
+    let Some(item) = root.get(ctx, "clauses") else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    match &item.node.value {
+        Value::List(nodes) => {
+            for (n, node) in nodes.iter().enumerate() {
+                let text = match node.is_null() {
+                    true => String::new(),
+                    false => ctx.text_of(node, "clauses").unwrap_or_default(),
+                };
+                out.push(clause((n + 1).to_string(), text, false));
+            }
+        }
+        _ => {
+            for item in ctx.named(&item.node, "`clauses`") {
+                out.push(named_clause(ctx, item));
+            }
+        }
+    }
+    out
+}
+
+fn named_clause(ctx: &mut Ctx, item: &Item) -> Clause {
+    let name = item.key.clone();
+    if item.node.is_null() {
+        return clause(name, String::new(), false);
+    }
+    if !matches!(item.node.value, Value::Map(_)) {
+        return clause(name, ctx.text(item).unwrap_or_default(), false);
+    }
+    let fields = ctx.fields(&item.node, &keys::CLAUSE);
+    let text = fields.get(ctx, "text").and_then(|i| ctx.text(i));
+    let planned = fields.get(ctx, "planned").is_some_and(|i| ctx.flag(i));
+    clause(name, text.unwrap_or_default(), planned)
+}
+
+fn clause(name: String, text: String, planned: bool) -> Clause {
+    let state = if planned {
+        ClauseState::Planned
+    } else if text.trim().is_empty() {
+        ClauseState::Empty
+    } else {
+        ClauseState::Prose
+    };
+    Clause { name, text, state }
+}

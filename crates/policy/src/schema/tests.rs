@@ -1,0 +1,150 @@
+//! The schema against the lowering, both ways.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::tests_support::sections;
+use super::*;
+use crate::located::{self, Node, Style};
+use crate::lower::tests::{EVERYTHING, EXAMPLE};
+
+/// Whether a tree has the structure that a schema asks for: types, keys, items, references, alternatives.
+fn check(schema: &Value, whole: &Value, node: &Node, path: &str) -> Result<(), String> {
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        let name = reference.trim_start_matches("#/$defs/").replace("%20", " ");
+        return check(&whole["$defs"][name.as_str()], whole, node, path);
+    }
+    if let Some(all) = schema.get("anyOf").and_then(Value::as_array) {
+        let tried: Vec<_> = all.iter().map(|s| check(s, whole, node, path)).collect();
+        return match tried.iter().any(Result::is_ok) {
+            true => Ok(()),
+            false => tried.into_iter().next().unwrap_or(Ok(())),
+        };
+    }
+    let types: Vec<&str> = match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+        _ => return Ok(()),
+    };
+    let found = match &node.value {
+        _ if node.is_null() => "null",
+        located::Value::Map(_) => "object",
+        located::Value::List(_) => "array",
+        located::Value::Scalar {
+            text,
+            style: Style::Plain,
+        } if text.parse::<i64>().is_ok() => "integer",
+        located::Value::Scalar {
+            text,
+            style: Style::Plain,
+        } if text.parse::<f64>().is_ok() => "number",
+        located::Value::Scalar {
+            text,
+            style: Style::Plain,
+        } if text == "true" || text == "false" => "boolean",
+        located::Value::Scalar { .. } => "string",
+    };
+    let fits = types.contains(&found) || (found == "integer" && types.contains(&"number"));
+    if !fits {
+        return Err(format!("{path} is {found}, not {types:?}"));
+    }
+    match &node.value {
+        located::Value::Map(items) => {
+            for item in items {
+                let inner = schema["properties"].get(&item.key);
+                let inner = inner
+                    .or_else(|| schema.get("additionalProperties"))
+                    .unwrap();
+                if *inner == Value::Bool(false) {
+                    return Err(format!("{path}/{} is not known", item.key));
+                }
+                check(inner, whole, &item.node, &format!("{path}/{}", item.key))?;
+            }
+        }
+        located::Value::List(nodes) => {
+            for node in nodes {
+                check(&schema["items"], whole, node, path)?;
+            }
+        }
+        located::Value::Scalar { .. } => {}
+    }
+    Ok(())
+}
+
+fn validate(text: &str) -> Result<(), String> {
+    let whole = schema();
+    let (node, problems) = located::parse(text);
+    assert!(problems.is_empty());
+    check(&whole, &whole, &node.unwrap(), "")
+}
+
+#[test]
+fn real_policies_fit() {
+    for text in [
+        EXAMPLE,
+        EVERYTHING,
+        crate::template("default").unwrap(),
+        crate::template("files").unwrap(),
+    ] {
+        assert_eq!(validate(text), Ok(()));
+    }
+}
+
+#[test]
+fn what_the_lowering_refuses_does_not_fit() {
+    for text in [
+        "sytems: {}",
+        "systems: { a: { sorce: x } }",
+        "systems: [a]",
+        "plans: { p: { keep: 5 days } }",
+        "tiers: { t: { copies: { min: two } } }",
+        "systems: { a: { source: 'pg:x', password: secret } }",
+    ] {
+        assert!(validate(text).is_err(), "{text}");
+        assert!(
+            crate::lower(text, "p", Path::new("/p"), String::new())
+                .policy
+                .is_none(),
+            "{text}"
+        );
+    }
+}
+
+/// Every key that the schema names, in the lowering as well, and the other way round.
+#[test]
+fn schema_and_lowering_know_the_same_keys() {
+    let whole = schema();
+    for section in sections() {
+        let object = match section.name {
+            "policy file" => &whole,
+            name => &whole["$defs"][name],
+        };
+        let in_schema: BTreeSet<&str> = object["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        for key in &in_schema {
+            assert!(section.knows(key), "{}: {key}", section.name);
+        }
+        assert_eq!(
+            in_schema,
+            section.keys().map(|k| k.name).collect(),
+            "{}",
+            section.name
+        );
+        assert_eq!(object["additionalProperties"], Value::Bool(false));
+    }
+    let definitions = whole["$defs"].as_object().unwrap().len();
+    assert_eq!(definitions + 1, sections().len());
+}
+
+#[test]
+fn every_key_says_what_it_is() {
+    for section in sections() {
+        for key in section.keys() {
+            assert!(key.about.len() > 2, "{}/{}", section.name, key.name);
+        }
+    }
+}

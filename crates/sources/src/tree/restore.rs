@@ -1,0 +1,474 @@
+//! Writing a part of a point into a directory.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use vouchsafe_capture::{CaptureContext, CaptureError, ContentSink, PointReader, Restored, Visit};
+use vouchsafe_format::{Id, Node, NodeKind};
+use vouchsafe_host::inode::{self, Kind};
+use vouchsafe_host::{DestDir, DestError, files};
+use vouchsafe_model::Issue;
+
+use super::batch::Batch;
+use super::metadata::{Metadata, shown};
+use super::open_files::OpenFiles;
+use super::scope::{Scope, Where};
+use crate::failure;
+
+/// Writes the scope's entries below `to`, which must be empty, absent, or overwritten by `force`.
+pub(crate) fn restore(
+    ctx: &CaptureContext<'_>,
+    point: &dyn PointReader,
+    scope: &Scope,
+    to: &Path,
+    force: bool,
+) -> Result<Restored, CaptureError> {
+    let created = prepare_target(to, force)?;
+    let dest = DestDir::create(to).map_err(failure::dest)?;
+    let restore = Restore {
+        ctx,
+        point,
+        scope,
+        dest: &dest,
+        force,
+        metadata: Metadata::new(&dest),
+        items: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+    };
+    ctx.progress.phase("restore", None, None);
+    restore.entries()?;
+    restore.directories(created)?;
+    dest.sync().map_err(failure::dest)?;
+    Ok(Restored {
+        items: restore.items.into_inner(),
+        bytes: restore.bytes.into_inner(),
+        issues: restore.metadata.into_issues(),
+        place: to.to_path_buf(),
+    })
+}
+
+/// Refuses a target that holds something, unless forced; true if it does not exist yet.
+fn prepare_target(to: &Path, force: bool) -> Result<bool, CaptureError> {
+    if !files::exists(to).map_err(failure::file)? {
+        return Ok(true);
+    }
+    let real = files::canonicalize(to).map_err(failure::file)?;
+    if inode::lstat(&real).map_err(failure::file)?.kind != Kind::Directory {
+        return Err(failure::target(
+            to,
+            "it is not a directory; name a directory, or one that does not exist yet",
+        ));
+    }
+    let names = files::list_dir(&real).map_err(failure::file)?;
+    if !names.is_empty() && !force {
+        let message = format!(
+            "it holds {} entries already; name an empty directory, or use --force to overwrite what has the same names",
+            names.len()
+        );
+        return Err(failure::target(to, message));
+    }
+    Ok(false)
+}
+
+struct Restore<'a> {
+    ctx: &'a CaptureContext<'a>,
+    point: &'a dyn PointReader,
+    scope: &'a Scope,
+    dest: &'a DestDir,
+    force: bool,
+    metadata: Metadata<'a>,
+    items: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Names of one file, all but the first of which are linked to the first when that is whole.
+struct Links {
+    first: HashMap<(u64, u64), (Vec<u8>, Id)>,
+    later: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Restore<'_> {
+    /// Everything but the metadata of directories. What a damaged tree hides is an issue, and the rest is restored.
+    fn entries(&self) -> Result<(), CaptureError> {
+        let mut batch = Batch::default();
+        let mut links = Links {
+            first: HashMap::new(),
+            later: Vec::new(),
+        };
+        let hidden = self.walk(&mut |place, node| {
+            let Where::Inside(rel) = place else {
+                return Ok(Visit::Into);
+            };
+            match node.kind {
+                NodeKind::Dir => return self.directory(rel),
+                NodeKind::File => match links.earlier(rel, node) {
+                    Some(first) => links.later.push((first, rel.clone())),
+                    None => batch.push(node.clone(), rel.clone()),
+                },
+                NodeKind::Socket => {}
+                _ => self.special(rel, node),
+            }
+            if batch.is_full() {
+                self.fetch(&std::mem::take(&mut batch))?;
+            }
+            Ok(Visit::Into)
+        })?;
+        if let Some(damage) = hidden {
+            let place = self.dest.path().display().to_string();
+            self.metadata.issue(failure::issue(place, &damage));
+        }
+        self.fetch(&batch)?;
+        for (first, new) in &links.later {
+            failure::check_interrupt(self.ctx)?;
+            let linked = self
+                .free(new)
+                .and_then(|()| self.dest.hard_link(first, new));
+            if linked.is_ok() {
+                self.done(0);
+            }
+            self.metadata.note(new, linked);
+        }
+        Ok(())
+    }
+
+    /// Visits the scope's entries; gives the error of a tree that could not be read whole, after visiting the rest.
+    fn walk(
+        &self,
+        visit: &mut dyn FnMut(&Where, &Node) -> Result<Visit, CaptureError>,
+    ) -> Result<Option<CaptureError>, CaptureError> {
+        let mut ours = false;
+        let walked = self.scope.walk(self.point, &mut |place, node| {
+            let visited = failure::check_interrupt(self.ctx).and_then(|()| visit(place, node));
+            ours |= visited.is_err();
+            visited
+        });
+        match walked {
+            Ok(()) => Ok(None),
+            Err(error) if ours || matches!(error, CaptureError::Interrupted) => Err(error),
+            Err(error) => Ok(Some(error)),
+        }
+    }
+
+    /// Only its owner may look into it until its metadata is set at the very end.
+    fn directory(&self, rel: &[u8]) -> Result<Visit, CaptureError> {
+        let made = match self.dest.lstat(rel) {
+            Ok(seen) if self.force && seen.kind == Kind::Directory => Ok(()),
+            Ok(_) => self.free(rel).and_then(|()| self.dest.mkdir(rel, 0o700)),
+            Err(_) => self.dest.mkdir(rel, 0o700),
+        };
+        match made {
+            Ok(()) => Ok(Visit::Into),
+            Err(error) => {
+                self.fatal(&error)?;
+                self.metadata.issue(failure::issue(shown(rel), &error));
+                Ok(Visit::Over)
+            }
+        }
+    }
+
+    /// Links, pipes and devices.
+    fn special(&self, rel: &[u8], node: &Node) {
+        let mode = crate::node::permissions(node);
+        let made = self.free(rel).and_then(|()| match node.kind {
+            NodeKind::Symlink => self.dest.symlink(&node.linktarget, rel),
+            NodeKind::Fifo => self.dest.mkfifo(rel, mode),
+            NodeKind::Dev => self.dest.mknod(rel, Kind::BlockDevice, mode, node.device),
+            NodeKind::CharDev => self.dest.mknod(rel, Kind::CharDevice, mode, node.device),
+            _ => self.dest.mknod(rel, Kind::Unknown, mode, 0),
+        });
+        if made.is_ok() {
+            self.metadata.apply(rel, node);
+            self.done(0);
+        }
+        self.metadata.note(rel, made);
+    }
+
+    /// Removes what has the name, if that was asked for. A directory is removed only if it is empty.
+    fn free(&self, rel: &[u8]) -> Result<(), DestError> {
+        if !self.force {
+            return Ok(());
+        }
+        match self.dest.lstat(rel) {
+            Ok(seen) if seen.kind == Kind::Directory => self.dest.remove_dir(rel),
+            Ok(_) => self.dest.remove_file(rel),
+            Err(e) if e.is_not_found() => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn fetch(&self, batch: &Batch) -> Result<(), CaptureError> {
+        if batch.len() == 0 {
+            return Ok(());
+        }
+        let open = |number: usize, known: bool| self.open(batch, number, known);
+        let out = Writing {
+            restore: self,
+            batch,
+            files: OpenFiles::new(batch.len(), open),
+            settled: (0..batch.len()).map(|_| AtomicBool::new(false)).collect(),
+        };
+        self.point.fetch(batch.nodes(), &out)?;
+        for number in 0..batch.len() {
+            // A vault that forgets a file must not make it look restored.
+            if !out.is_settled(number) {
+                out.give_up(number, "the vault did not deliver its content".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, batch: &Batch, number: usize, known: bool) -> Result<File, DestError> {
+        // An unknown number has the empty path, which the destination refuses.
+        let (rel, size) = batch
+            .file(number)
+            .map_or((&[][..], 0), |(rel, node)| (rel, node.size));
+        if known {
+            return self.dest.open_write(rel);
+        }
+        self.free(rel)?;
+        let writer = self.dest.create_file(rel, 0o600)?;
+        writer.finish(size).map_err(|source| DestError::Failed {
+            path: self.dest.path().to_path_buf(),
+            operation: "set the length of a file in",
+            source,
+        })
+    }
+
+    /// Metadata of directories, children first, so that nothing changes a directory's time any more.
+    fn directories(&self, created: bool) -> Result<(), CaptureError> {
+        let mut open: Vec<(Vec<u8>, Node)> = Vec::new();
+        // Damage of the tree was said before.
+        self.walk(&mut |place, node| {
+            if node.kind != NodeKind::Dir {
+                return Ok(Visit::Over);
+            }
+            let rel = match place {
+                Where::Inside(rel) => rel.clone(),
+                // The target itself keeps its metadata if it was there before.
+                Where::Root if created => b".".to_vec(),
+                _ => return Ok(Visit::Into),
+            };
+            while open.last().is_some_and(|(above, _)| !is_below(&rel, above)) {
+                self.leave(open.pop());
+            }
+            open.push((rel, node.clone()));
+            Ok(Visit::Into)
+        })?;
+        while !open.is_empty() {
+            self.leave(open.pop());
+        }
+        Ok(())
+    }
+
+    fn leave(&self, directory: Option<(Vec<u8>, Node)>) {
+        if let Some((rel, node)) = directory
+            && self
+                .dest
+                .lstat(&rel)
+                .is_ok_and(|seen| seen.kind == Kind::Directory)
+        {
+            self.metadata.apply(&rel, &node);
+        }
+    }
+
+    fn done(&self, bytes: u64) {
+        self.items.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.ctx.progress.advance(1, 0);
+    }
+
+    /// What would befall every further file too ends the restore.
+    fn fatal(&self, error: &DestError) -> Result<(), CaptureError> {
+        let ends = matches!(
+            error.kind(),
+            Some(
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+            )
+        );
+        if !ends {
+            return Ok(());
+        }
+        Err(failure::target(
+            self.dest.path(),
+            failure::issue("", error).message,
+        ))
+    }
+}
+
+impl Links {
+    /// The earlier name of the same file, if there is one with equal content.
+    fn earlier(&mut self, rel: &[u8], node: &Node) -> Option<Vec<u8>> {
+        if node.links < 2 || node.inode == 0 {
+            return None;
+        }
+        let content: Vec<u8> = node
+            .content
+            .iter()
+            .flatten()
+            .flat_map(|id| id.as_bytes().iter().copied())
+            .collect();
+        let content = Id::of(&content);
+        match self.first.get(&(node.device_id, node.inode)) {
+            Some((first, same)) if *same == content => Some(first.clone()),
+            // The file was changed while its names were captured: two files, then.
+            Some(_) => None,
+            None => {
+                self.first
+                    .insert((node.device_id, node.inode), (rel.to_vec(), content));
+                None
+            }
+        }
+    }
+}
+
+/// Receives the content of one batch.
+struct Writing<'a, F> {
+    restore: &'a Restore<'a>,
+    batch: &'a Batch,
+    files: OpenFiles<F>,
+    /// Finished or given up.
+    settled: Vec<AtomicBool>,
+}
+
+impl<F> Writing<'_, F>
+where
+    F: Fn(usize, bool) -> Result<File, DestError>,
+{
+    fn is_settled(&self, number: usize) -> bool {
+        self.settled
+            .get(number)
+            .is_none_or(|s| s.load(Ordering::Acquire))
+    }
+
+    /// Records why a file cannot be had, and removes what there is of it: half a file must not look like a whole one.
+    fn give_up(&self, number: usize, message: String) {
+        let Some((rel, _)) = self.batch.file(number) else {
+            return;
+        };
+        if self
+            .settled
+            .get(number)
+            .is_some_and(|s| s.swap(true, Ordering::AcqRel))
+        {
+            return;
+        }
+        let metadata = &self.restore.metadata;
+        if self.files.close(number) {
+            metadata.note(rel, self.restore.dest.remove_file(rel));
+        }
+        metadata.issue(Issue {
+            place: shown(rel),
+            message,
+        });
+    }
+
+    fn failed_here(&self, number: usize, error: DestError) -> Result<(), CaptureError> {
+        self.restore.fatal(&error)?;
+        self.give_up(number, failure::issue("", &error).message);
+        Ok(())
+    }
+
+    fn place_error(&self, operation: &'static str, source: io::Error) -> DestError {
+        DestError::Failed {
+            path: self.restore.dest.path().to_path_buf(),
+            operation,
+            source,
+        }
+    }
+}
+
+impl<F> ContentSink for Writing<'_, F>
+where
+    F: Fn(usize, bool) -> Result<File, DestError> + Sync,
+{
+    fn write(&self, number: usize, offset: u64, bytes: &[u8]) -> Result<(), CaptureError> {
+        failure::check_interrupt(self.restore.ctx)?;
+        if self.is_settled(number) {
+            return Ok(());
+        }
+        let written = self.files.get(number).and_then(|file| {
+            write_data(&file, offset, bytes).map_err(|e| self.place_error("write to a file in", e))
+        });
+        self.restore.ctx.progress.advance(0, bytes.len() as u64);
+        written.or_else(|error| self.failed_here(number, error))
+    }
+
+    fn finished(&self, number: usize) -> Result<(), CaptureError> {
+        let Some((rel, node)) = self.batch.file(number) else {
+            return Ok(());
+        };
+        if self.is_settled(number) {
+            return Ok(());
+        }
+        let file = match self.files.get(number) {
+            Ok(file) => file,
+            Err(error) => return self.failed_here(number, error),
+        };
+        let length = file.metadata().map(|m| m.len()).unwrap_or(0);
+        drop(file);
+        if length != node.size {
+            let message = format!(
+                "its content has {length} bytes, but the point says {}",
+                node.size
+            );
+            self.give_up(number, message);
+            return Ok(());
+        }
+        if self
+            .settled
+            .get(number)
+            .is_some_and(|s| s.swap(true, Ordering::AcqRel))
+        {
+            return Ok(());
+        }
+        self.files.close(number);
+        self.restore.metadata.apply(rel, node);
+        self.restore.done(node.size);
+        Ok(())
+    }
+
+    fn failed(&self, number: usize, issue: Issue) {
+        self.give_up(number, issue.message);
+    }
+}
+
+/// Writes what is not zeros; the file has its length already, so that the rest are holes.
+fn write_data(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    const BLOCK: u64 = 4096;
+    let mut at = offset;
+    let mut rest = bytes;
+    let mut pending: Option<(u64, &[u8])> = None;
+    while !rest.is_empty() {
+        let until = usize::try_from(BLOCK - at % BLOCK)
+            .unwrap_or(rest.len())
+            .min(rest.len());
+        let (block, tail) = rest.split_at(until);
+        if block.iter().all(|b| *b == 0) {
+            if let Some((from, run)) = pending.take() {
+                let length = usize::try_from(at - from).unwrap_or(run.len());
+                file.write_all_at(run.get(..length).unwrap_or(run), from)?;
+            }
+        } else if pending.is_none() {
+            pending = Some((at, rest));
+        }
+        at += until as u64;
+        rest = tail;
+    }
+    match pending {
+        Some((from, run)) => file.write_all_at(run, from),
+        None => Ok(()),
+    }
+}
+
+fn is_below(rel: &[u8], above: &[u8]) -> bool {
+    above == b"."
+        || rel
+            .strip_prefix(above)
+            .is_some_and(|rest| rest.starts_with(b"/"))
+}

@@ -1,0 +1,86 @@
+//! One part of a store, seen as a store of its own.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+
+/// All objects of a store below one key, such as a vault's `repo` or `ledger`.
+#[derive(Clone)]
+pub struct Prefixed {
+    inner: Arc<dyn Store>,
+    parent: Key,
+}
+
+impl Prefixed {
+    /// The part of `inner` below `parent`.
+    pub fn new(inner: Arc<dyn Store>, parent: Key) -> Self {
+        Self { inner, parent }
+    }
+
+    fn on<T>(
+        &self,
+        key: &Key,
+        call: impl FnOnce(&Key) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.parent.join(key.as_str()) {
+            Ok(full) => call(&full).map_err(|e| e.seen_as(key.as_str(), self.describe())),
+            // Only the length can be wrong: both parts are keys.
+            Err(error) => Err(StoreError::Unavailable {
+                key: key.to_string(),
+                store: self.describe(),
+                reason: error.to_string(),
+                retryable: false,
+            }),
+        }
+    }
+}
+
+impl Store for Prefixed {
+    fn describe(&self) -> String {
+        format!(
+            "{}/{}",
+            self.inner.describe().trim_end_matches('/'),
+            self.parent
+        )
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
+        self.on(key, |full| self.inner.get(full))
+    }
+
+    fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
+        self.on(key, |full| self.inner.get_range(full, offset, len))
+    }
+
+    fn head(&self, key: &Key) -> Result<ObjectMeta, StoreError> {
+        self.on(key, |full| self.inner.head(full))
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), StoreError> {
+        self.on(key, |full| self.inner.put(full, bytes, mode))
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.on(key, |full| self.inner.delete(full))
+    }
+
+    fn list(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(Key, u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let full = format!("{}/{prefix}", self.parent);
+        let listed = self
+            .inner
+            .list(&full, &mut |key, size| match key.below(&self.parent) {
+                Some(below) => visit(below, size),
+                None => ControlFlow::Continue(()),
+            });
+        listed.map_err(|e| e.seen_as(prefix, self.describe()))
+    }
+}

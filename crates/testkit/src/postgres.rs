@@ -1,0 +1,204 @@
+//! A real PostgreSQL server for tests: started from the installed programs, reached by a socket, gone afterwards.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running server that listens on a socket of its own and on no network port.
+///
+/// It does not sync to disk. It is stopped, and its data removed, when the value is dropped.
+pub struct Postgres {
+    server: Child,
+    programs: PathBuf,
+    home: TempDir,
+    databases: AtomicU64,
+}
+
+/// How long a start may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Postgres {
+    /// Starts a server. Panics, with the remedy, if PostgreSQL is not installed or does not start.
+    pub fn start() -> Postgres {
+        let programs = programs();
+        let home = TempDir::with_prefix("vouchsafe-pg-").expect("a temporary directory");
+        give_to_server_user(home.path());
+        let data = home.path().join("data");
+        let made = as_server_user(&programs.join("initdb"))
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"])
+            .args(["--no-locale", "--no-sync", "-D"])
+            .arg(&data)
+            .current_dir(home.path())
+            .output()
+            .expect("initdb runs");
+        assert!(
+            made.status.success(),
+            "initdb failed: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let log = fs::File::create(home.path().join("log")).expect("a log file");
+        let server = as_server_user(&programs.join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(home.path())
+            .args(["-c", "listen_addresses=", "-c", "fsync=off"])
+            .args(["-c", "full_page_writes=off", "-c", "max_connections=50"])
+            .current_dir(home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("postgres runs");
+        let mut started = Postgres {
+            server,
+            programs,
+            home,
+            databases: AtomicU64::new(0),
+        };
+        started.wait_until_ready();
+        started
+    }
+
+    /// The server that the tests of this process share; it lives as long as somebody holds it.
+    pub fn shared() -> Arc<Postgres> {
+        static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Postgres::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// Makes a new empty database; its URL.
+    pub fn database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let made = self.client("createdb").arg(&name).output();
+        let made = made.expect("createdb runs");
+        assert!(
+            made.status.success(),
+            "createdb failed: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        self.url(&name)
+    }
+
+    /// The URL of the database `name`.
+    pub fn url(&self, name: &str) -> String {
+        let home = self.home.path().display();
+        format!("postgres://postgres@localhost/{name}?host={home}")
+    }
+
+    /// One of the installed client programs, set up to reach this server.
+    pub fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.env("PGHOST", self.home.path());
+        command.env("PGUSER", "postgres");
+        command
+    }
+
+    /// The version as the server tells it, like `15.9`.
+    pub fn version(&self) -> String {
+        let mut psql = self.client("psql");
+        psql.args(["-XAtc", "SHOW server_version", "postgres"]);
+        let output = psql.output().expect("psql runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn wait_until_ready(&mut self) {
+        let begun = Instant::now();
+        loop {
+            let ready = self.client("pg_isready").stdout(Stdio::null()).status();
+            if ready.expect("pg_isready runs").success() {
+                return;
+            }
+            let ended = self.server.try_wait().expect("the server can be asked for");
+            if ended.is_some() || begun.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+                panic!("PostgreSQL does not start ({ended:?}):\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Stopping at once is enough: nothing of it is kept. Its children end with it.
+        let pid = self.server.id().to_string();
+        let _ = Command::new("sh")
+            .args(["-c", "kill -QUIT \"$1\"", "sh", &pid])
+            .status();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(10) {
+            if !matches!(self.server.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// The directory of the newest installed server's programs.
+fn programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    versions
+        .flatten()
+        .filter_map(|entry| {
+            let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let programs = entry.path().join("bin");
+            programs
+                .join("initdb")
+                .is_file()
+                .then_some((version, programs))
+        })
+        .max()
+        .map(|(_, programs)| programs)
+        .expect("PostgreSQL is not installed; run: apt-get install -y postgresql")
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// PostgreSQL refuses to run as root; its package makes a user for it.
+fn as_server_user(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    // It becomes the program, so that its process id is the server's.
+    let mut command = Command::new("setpriv");
+    command.args([
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--clear-groups",
+        "--",
+    ]);
+    command.arg(program);
+    command
+}
+
+fn give_to_server_user(home: &Path) {
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(home, open).expect("the directory's mode can be set");
+    if is_root() {
+        let users = fs::read_to_string("/etc/passwd").expect("the list of users");
+        let line = users.lines().find(|line| line.starts_with("postgres:"));
+        let mut ids = line
+            .expect("no user `postgres`; run: apt-get install -y postgresql")
+            .split(':')
+            .skip(2)
+            .map(|id| id.parse::<u32>().expect("a user's number"));
+        let (user, group) = (ids.next(), ids.next());
+        chown(home, user, group).expect("the directory can be given away");
+    }
+}

@@ -1,0 +1,258 @@
+//! Fetching blobs: single ones, and many in the order of their packs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use vouchsafe_capture::{CaptureError, ContentSink};
+use vouchsafe_format::{BlobError, BlobKind, Id, MasterKey, Node, open_blob};
+use vouchsafe_model::Issue;
+use vouchsafe_store::StoreError;
+
+use crate::index::{BlobIndex, Place};
+use crate::objects::{Objects, show};
+use crate::machine::ObjectKind;
+use crate::parallel;
+use crate::repository::in_words;
+
+/// Reads blobs of one repository, each re-hashed before it is handed out.
+pub(crate) struct Blobs {
+    pub(crate) objects: Objects,
+    pub(crate) key: MasterKey,
+    pub(crate) index: Arc<BlobIndex>,
+    pub(crate) threads: usize,
+}
+
+/// Why a blob cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlobProblem {
+    #[error("no index lists the blob {id}")]
+    NotListed { id: Id },
+    #[error("{pack}: {source}")]
+    Damaged { pack: String, source: BlobError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Blobs {
+    /// A blob's plaintext, from whichever place has it unharmed.
+    pub(crate) fn read(&self, kind: BlobKind, id: &Id) -> Result<Vec<u8>, BlobProblem> {
+        let mut problem = BlobProblem::NotListed { id: *id };
+        for place in self.index.places(kind, id) {
+            let sealed = self.objects.get_range(&place.pack, place.offset.into(), place.length.into());
+            match sealed.map_err(BlobProblem::from).and_then(|sealed| self.open(id, &place, &sealed)) {
+                Ok(plaintext) => return Ok(plaintext),
+                Err(error) => problem = error,
+            }
+        }
+        Err(problem)
+    }
+
+    /// Fetches the contents of files: see [`vouchsafe_capture::PointReader::fetch`].
+    pub(crate) fn fetch(&self, files: &[Node], out: &dyn ContentSink) -> Result<(), CaptureError> {
+        let progress: Vec<FileProgress> = files.iter().map(FileProgress::new).collect();
+        let mut uses = Vec::new();
+        for (file, node) in files.iter().enumerate() {
+            let content = node.content.as_deref().unwrap_or_default();
+            if content.is_empty() {
+                out.finished(file)?;
+            }
+            self.add_uses(file, node, content, &progress, &mut uses, out);
+            if uses.len() >= BATCH {
+                self.fetch_batch(std::mem::take(&mut uses), files, &progress, out)?;
+            }
+        }
+        self.fetch_batch(uses, files, &progress, out)
+    }
+
+    fn add_uses(
+        &self,
+        file: usize,
+        node: &Node,
+        content: &[Id],
+        progress: &[FileProgress],
+        uses: &mut Vec<Use>,
+        out: &dyn ContentSink,
+    ) {
+        let before = uses.len();
+        let mut at = 0;
+        for id in content {
+            let Some(place) = self.index.place(BlobKind::Data, id) else {
+                uses.truncate(before);
+                give_up(file, node, &BlobProblem::NotListed { id: *id }, progress, out);
+                return;
+            };
+            uses.push(Use { place, id: *id, file, at });
+            at += place.plain_length();
+        }
+    }
+
+    fn fetch_batch(
+        &self,
+        mut uses: Vec<Use>,
+        files: &[Node],
+        progress: &[FileProgress],
+        out: &dyn ContentSink,
+    ) -> Result<(), CaptureError> {
+        uses.sort_unstable_by_key(|u| (u.place.number, u.place.offset));
+        let failure = std::sync::Mutex::new(None);
+        let runs = runs(&uses);
+        let all = parallel::each(&runs, self.threads, &self.objects.env().interrupt, |run| {
+            match self.fetch_run(run, files, progress, out) {
+                Ok(()) => true,
+                Err(error) => {
+                    failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+                    false
+                }
+            }
+        });
+        match failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None if all => Ok(()),
+            None => Err(CaptureError::Interrupted),
+        }
+    }
+
+    fn fetch_run(
+        &self,
+        run: &[Use],
+        files: &[Node],
+        progress: &[FileProgress],
+        out: &dyn ContentSink,
+    ) -> Result<(), CaptureError> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let start = first.place.offset;
+        let length = u64::from(last.place.offset - start) + u64::from(last.place.length);
+        // What cannot be read in one go is tried blob by blob below.
+        let bytes = self.objects.get_range(&first.place.pack, start.into(), length).ok();
+        for same in run.chunk_by(|a, b| a.place.offset == b.place.offset) {
+            let Some(Use { place, id, .. }) = same.first() else { continue };
+            if same.iter().all(|u| progress.get(u.file).is_none_or(FileProgress::has_failed)) {
+                continue;
+            }
+            let from = (place.offset - start) as usize;
+            let sealed = bytes.as_ref().and_then(|bytes| bytes.get(from..from + place.length as usize));
+            let opened = sealed.and_then(|sealed| self.open(id, place, sealed).ok());
+            match opened.map_or_else(|| self.read(BlobKind::Data, id), Ok) {
+                Ok(plaintext) => {
+                    for used in same {
+                        hand_out(used, &plaintext, progress, out)?;
+                    }
+                }
+                Err(problem) => {
+                    for used in same {
+                        let Some(node) = files.get(used.file) else { continue };
+                        give_up(used.file, node, &problem, progress, out);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, id: &Id, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, BlobProblem> {
+        open_blob(&self.key, sealed, place.uncompressed_length, *id).map_err(|source| BlobProblem::Damaged {
+            pack: show(ObjectKind::Pack, &place.pack),
+            source,
+        })
+    }
+}
+
+/// A blob at one place of one file.
+#[derive(Clone, Debug)]
+struct Use {
+    place: Place,
+    id: Id,
+    file: usize,
+    at: u64,
+}
+
+struct FileProgress {
+    missing: AtomicU32,
+    failed: AtomicBool,
+}
+
+impl FileProgress {
+    fn new(node: &Node) -> FileProgress {
+        let blobs = node.content.as_ref().map_or(0, Vec::len);
+        FileProgress { missing: AtomicU32::new(u32::try_from(blobs).unwrap_or(u32::MAX)), failed: AtomicBool::new(false) }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+}
+
+fn hand_out(used: &Use, plaintext: &[u8], progress: &[FileProgress], out: &dyn ContentSink) -> Result<(), CaptureError> {
+    let Some(file) = progress.get(used.file).filter(|file| !file.has_failed()) else { return Ok(()) };
+    out.write(used.file, used.at, plaintext)?;
+    // The one who brings the last blob tells that the file is whole; a failed file never gets there.
+    if file.missing.fetch_sub(1, Ordering::SeqCst) == 1 {
+        out.finished(used.file)?;
+    }
+    Ok(())
+}
+
+fn give_up(file: usize, node: &Node, problem: &BlobProblem, progress: &[FileProgress], out: &dyn ContentSink) {
+    if progress.get(file).is_some_and(|p| !p.failed.swap(true, Ordering::SeqCst)) {
+        let place = String::from_utf8_lossy(&node.name).into_owned();
+        out.failed(file, Issue { place, message: in_words(problem) });
+    }
+}
+
+/// Blobs planned at once.
+const BATCH: usize = 100_000;
+/// Bytes of one read that holds several blobs.
+const RUN_BYTES: u64 = 4 << 20;
+/// Unwanted bytes between two blobs that are read rather than skipped.
+const GAP: u32 = 64 << 10;
+
+/// Parts that are read at once: neighbours in one pack.
+fn runs(uses: &[Use]) -> Vec<&[Use]> {
+    let mut out = Vec::new();
+    let mut rest = uses;
+    while let Some(first) = rest.first() {
+        let mut end = first.place.offset.saturating_add(first.place.length);
+        let mut count = 0;
+        for used in rest {
+            let place = &used.place;
+            let stop = place.offset.saturating_add(place.length);
+            let near = place.number == first.place.number && place.offset.saturating_sub(end) <= GAP;
+            let small = u64::from(stop.saturating_sub(first.place.offset)) <= RUN_BYTES;
+            if count > 0 && !(near && (small || stop <= end)) {
+                break;
+            }
+            end = end.max(stop);
+            count += 1;
+        }
+        let (run, after) = rest.split_at(count);
+        out.push(run);
+        rest = after;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(number: u32, offset: u32, length: u32) -> Use {
+        let place = Place { pack: Id::of(b"p"), number, offset, length, uncompressed_length: None };
+        Use { place, id: Id::of(b"b"), file: 0, at: 0 }
+    }
+
+    #[test]
+    fn neighbours_are_read_together() {
+        let uses = [
+            used(0, 0, 100),
+            used(0, 100, 100),
+            used(0, 100, 100),
+            used(0, 200 + GAP + 1, 100),
+            used(1, 0, 6 << 20),
+            used(1, 0, 6 << 20),
+            used(1, 6 << 20, 100),
+            used(2, 0, 100),
+        ];
+        let counts: Vec<usize> = runs(&uses).iter().map(|run| run.len()).collect();
+        assert_eq!(counts, [3, 1, 2, 1, 1]);
+    }
+}

@@ -1,0 +1,225 @@
+//! Locks by restic's protocol: write one, wait, look again; refresh it; remove it at the end.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use vouchsafe_format::{Id, LockFile, MasterKey, compress};
+use vouchsafe_host::files;
+use vouchsafe_model::Span;
+
+use crate::env::{Env, from_timestamp};
+use crate::error::{Damage, LockError, RepoError};
+use crate::machine::ObjectKind;
+use crate::objects::{Objects, seal_file};
+use crate::repository::Repository;
+
+/// Whom a lock keeps out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockKind {
+    /// Exclusive locks: for backing up, copying, reading.
+    Shared,
+    /// All other locks: for removing.
+    Exclusive,
+}
+
+/// A lock that is held until it is dropped, and refreshed every 5 minutes meanwhile.
+pub struct LockGuard {
+    inner: Arc<Inner>,
+    refresher: Option<JoinHandle<()>>,
+}
+
+impl Repository {
+    /// Takes a lock.
+    ///
+    /// Locks not refreshed for 30 minutes, and those of processes of this machine that are gone, are removed.
+    /// A lock that cannot be read hinders an exclusive lock and no other; an empty one is left over from a crash.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] at once, without waiting for the holder; [`LockError::Store`].
+    pub fn lock(&self, kind: LockKind) -> Result<LockGuard, LockError> {
+        let (objects, key) = (self.objects.clone(), self.key.clone());
+        refuse_if_held(&objects, &key, kind, None)?;
+        let inner = Inner { objects, key, kind, held: Mutex::new(Held::default()), stop: Condvar::new() };
+        inner.renew(&mut inner.held())?;
+        let inner = Arc::new(inner);
+        self.env().clock.sleep(SETTLE);
+        let own = inner.held().id;
+        if let Err(error) = refuse_if_held(&inner.objects, &inner.key, kind, own) {
+            inner.remove();
+            return Err(error);
+        }
+        let refreshed = Arc::clone(&inner);
+        let refresher = thread::Builder::new().spawn(move || refreshed.refresh_until_stopped()).ok();
+        Ok(LockGuard { inner, refresher })
+    }
+}
+
+impl LockGuard {
+    /// Whether nobody can have taken the lock for stale: it was refreshed within the last 22 minutes and nobody
+    /// removed it. Whoever holds a lock that is not held any more must stop writing.
+    pub fn still_held(&self) -> bool {
+        let held = self.inner.held();
+        let now = self.inner.env().clock.monotonic();
+        held.id.is_some() && !held.lost && now.saturating_sub(held.refreshed) < GIVE_UP
+    }
+}
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        self.inner.held().stopped = true;
+        self.inner.stop.notify_all();
+        if let Some(refresher) = self.refresher.take() {
+            // A refresher that died has left the lock as it was; it is removed below.
+            let _ = refresher.join();
+        }
+        self.inner.remove();
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockGuard").field("kind", &self.inner.kind).finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    objects: Objects,
+    key: MasterKey,
+    kind: LockKind,
+    held: Mutex<Held>,
+    stop: Condvar,
+}
+
+#[derive(Default)]
+struct Held {
+    id: Option<Id>,
+    refreshed: Duration,
+    lost: bool,
+    stopped: bool,
+}
+
+impl Inner {
+    fn env(&self) -> &Env {
+        self.objects.env()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a new lock file and removes the one before.
+    fn renew(&self, held: &mut Held) -> Result<(), LockError> {
+        let env = self.env();
+        let lock = LockFile {
+            time: env.timestamp(),
+            exclusive: self.kind == LockKind::Exclusive,
+            hostname: env.hostname.clone(),
+            username: env.username.clone(),
+            pid: env.pid,
+            uid: env.uid,
+            gid: env.gid,
+        };
+        let before = env.clock.monotonic();
+        let json = lock.encode().map_err(|error| LockError::Seal(error.into()))?;
+        let (id, bytes) =
+            seal_file(&self.key, env.iv(), &json, compress::DEFAULT_LEVEL).map_err(LockError::Seal)?;
+        self.objects.put(ObjectKind::Lock, &id, &bytes)?;
+        let old = held.id.replace(id);
+        held.refreshed = before;
+        if let Some(old) = old {
+            self.objects.delete(ObjectKind::Lock, &old)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self) {
+        if let Some(id) = self.held().id.take() {
+            // Where nothing can be deleted the lock goes stale by itself.
+            let _ = self.objects.delete(ObjectKind::Lock, &id);
+        }
+    }
+
+    fn refresh_until_stopped(&self) {
+        let mut held = self.held();
+        loop {
+            let waited = self.stop.wait_timeout_while(held, REFRESH, |held| !held.stopped);
+            held = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if held.stopped {
+                return;
+            }
+            self.refresh(&mut held);
+        }
+    }
+
+    /// What fails is tried again at the next turn; `still_held` knows when that is too late.
+    fn refresh(&self, held: &mut Held) {
+        let removed = held.id.is_some_and(|id| matches!(self.objects.size(ObjectKind::Lock, &id), Ok(None)));
+        if removed {
+            held.lost = true;
+            held.id = None;
+        } else if !held.lost {
+            let _ = self.renew(held);
+        }
+    }
+}
+
+/// How long restic waits before it looks whether somebody else has locked at the same time.
+const SETTLE: Duration = Duration::from_millis(200);
+const REFRESH: Duration = Duration::from_secs(5 * 60);
+const GIVE_UP: Duration = Duration::from_secs(22 * 60 + 30);
+const STALE: Span = Span::from_mins(30);
+
+/// Looks at all locks but our own; removes stale ones.
+fn refuse_if_held(objects: &Objects, key: &MasterKey, kind: LockKind, own: Option<Id>) -> Result<(), LockError> {
+    let env = objects.env();
+    for (id, size) in objects.list(ObjectKind::Lock)? {
+        if Some(id) == own || size == 0 {
+            continue;
+        }
+        let lock = match read_lock(objects, key, &id) {
+            Ok(lock) => lock,
+            Err(RepoError::Store(error)) if error.is_not_found() => continue,
+            Err(RepoError::Store(error)) => return Err(error.into()),
+            Err(_) if kind == LockKind::Shared => continue,
+            Err(_) => LockFile {
+                time: env.timestamp(),
+                exclusive: true,
+                hostname: "unknown".to_owned(),
+                username: String::new(),
+                pid: 0,
+                uid: 0,
+                gid: 0,
+            },
+        };
+        if is_stale(env, &lock) {
+            // Whoever may not delete leaves it to others.
+            let _ = objects.delete(ObjectKind::Lock, &id);
+        } else if lock.exclusive || kind == LockKind::Exclusive {
+            return Err(LockError::Held {
+                store: objects.place(),
+                host: lock.hostname,
+                pid: lock.pid,
+                since: from_timestamp(&lock.time),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn read_lock(objects: &Objects, key: &MasterKey, id: &Id) -> Result<LockFile, RepoError> {
+    let json = objects.get_file(key, ObjectKind::Lock, id)?;
+    LockFile::decode(&json).map_err(|error| objects.damaged(ObjectKind::Lock, id, Damage::Lock(error)))
+}
+
+fn is_stale(env: &Env, lock: &LockFile) -> bool {
+    let age = env.clock.now().since(from_timestamp(&lock.time));
+    age > STALE || lock.hostname == env.hostname && lock.pid != env.pid && is_gone(lock.pid)
+}
+
+/// Whether this machine has no such process. Without a process table nothing is known to be gone.
+fn is_gone(pid: u32) -> bool {
+    let known = |name: &str| files::exists(format!("/proc/{name}"));
+    matches!((known("self"), known(&pid.to_string())), (Ok(true), Ok(false)))
+}

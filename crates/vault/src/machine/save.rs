@@ -1,0 +1,377 @@
+//! Saving blobs: process, collect into packs, store the packs, then an index of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vouchsafe_format::{BlobKind, FinishedPack, Id, IndexPack, Node, PackWriter, SealedBlob};
+use vouchsafe_host::Random;
+
+use super::MachineError;
+use super::job::{Blob, Compute, Job, ObjectKind, Ticket, Transfer};
+
+/// How much is collected before it is stored, and how much memory may be in use meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes from which on a pack is full.
+    pub pack_bytes: usize,
+    /// Blobs from which on an index is written.
+    pub index_blobs: usize,
+    /// Age of the oldest stored pack at which an index is written.
+    pub index_age: Duration,
+    /// Bytes that may be under way between a source and the store, besides the open packs.
+    pub budget: usize,
+}
+
+impl Default for Settings {
+    /// As restic: packs of 16 MiB, an index for each 50,000 blobs or 10 minutes; and 48 MiB under way.
+    fn default() -> Settings {
+        Settings {
+            pack_bytes: 16 << 20,
+            index_blobs: 50_000,
+            index_age: Duration::from_secs(600),
+            budget: 48 << 20,
+        }
+    }
+}
+
+/// What was newly stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// The packs.
+    pub packs: Vec<Id>,
+    /// The index files.
+    pub indexes: Vec<Id>,
+    /// Bytes of all packs.
+    pub stored_bytes: u64,
+    /// Blobs of data, and bytes of their plaintext.
+    pub data: (u64, u64),
+    /// Blobs of trees, and bytes of their plaintext.
+    pub trees: (u64, u64),
+}
+
+/// Takes blobs until it is flushed; done when everything is durable and indexed.
+///
+/// Blobs of one kind go to one of two open packs at random, so that a pack's layout does not tell in which order
+/// chunks of which size came. An index lists only packs that are durable.
+pub struct Saver {
+    settings: Settings,
+    random: Arc<dyn Random>,
+    next_ticket: u64,
+    /// Blobs being processed: kind, bytes held.
+    processing: HashMap<Ticket, (BlobKind, usize)>,
+    /// Packs being finished: bytes held.
+    finishing: HashMap<Ticket, usize>,
+    /// Objects being stored: bytes held, and what becomes of them.
+    storing: HashMap<Ticket, (usize, Storing)>,
+    /// Indexes being encoded.
+    encoding: HashMap<Ticket, usize>,
+    /// Bytes of all of the above.
+    held: usize,
+    open: [[PackWriter; 2]; 2],
+    durable: Vec<IndexPack>,
+    durable_since: Option<Duration>,
+    flushing: bool,
+    added: Added,
+}
+
+impl Saver {
+    /// A saver without blobs. `random` chooses between open packs.
+    pub fn new(settings: Settings, random: Arc<dyn Random>) -> Saver {
+        let pair = |kind| [PackWriter::new(kind), PackWriter::new(kind)];
+        Saver {
+            settings,
+            random,
+            next_ticket: 0,
+            processing: HashMap::new(),
+            finishing: HashMap::new(),
+            storing: HashMap::new(),
+            encoding: HashMap::new(),
+            held: 0,
+            open: [pair(BlobKind::Data), pair(BlobKind::Tree)],
+            durable: Vec::new(),
+            durable_since: None,
+            flushing: false,
+            added: Added::default(),
+        }
+    }
+
+    /// Whether a blob of this many bytes keeps within the budget. One blob is always let in, however large.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.held == 0 || self.held.saturating_add(bytes) <= self.settings.budget
+    }
+
+    /// Bytes of blobs and packs in memory, open packs included.
+    pub fn memory(&self) -> usize {
+        self.held + self.open.iter().flatten().map(PackWriter::len).sum::<usize>()
+    }
+
+    /// Takes a blob, or gives it back when there is no room: then wait until something was completed.
+    ///
+    /// # Errors
+    /// [`WouldBlock`].
+    pub fn offer(&mut self, kind: BlobKind, blob: Blob, jobs: &mut Vec<Job>) -> Result<Ticket, WouldBlock> {
+        if self.has_room(blob.len()) { Ok(self.push(kind, blob, jobs)) } else { Err(WouldBlock(blob)) }
+    }
+
+    /// Takes a blob for which there was room when it was asked for.
+    pub fn push(&mut self, kind: BlobKind, blob: Blob, jobs: &mut Vec<Job>) -> Ticket {
+        let ticket = self.begin(kind, blob.len());
+        jobs.push(Job::Compute(Compute::Process { ticket, kind, blob }));
+        ticket
+    }
+
+    /// Takes a directory. It is let in also without room: blobs that wait for it might be what takes the room.
+    pub fn offer_tree(&mut self, nodes: Vec<Node>, jobs: &mut Vec<Job>) -> Ticket {
+        let bytes = nodes.iter().map(node_bytes).sum();
+        let ticket = self.begin(BlobKind::Tree, bytes);
+        jobs.push(Job::Compute(Compute::Tree { ticket, nodes }));
+        ticket
+    }
+
+    /// A blob was processed.
+    ///
+    /// # Errors
+    /// [`MachineError::UnknownTicket`], [`MachineError::Pack`].
+    pub fn processed(
+        &mut self,
+        ticket: Ticket,
+        id: Id,
+        length: u64,
+        fresh: Option<SealedBlob>,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let (kind, bytes) = self.processing.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+        self.held -= bytes;
+        if let Some(sealed) = fresh {
+            let count = match kind {
+                BlobKind::Data => &mut self.added.data,
+                BlobKind::Tree => &mut self.added.trees,
+            };
+            count.0 += 1;
+            count.1 += length;
+            self.collect(kind, id, &sealed, jobs)?;
+        }
+        self.flush_if_due(jobs)
+    }
+
+    /// A pack was finished.
+    ///
+    /// # Errors
+    /// [`MachineError::UnknownTicket`].
+    pub fn finished(&mut self, ticket: Ticket, pack: FinishedPack, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+        let held = self.finishing.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+        self.held -= held;
+        let FinishedPack { id: name, bytes, blobs } = pack;
+        self.added.packs.push(name);
+        self.added.stored_bytes += bytes.len() as u64;
+        let listed = IndexPack { id: name, blobs };
+        self.put(ObjectKind::Pack, name, bytes, Storing::Pack(listed), jobs);
+        Ok(())
+    }
+
+    /// An index was encoded.
+    ///
+    /// # Errors
+    /// [`MachineError::UnknownTicket`].
+    pub fn encoded(
+        &mut self,
+        ticket: Ticket,
+        name: Id,
+        bytes: Vec<u8>,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        self.encoding.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+        self.added.indexes.push(name);
+        self.put(ObjectKind::Index, name, bytes, Storing::Index, jobs);
+        Ok(())
+    }
+
+    /// A pack or an index is durable.
+    ///
+    /// # Errors
+    /// [`MachineError::UnknownTicket`].
+    pub fn stored(&mut self, ticket: Ticket, now: Duration, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+        let (bytes, what) = self.storing.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+        self.held -= bytes;
+        if let Storing::Pack(pack) = what {
+            self.durable_since.get_or_insert(now);
+            self.durable.push(pack);
+        }
+        let blobs: usize = self.durable.iter().map(|pack| pack.blobs.len()).sum();
+        let since = self.durable_since.unwrap_or(now);
+        if blobs >= self.settings.index_blobs || now.saturating_sub(since) >= self.settings.index_age {
+            self.index(jobs);
+        }
+        self.flush_if_due(jobs)
+    }
+
+    /// Everything was offered: store what is still open, then the last index.
+    ///
+    /// # Errors
+    /// [`MachineError::Pack`].
+    pub fn flush(&mut self, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+        self.flushing = true;
+        self.flush_if_due(jobs)
+    }
+
+    /// Gives up what is not durable and lists what is, so that it need not be stored again.
+    pub fn salvage(&mut self, jobs: &mut Vec<Job>) {
+        self.index(jobs);
+    }
+
+    /// Whether everything is durable and indexed.
+    pub fn is_durable(&self) -> bool {
+        self.flushing && self.is_idle() && self.durable.is_empty() && self.open.iter().flatten().all(PackWriter::is_empty)
+    }
+
+    /// What was newly stored so far.
+    pub fn added(&self) -> &Added {
+        &self.added
+    }
+
+    /// A ticket for a job outside the saver.
+    pub fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    fn begin(&mut self, kind: BlobKind, bytes: usize) -> Ticket {
+        let ticket = self.ticket();
+        self.held += bytes;
+        self.processing.insert(ticket, (kind, bytes));
+        ticket
+    }
+
+    fn collect(
+        &mut self,
+        kind: BlobKind,
+        id: Id,
+        sealed: &SealedBlob,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let full = self.settings.pack_bytes;
+        if sealed.bytes.len() >= full {
+            let mut own = PackWriter::new(kind);
+            own.add(id, &sealed.bytes, sealed.uncompressed_length)?;
+            self.finish(own, jobs);
+            return Ok(());
+        }
+        let side = self.random.u64() & 1;
+        let [first, second] = &mut self.open[lane(kind)];
+        let pack = if side == 0 { first } else { second };
+        pack.add(id, &sealed.bytes, sealed.uncompressed_length)?;
+        if pack.len() >= full || pack.is_header_full() {
+            let ready = std::mem::replace(pack, PackWriter::new(kind));
+            self.finish(ready, jobs);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, pack: PackWriter, jobs: &mut Vec<Job>) {
+        let ticket = self.ticket();
+        self.held += pack.len();
+        self.finishing.insert(ticket, pack.len());
+        jobs.push(Job::Compute(Compute::Finish { ticket, pack }));
+    }
+
+    fn put(&mut self, object: ObjectKind, name: Id, bytes: Vec<u8>, what: Storing, jobs: &mut Vec<Job>) {
+        let ticket = self.ticket();
+        self.held += bytes.len();
+        self.storing.insert(ticket, (bytes.len(), what));
+        jobs.push(Job::Transfer(Transfer::Put { ticket, object, name, bytes }));
+    }
+
+    fn index(&mut self, jobs: &mut Vec<Job>) {
+        if self.durable.is_empty() {
+            return;
+        }
+        self.durable_since = None;
+        let packs = std::mem::take(&mut self.durable);
+        let ticket = self.ticket();
+        self.encoding.insert(ticket, packs.len());
+        jobs.push(Job::Compute(Compute::Index { ticket, packs }));
+    }
+
+    fn flush_if_due(&mut self, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+        if !self.flushing || !self.processing.is_empty() {
+            return Ok(());
+        }
+        for at in 0..self.open.len() {
+            self.close_lane(at, jobs)?;
+        }
+        if self.finishing.is_empty() && self.storing.is_empty() {
+            self.index(jobs);
+        }
+        Ok(())
+    }
+
+    /// Closes both packs of a kind, as one if they are small.
+    fn close_lane(&mut self, at: usize, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+        let Some(pair) = self.open.get_mut(at) else { return Ok(()) };
+        let kind = pair[0].kind();
+        let [mut first, second] = std::mem::replace(pair, [PackWriter::new(kind), PackWriter::new(kind)]);
+        let both = first.len() + second.len();
+        let second = if both <= self.settings.pack_bytes {
+            append(&mut first, &second)?;
+            PackWriter::new(kind)
+        } else {
+            second
+        };
+        for pack in [first, second] {
+            if !pack.is_empty() {
+                self.finish(pack, jobs);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.processing.is_empty() && self.finishing.is_empty() && self.storing.is_empty() && self.encoding.is_empty()
+    }
+}
+
+/// There is no room for this blob now.
+#[derive(Debug)]
+pub struct WouldBlock(pub Blob);
+
+impl Blob {
+    /// Bytes held.
+    pub fn len(&self) -> usize {
+        match self {
+            Blob::Plain(bytes) => bytes.len(),
+            Blob::Stored { sealed, .. } => sealed.len(),
+        }
+    }
+
+    /// Whether no bytes are held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+enum Storing {
+    Pack(IndexPack),
+    Index,
+}
+
+fn lane(kind: BlobKind) -> usize {
+    match kind {
+        BlobKind::Data => 0,
+        BlobKind::Tree => 1,
+    }
+}
+
+fn append(to: &mut PackWriter, from: &PackWriter) -> Result<(), MachineError> {
+    for blob in from.blobs() {
+        let start = blob.offset as usize;
+        let sealed = from.bytes().get(start..start + blob.length as usize).unwrap_or_default();
+        to.add(blob.id, sealed, blob.uncompressed_length)?;
+    }
+    Ok(())
+}
+
+/// What a directory's entry takes in memory, roughly.
+fn node_bytes(node: &Node) -> usize {
+    size_of::<Node>() + node.name.len() + node.content.as_ref().map_or(0, |ids| ids.len() * 32)
+}

@@ -1,0 +1,227 @@
+//! A repository's objects in a store: their keys, their names, and second attempts where a store falters.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vouchsafe_format::{Id, MasterKey, decode_unpacked, encode_unpacked};
+use vouchsafe_store::{Key, PutMode, Store, StoreError};
+
+use crate::env::Env;
+use crate::error::{Damage, RepoError};
+use crate::machine::ObjectKind;
+
+/// The objects of one repository.
+#[derive(Clone)]
+pub(crate) struct Objects {
+    store: Arc<dyn Store>,
+    env: Env,
+}
+
+impl Objects {
+    pub(crate) fn new(store: Arc<dyn Store>, env: Env) -> Objects {
+        Objects { store, env }
+    }
+
+    /// The store, for messages.
+    pub(crate) fn place(&self) -> String {
+        self.store.describe()
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// An object's bytes, unchecked.
+    pub(crate) fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
+        self.persistently(|| self.store.get(key))
+    }
+
+    /// Bytes of a pack, unchecked.
+    pub(crate) fn get_range(&self, pack: &Id, offset: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+        let key = key_of(ObjectKind::Pack, pack)?;
+        self.persistently(|| self.store.get_range(&key, offset, length))
+    }
+
+    /// A named object whose bytes have the digest that it is named after.
+    pub(crate) fn get_named(&self, kind: ObjectKind, name: &Id) -> Result<Vec<u8>, RepoError> {
+        let key = key_of(kind, name)?;
+        let bytes = self.get(&key)?;
+        let found = Id::of(&bytes);
+        if found == *name { Ok(bytes) } else { Err(self.damaged(kind, name, Damage::Name { found })) }
+    }
+
+    /// A named object, opened and decompressed.
+    pub(crate) fn get_file(&self, key: &MasterKey, kind: ObjectKind, name: &Id) -> Result<Vec<u8>, RepoError> {
+        let bytes = self.get_named(kind, name)?;
+        open_file(key, &bytes).map_err(|source| self.damaged(kind, name, source))
+    }
+
+    /// Stores a named object, durably. That it is there already is fine if it has these bytes.
+    pub(crate) fn put(&self, kind: ObjectKind, name: &Id, bytes: &[u8]) -> Result<(), StoreError> {
+        let key = key_of(kind, name)?;
+        self.persistently(|| match self.store.put(&key, bytes, PutMode::IfAbsent) {
+            // An attempt before may have been acknowledged too late, or torn.
+            Err(StoreError::AlreadyExists { .. }) => {
+                if self.store.get(&key).is_ok_and(|found| found == bytes) {
+                    return Ok(());
+                }
+                self.store.put(&key, bytes, PutMode::Replace)
+            }
+            other => other,
+        })
+    }
+
+    /// Stores `config`, which is named by nothing but its place.
+    pub(crate) fn put_config(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let key = config_key()?;
+        self.persistently(|| match self.store.put(&key, bytes, PutMode::IfAbsent) {
+            // An attempt before may have been acknowledged too late; whose it is shows in the bytes.
+            Err(StoreError::AlreadyExists { .. }) if self.store.get(&key).is_ok_and(|found| found == bytes) => Ok(()),
+            other => other,
+        })
+    }
+
+    pub(crate) fn delete(&self, kind: ObjectKind, name: &Id) -> Result<(), StoreError> {
+        let key = key_of(kind, name)?;
+        self.persistently(|| self.store.delete(&key))
+    }
+
+    /// Bytes of a named object, or nothing if it is not there.
+    pub(crate) fn size(&self, kind: ObjectKind, name: &Id) -> Result<Option<u64>, StoreError> {
+        let key = key_of(kind, name)?;
+        match self.persistently(|| self.store.head(&key)) {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Names and lengths of all objects of a kind, sorted by name; keys that are no names are left out.
+    ///
+    /// A store whose listings may be late is asked several times; what any answer shows counts. So an object may be
+    /// listed that is gone already.
+    pub(crate) fn list(&self, kind: ObjectKind) -> Result<Vec<(Id, u64)>, StoreError> {
+        let mut out = self.list_once(kind)?;
+        if !self.store.capabilities().list_consistent {
+            for _ in 1..LATE_LISTINGS {
+                self.pause(LISTING_PAUSE);
+                out.extend(self.list_once(kind)?);
+            }
+        }
+        out.sort_unstable();
+        out.dedup_by_key(|(id, _)| *id);
+        Ok(out)
+    }
+
+    fn list_once(&self, kind: ObjectKind) -> Result<Vec<(Id, u64)>, StoreError> {
+        let prefix = format!("{}/", folder(kind));
+        self.persistently(|| {
+            let mut out = Vec::new();
+            self.store.list(&prefix, &mut |key, size| {
+                if let Ok(id) = key.name().parse::<Id>()
+                    && key_of(kind, &id).is_ok_and(|proper| proper == key)
+                {
+                    out.push((id, size));
+                }
+                ControlFlow::Continue(())
+            })?;
+            Ok(out)
+        })
+    }
+
+    /// The error for a damaged object.
+    pub(crate) fn damaged(&self, kind: ObjectKind, name: &Id, source: Damage) -> RepoError {
+        RepoError::Damaged { object: show(kind, name), store: self.place(), source }
+    }
+
+    /// Tries again what may pass by itself.
+    fn persistently<T>(&self, mut attempt: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        for pause in PAUSES {
+            match attempt() {
+                Err(error) if error.is_transient() && !self.env.interrupt.requested() => self.pause(pause),
+                done => return done,
+            }
+        }
+        attempt()
+    }
+
+    /// Waits, but not after the user asked to stop.
+    fn pause(&self, whole: Duration) {
+        let mut left = whole;
+        while !left.is_zero() && !self.env.interrupt.requested() {
+            let step = left.min(MOMENT);
+            self.env.clock.sleep(step);
+            left -= step;
+        }
+    }
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").field("store", &self.place()).finish_non_exhaustive()
+    }
+}
+
+/// An object as messages name it: its key.
+pub(crate) fn show(kind: ObjectKind, name: &Id) -> String {
+    key_text(kind, name)
+}
+
+/// Opens and decompresses the bytes of an index, a snapshot or a lock.
+pub(crate) fn open_file(key: &MasterKey, bytes: &[u8]) -> Result<Vec<u8>, Damage> {
+    let plaintext = key.open(bytes)?;
+    Ok(decode_unpacked(&plaintext)?.into_owned())
+}
+
+/// The name and bytes of an index, a snapshot or a lock.
+pub(crate) fn seal_file(key: &MasterKey, iv: [u8; 16], json: &[u8], level: i32) -> Result<(Id, Vec<u8>), Damage> {
+    let bytes = key.seal(iv, &encode_unpacked(json, level)?);
+    Ok((Id::of(&bytes), bytes))
+}
+
+/// The key of `config`.
+pub(crate) fn config_key() -> Result<Key, StoreError> {
+    to_key("config".to_owned())
+}
+
+/// The key of a named object.
+pub(crate) fn key_of(kind: ObjectKind, name: &Id) -> Result<Key, StoreError> {
+    to_key(key_text(kind, name))
+}
+
+/// How long to wait before the second and further attempts.
+const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+
+/// The longest wait that does not look whether the user asked to stop.
+const MOMENT: Duration = Duration::from_millis(100);
+/// How often a store is asked whose listings may be late, and how long apart.
+const LATE_LISTINGS: usize = 3;
+const LISTING_PAUSE: Duration = Duration::from_millis(500);
+
+fn folder(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Pack => "data",
+        ObjectKind::Index => "index",
+        ObjectKind::Snapshot => "snapshots",
+        ObjectKind::Lock => "locks",
+        ObjectKind::Key => "keys",
+    }
+}
+
+fn key_text(kind: ObjectKind, name: &Id) -> String {
+    let (folder, name) = (folder(kind), name.to_hex());
+    match kind {
+        ObjectKind::Pack => format!("{folder}/{}/{name}", name.get(..2).unwrap_or_default()),
+        _ => format!("{folder}/{name}"),
+    }
+}
+
+fn to_key(text: String) -> Result<Key, StoreError> {
+    Key::new(text).map_err(|error| StoreError::Corrupt {
+        key: error.text,
+        store: String::new(),
+        reason: error.reason.to_owned(),
+    })
+}

@@ -1,0 +1,136 @@
+//! Reading back: what was just stored is fetched from the store anew, before anybody counts on it.
+
+use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeSet, HashMap};
+
+use vouchsafe_capture::NoProgress;
+use vouchsafe_format::{BlobKind, Id, PackedBlob};
+use vouchsafe_model::Issue;
+
+use crate::error::{Damage, RepoError};
+use crate::fetch::Blobs;
+use crate::index::BlobIndex;
+use crate::packs::pack_issue;
+use crate::parallel;
+use crate::references::References;
+use crate::repository::{Repository, in_words};
+
+/// Which bytes are read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadBack {
+    /// These packs as a whole: what a backup or a copy has added.
+    Added(Vec<Id>),
+    /// Every blob of the snapshot.
+    Everything,
+}
+
+/// What was read back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadBackReport {
+    /// Blobs that were fetched, opened and re-hashed.
+    pub blobs: u64,
+    /// Stored bytes that were fetched for them.
+    pub bytes: u64,
+    /// What is wrong; a snapshot with any must not be claimed.
+    pub problems: Vec<Issue>,
+}
+
+impl Repository {
+    /// Reads a snapshot back from the store: its own file, the index, all its directories, and the chosen blobs.
+    /// Every blob that it refers to must be listed, in a pack that is there with its exact size.
+    ///
+    /// Nothing that was kept in memory since the backup is relied upon.
+    ///
+    /// # Errors
+    /// [`RepoError::NoSnapshot`], [`RepoError::Damaged`] for the snapshot itself, [`RepoError::Store`],
+    /// [`RepoError::Interrupted`]. Anything else that is wrong is a problem in the report.
+    pub fn read_back(&self, snapshot: &Id, scope: ReadBack) -> Result<ReadBackReport, RepoError> {
+        let found = self.snapshot(snapshot)?;
+        let (index, index_issues) = self.fresh_index()?;
+        let mut problems = Vec::new();
+        let mut references = References::new(self, &index);
+        references.follow(snapshot, found.tree, &NoProgress)?;
+        problems.append(&mut references.problems);
+        // A damaged index file matters to this snapshot only if something of it is not listed elsewhere.
+        if !problems.is_empty() {
+            problems.extend(index_issues);
+        }
+        self.check_referenced_packs(&references, &index, &mut problems)?;
+        let report = match scope {
+            ReadBack::Added(packs) => self.read_packs(&packs, &index)?,
+            ReadBack::Everything => self.read_blobs(&references, index)?,
+        };
+        problems.extend(report.problems);
+        Ok(ReadBackReport { problems, ..report })
+    }
+
+    fn check_referenced_packs(
+        &self,
+        references: &References,
+        index: &BlobIndex,
+        problems: &mut Vec<Issue>,
+    ) -> Result<(), RepoError> {
+        let mut needed = BTreeSet::new();
+        for (id, kind) in &references.seen {
+            needed.extend(index.places(*kind, id).map(|place| (place.pack, index.pack_bytes(place.number))));
+        }
+        let sizes = self.pack_sizes()?;
+        for (pack, bytes) in needed {
+            if let Some(damage) = self.pack_damage(&sizes, &pack, bytes)? {
+                problems.push(pack_issue(&pack, &damage));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_packs(&self, packs: &[Id], index: &BlobIndex) -> Result<ReadBackReport, RepoError> {
+        let listed: HashMap<Id, (Vec<PackedBlob>, u64)> =
+            index.by_pack().into_iter().zip(index.packs()).map(|((id, blobs), (_, bytes))| (id, (blobs, bytes))).collect();
+        let read = parallel::map(packs, self.hands(), &self.env().interrupt, |pack| match listed.get(pack) {
+            Some((blobs, bytes)) => (blobs.len() as u64, *bytes, self.verify_pack(pack, *bytes, blobs)),
+            None => (0, 0, vec![Issue { message: "no index lists it".to_owned(), ..pack_issue(pack, &Damage::Missing) }]),
+        });
+        let mut report = ReadBackReport::default();
+        for (blobs, bytes, problems) in read.ok_or(RepoError::Interrupted)? {
+            report.blobs += blobs;
+            report.bytes += bytes;
+            report.problems.extend(problems);
+        }
+        Ok(report)
+    }
+
+    fn read_blobs(
+        &self,
+        references: &References,
+        index: std::sync::Arc<BlobIndex>,
+    ) -> Result<ReadBackReport, RepoError> {
+        let mut wanted: Vec<(u32, u32, u32, Id, BlobKind)> = Vec::with_capacity(references.seen.len());
+        for (id, kind) in &references.seen {
+            // What is not listed was reported when it was met.
+            wanted.extend(index.place(*kind, id).map(|p| (p.number, p.offset, p.length, *id, *kind)));
+        }
+        wanted.sort_unstable();
+        let blobs = Blobs { objects: self.objects.clone(), key: self.key.clone(), index, threads: self.hands() };
+        let (count, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        let problems = Mutex::new(Vec::new());
+        let whole = parallel::each(&wanted, self.hands(), &self.env().interrupt, |(_, _, length, id, kind)| {
+            match blobs.read(*kind, id) {
+                Ok(_) => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    bytes.fetch_add(u64::from(*length), Ordering::Relaxed);
+                }
+                Err(problem) => problems.lock().unwrap_or_else(PoisonError::into_inner).push(Issue {
+                    place: format!("blob {id}"),
+                    message: in_words(&problem),
+                }),
+            }
+            true
+        });
+        if !whole {
+            return Err(RepoError::Interrupted);
+        }
+        let problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(ReadBackReport { blobs: count.into_inner(), bytes: bytes.into_inner(), problems })
+    }
+}

@@ -1,0 +1,320 @@
+//! A repository: created, opened, its snapshots and its index.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use vouchsafe_format::{Chunker, Config, ConfigError, CryptoError, Id, KdfParams, MasterKey, Polynomial, Snapshot, decode_index};
+use vouchsafe_host::machine;
+use vouchsafe_model::{Issue, Secret};
+use vouchsafe_store::{Store, StoreError};
+
+use crate::drive::{Driver, Threads};
+use crate::env::Env;
+use crate::error::{Damage, OpenError, RepoError};
+use crate::index::BlobIndex;
+use crate::keys;
+use crate::machine::{ObjectKind, Settings};
+use crate::objects::{Objects, config_key, open_file, show};
+use crate::parallel;
+
+/// An open restic repository in a store that is rooted at it.
+pub struct Repository {
+    pub(crate) objects: Objects,
+    pub(crate) key: MasterKey,
+    pub(crate) config: Config,
+    pub(crate) driver: Driver,
+    pub(crate) settings: Settings,
+    index: Mutex<Arc<BlobIndex>>,
+    /// Index files written through this value: a listing may be late in showing them.
+    written: Mutex<BTreeSet<Id>>,
+}
+
+/// How a repository is to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CreateOptions {
+    /// By which files are cut; nothing for a random one. Vaults that share it share chunks when copied.
+    pub polynomial: Option<Polynomial>,
+    /// The price of guessing the password; nothing for the strong default of 64 MiB for each guess.
+    pub kdf: Option<KdfParams>,
+}
+
+impl Repository {
+    /// Makes a new repository with one key.
+    ///
+    /// `config` is written last: an interrupted creation leaves no repository.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`], [`OpenError::Store`], [`OpenError::Key`].
+    pub fn create(
+        store: Arc<dyn Store>,
+        env: &Env,
+        password: &Secret,
+        options: &CreateOptions,
+    ) -> Result<Repository, OpenError> {
+        let objects = Objects::new(store, env.clone());
+        let exists = || OpenError::Exists { store: objects.place() };
+        match objects.get(&config_key()?) {
+            Ok(_) => return Err(exists()),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let random = &env.random;
+        // A creation that was interrupted has left its key: a second one beside it would hide it from others.
+        let key = match keys::find_key(&objects, password, |_| true) {
+            Ok(key) => key,
+            Err(OpenError::Store(error)) => return Err(error.into()),
+            Err(_) => {
+                let key = MasterKey::from_random(random.bytes64()).map_err(vouchsafe_format::KeyError::from)?;
+                let wrapped = keys::wrap(env, &key, password, options.kdf.unwrap_or(keys::STRONG))?;
+                objects.put(ObjectKind::Key, &Id::of(&wrapped), &wrapped)?;
+                key
+            }
+        };
+        let mut id = [0; 32];
+        random.fill(&mut id);
+        let polynomial = options.polynomial.unwrap_or_else(|| Polynomial::from_random(|| random.u64()));
+        let config = Config { version: 2, id: Id::from_bytes(id), chunker_polynomial: polynomial };
+        match objects.put_config(&key.seal(env.iv(), &config.encode())) {
+            Ok(()) => Ok(Repository::assemble(objects, key, config)),
+            Err(StoreError::AlreadyExists { .. }) => Err(exists()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a store holds a repository, readable or not.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`] if the store cannot say.
+    pub fn exists(store: &dyn Store) -> Result<bool, OpenError> {
+        Ok(vouchsafe_store::exists(store, &config_key()?)?)
+    }
+
+    /// Opens a repository with one of its passwords.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::WrongKey`] only if there is a key file that is in order.
+    pub fn open(store: Arc<dyn Store>, env: &Env, password: &Secret) -> Result<Repository, OpenError> {
+        let objects = Objects::new(store, env.clone());
+        let sealed = objects.get(&config_key()?).map_err(|error| match error {
+            error if error.is_not_found() => OpenError::NoRepository { store: objects.place() },
+            error => error.into(),
+        })?;
+        let opens = |key: &MasterKey| key.open(&sealed).is_ok();
+        let key = keys::find_key(&objects, password, opens)?;
+        let config = open_config(&key, &sealed).map_err(|damage| match damage {
+            Damage::Config(ConfigError::Version { version }) => {
+                OpenError::Unsupported { store: objects.place(), version }
+            }
+            source => OpenError::Damaged { object: "config".to_owned(), store: objects.place(), source },
+        })?;
+        Ok(Repository::assemble(objects, key, config))
+    }
+
+    /// The same repository, its work done in another way.
+    pub fn with_driver(mut self, driver: Driver) -> Repository {
+        self.driver = driver;
+        self
+    }
+
+    /// The same repository with other sizes of packs and indexes, and another memory budget.
+    pub fn with_settings(mut self, settings: Settings) -> Repository {
+        self.settings = settings;
+        self
+    }
+
+    /// The repository's identity.
+    pub fn id(&self) -> Id {
+        self.config.id
+    }
+
+    /// By which files are cut.
+    pub fn polynomial(&self) -> Polynomial {
+        self.config.chunker_polynomial
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> String {
+        self.objects.place()
+    }
+
+    /// All snapshots, oldest first.
+    ///
+    /// # Errors
+    /// [`RepoError::Store`]; [`RepoError::Damaged`] if one of them cannot be read, see
+    /// [`Repository::readable_snapshots`].
+    pub fn snapshots(&self) -> Result<Vec<(Id, Snapshot)>, RepoError> {
+        let mut out = Vec::new();
+        for (name, _) in self.objects.list(ObjectKind::Snapshot)? {
+            out.push((name, self.snapshot(&name)?));
+        }
+        out.sort_by_key(|(id, snapshot)| (snapshot.time.unix_nanos(), *id));
+        Ok(out)
+    }
+
+    /// All snapshots that can be read, oldest first, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// [`RepoError::Store`].
+    pub fn readable_snapshots(&self) -> Result<(Vec<(Id, Snapshot)>, Vec<Issue>), RepoError> {
+        let (mut out, mut issues) = (Vec::new(), Vec::new());
+        for (name, _) in self.objects.list(ObjectKind::Snapshot)? {
+            match self.snapshot(&name) {
+                Ok(snapshot) => out.push((name, snapshot)),
+                Err(RepoError::Store(error)) => return Err(error.into()),
+                // A listing may show what was deleted.
+                Err(RepoError::NoSnapshot { .. }) => {}
+                Err(error) => issues.push(issue(show(ObjectKind::Snapshot, &name), &error)),
+            }
+        }
+        out.sort_by_key(|(id, snapshot)| (snapshot.time.unix_nanos(), *id));
+        Ok((out, issues))
+    }
+
+    /// One snapshot.
+    ///
+    /// # Errors
+    /// [`RepoError::NoSnapshot`], [`RepoError::Damaged`], [`RepoError::Store`].
+    pub fn snapshot(&self, id: &Id) -> Result<Snapshot, RepoError> {
+        let kind = ObjectKind::Snapshot;
+        let json = self.objects.get_file(&self.key, kind, id).map_err(|error| match error {
+            RepoError::Store(error) if error.is_not_found() => {
+                RepoError::NoSnapshot { snapshot: *id, store: self.place() }
+            }
+            error => error,
+        })?;
+        Snapshot::decode(&json).map_err(|error| self.objects.damaged(kind, id, error.into()))
+    }
+
+    /// Seals data that is kept beside the repository.
+    pub fn seal(&self, plaintext: &[u8]) -> Vec<u8> {
+        self.key.seal(self.env().iv(), plaintext)
+    }
+
+    /// Opens what [`Repository::seal`] sealed.
+    ///
+    /// # Errors
+    /// [`CryptoError`] if it is damaged or of another repository.
+    pub fn open_sealed(&self, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.key.open(sealed)
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        self.objects.env()
+    }
+
+    pub(crate) fn chunker(&self) -> Chunker {
+        Chunker::new(self.config.chunker_polynomial)
+    }
+
+    /// How many threads may work; one in a simulation, where the order of calls must follow from the seed.
+    pub(crate) fn hands(&self) -> usize {
+        match self.driver {
+            Driver::Simulated(_) => 1,
+            _ => self.threads().workers,
+        }
+    }
+
+    pub(crate) fn threads(&self) -> Threads {
+        match self.driver {
+            Driver::Threaded(threads) => threads,
+            _ => Threads::for_machine(machine::parallelism()),
+        }
+    }
+
+    /// The index as the store has it now; what was read before is not read again. Damaged files are left out, and
+    /// said.
+    pub(crate) fn index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
+        let mut listed: BTreeSet<Id> = self.objects.list(ObjectKind::Index)?.into_iter().map(|(id, _)| id).collect();
+        listed.extend(self.written.lock().unwrap_or_else(PoisonError::into_inner).iter());
+        let known = Arc::clone(&self.index.lock().unwrap_or_else(PoisonError::into_inner));
+        let base = if known.files().is_subset(&listed) { known } else { Arc::default() };
+        let missing: Vec<Id> = listed.difference(base.files()).copied().collect();
+        if missing.is_empty() {
+            return Ok((base, Vec::new()));
+        }
+        let (index, issues) = self.read_indexes(&base, &missing)?;
+        let index = Arc::new(index);
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
+        Ok((index, issues))
+    }
+
+    /// The index, read anew from the store.
+    pub(crate) fn fresh_index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        self.index()
+    }
+
+    pub(crate) fn note_written(&self, indexes: &[Id]) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).extend(indexes);
+    }
+
+    fn read_indexes(&self, base: &BlobIndex, names: &[Id]) -> Result<(BlobIndex, Vec<Issue>), RepoError> {
+        let read = parallel::map(names, self.hands(), &self.env().interrupt, |name| {
+            let json = self.objects.get_file(&self.key, ObjectKind::Index, name);
+            let decoded = json.and_then(|json| {
+                let damaged = |error: vouchsafe_format::IndexError| self.objects.damaged(ObjectKind::Index, name, error.into());
+                decode_index(&json).map_err(damaged)
+            });
+            (*name, decoded)
+        })
+        .ok_or(RepoError::Interrupted)?;
+        let (mut files, mut issues) = (Vec::new(), Vec::new());
+        for (name, decoded) in read {
+            match decoded {
+                Ok(packs) => files.push((name, packs)),
+                // Removed since it was listed: a repack has put another one in its place.
+                Err(RepoError::Store(error)) if error.is_not_found() => {}
+                Err(RepoError::Store(error)) => return Err(error.into()),
+                Err(error) => issues.push(issue(show(ObjectKind::Index, &name), &error)),
+            }
+        }
+        Ok((base.clone().with(files), issues))
+    }
+
+    fn assemble(objects: Objects, key: MasterKey, config: Config) -> Repository {
+        Repository {
+            objects,
+            key,
+            config,
+            driver: Driver::default(),
+            settings: Settings::default(),
+            index: Mutex::default(),
+            written: Mutex::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").field("id", &self.config.id).field("place", &self.place()).finish_non_exhaustive()
+    }
+}
+
+/// An issue that tells an error with its causes.
+pub(crate) fn issue(place: String, error: &dyn std::error::Error) -> Issue {
+    Issue { place, message: in_words(error) }
+}
+
+/// An error and its causes, from the outermost to the innermost, each only if it says something new.
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn open_config(key: &MasterKey, sealed: &[u8]) -> Result<Config, Damage> {
+    let plaintext = key.open(sealed)?;
+    // restic never compresses it, but reads it like everything else.
+    match Config::decode(&plaintext) {
+        Err(ConfigError::Malformed(_)) if plaintext.first() == Some(&2) => Ok(Config::decode(&open_file(key, sealed)?)?),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,312 @@
+//! A simulated life of two vaults: backups, copies, crashes; and what must hold after each of them.
+#![allow(unreachable_pub)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vouchsafe_capture::NoProgress;
+use vouchsafe_format::Id;
+use vouchsafe_host::{Random, SeededRandom};
+use vouchsafe_model::{Outcome, Time};
+use vouchsafe_store::{Key, MemoryStore, PutMode, SimConfig, SimStore, SimWorld, Store};
+use vouchsafe_vault::machine::Settings;
+use vouchsafe_vault::{
+    BackupOptions, Budget, CreateOptions, Driver, Env, OpenError, ReadBack, Repository, Simulation, copy,
+    from_timestamp,
+};
+
+use super::common::{Item, KDF, backup_options, env_of, expected, fill, noise, read, secret, still_env};
+
+/// Two vaults, what was tried, and what was promised.
+pub struct World {
+    pub sim: SimWorld,
+    random: SeededRandom,
+    env: Env,
+    vaults: [Arc<SimStore>; 2],
+    polynomial: Option<vouchsafe_format::Polynomial>,
+    items: Vec<Item>,
+    /// What each attempt at a backup was to hold, by the time in its snapshot.
+    attempts: BTreeMap<Time, BTreeMap<String, Vec<u8>>>,
+    /// Snapshots that were read back, by vault: promised for ever.
+    claimed: [BTreeMap<Id, Time>; 2],
+    pub crashes: u64,
+}
+
+/// What a life came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    pub claimed: u64,
+    pub crashes: u64,
+    pub steps: u64,
+    /// A digest of all stored bytes at the end.
+    pub end: String,
+}
+
+/// Lives through `operations` operations of the seed's choice. An error tells the broken invariant.
+pub fn live(seed: u64, operations: u32) -> Result<Life, String> {
+    let mut world = World::new(seed)?;
+    for _ in 0..operations {
+        let steps = world.below(12);
+        if world.below(3) > 0 {
+            world.sim.crash_after(steps);
+        }
+        world.operate()?;
+        world.recover();
+        world.check_invariants()?;
+    }
+    world.sim.restart();
+    world.must_succeed_again()?;
+    world.check_invariants()?;
+    Ok(world.into_life())
+}
+
+/// One backup and one copy that crash at step `step` of all their puts and deletes. False if there is no such step.
+pub fn crash_at(seed: u64, step: u64) -> Result<bool, String> {
+    let mut world = World::with_config(seed, SimConfig::calm())?;
+    world.mutate();
+    world.back_up();
+    for _ in 0..6 {
+        world.mutate();
+    }
+    world.sim.crash_after(step);
+    world.back_up();
+    world.copy();
+    let crashed = world.sim.is_down();
+    world.recover();
+    world.check_invariants()?;
+    world.must_succeed_again()?;
+    world.check_invariants()?;
+    Ok(crashed)
+}
+
+impl World {
+    pub fn new(seed: u64) -> Result<World, String> {
+        let config = if seed.is_multiple_of(3) { SimConfig::calm() } else { SimConfig::rough() };
+        World::with_config(seed, config)
+    }
+
+    fn with_config(seed: u64, config: SimConfig) -> Result<World, String> {
+        let sim = SimWorld::new(seed, config);
+        let random = Arc::new(SeededRandom::new(seed ^ 0x5eed));
+        let vaults = [sim.store("near"), sim.store("far")];
+        let env = env_of(sim.clock(), random);
+        let mut world = World {
+            sim,
+            random: SeededRandom::new(seed),
+            env,
+            vaults,
+            polynomial: None,
+            items: Vec::new(),
+            attempts: BTreeMap::new(),
+            claimed: Default::default(),
+            crashes: 0,
+        };
+        for at in 0..2 {
+            world.create(at)?;
+        }
+        Ok(world)
+    }
+
+    pub fn into_life(self) -> Life {
+        let mut all = Vec::new();
+        for vault in &self.vaults {
+            for (key, bytes) in vault.contents() {
+                all.extend_from_slice(key.as_str().as_bytes());
+                all.extend_from_slice(&bytes);
+            }
+        }
+        Life {
+            claimed: self.claimed.iter().map(|c| c.len() as u64).sum(),
+            crashes: self.crashes,
+            steps: self.sim.steps(),
+            end: Id::of(&all).to_hex(),
+        }
+    }
+
+    fn below(&self, limit: u64) -> u64 {
+        self.random.u64() % limit
+    }
+
+    fn create(&mut self, at: usize) -> Result<(), String> {
+        for _ in 0..20 {
+            let options = CreateOptions { polynomial: self.polynomial, kdf: Some(KDF) };
+            match Repository::create(self.vaults[at].clone(), &self.env, &secret(), &options) {
+                Ok(repository) => {
+                    self.polynomial = Some(repository.polynomial());
+                    return Ok(());
+                }
+                Err(OpenError::Exists { .. }) => return Ok(()),
+                Err(_) => {}
+            }
+        }
+        Err("a vault could not be created in 20 attempts".to_owned())
+    }
+
+    fn open(&self, at: usize) -> Option<Repository> {
+        let store = self.vaults[at].clone();
+        let settings = Settings { pack_bytes: 6_000, index_blobs: 9, budget: 40_000, ..Settings::default() };
+        let simulation = Simulation { seed: self.random.u64(), flights: Some(store.clone()) };
+        let repository = Repository::open(store, &self.env, &secret()).ok()?;
+        Some(repository.with_driver(Driver::Simulated(simulation)).with_settings(settings))
+    }
+
+    fn operate(&mut self) -> Result<(), String> {
+        if self.below(3) < 2 {
+            self.mutate();
+            self.back_up();
+        } else {
+            self.copy();
+        }
+        Ok(())
+    }
+
+    /// A crash may have come; everything under way is lost, torn or whole.
+    fn recover(&mut self) {
+        if self.sim.is_down() {
+            self.crashes += 1;
+            self.sim.crash();
+        }
+        self.sim.restart();
+    }
+
+    fn mutate(&mut self) {
+        let name = |n: u64| format!("f{n}").into_bytes();
+        for _ in 0..=self.below(6) {
+            let n = self.below(12);
+            let length = match self.below(8) {
+                0 => 0,
+                1 => 1_300_000,
+                _ => self.below(5_000) as usize,
+            };
+            let seed = self.random.u64();
+            // Long files are of few bytes, so that they are cut, and quick.
+            let bytes = if length > 10_000 { vec![seed as u8; length] } else { noise(seed, length) };
+            let item = if self.below(6) == 0 {
+                Item::Stream(name(n), Arc::new(bytes))
+            } else {
+                Item::File(name(n), Arc::new(bytes))
+            };
+            let inner = self.below(3);
+            put(&mut self.items, inner, item);
+        }
+    }
+
+    /// Backs up to the first vault, reads back, and only then claims.
+    fn back_up(&mut self) -> bool {
+        let Some(repository) = self.open(0) else { return false };
+        let time = Time::from_secs(1_767_225_600 + self.attempts.len() as i64);
+        self.attempts.insert(time, expected(&self.items));
+        let claims: Vec<Id> = self.claimed[0].keys().copied().collect();
+        let parent = (!claims.is_empty()).then(|| claims[self.below(claims.len() as u64) as usize]);
+        let options = BackupOptions { time, parent, ..backup_options() };
+        let items = self.items.clone();
+        let Ok(((), report)) = repository.backup(&options, &NoProgress, |sink| fill(sink, &items)) else { return false };
+        assert_eq!(report.outcome, Outcome::Done);
+        let Ok(back) = repository.read_back(&report.snapshot, ReadBack::Added(report.added_packs)) else { return false };
+        let whole = back.problems.is_empty();
+        if whole {
+            self.claimed[0].insert(report.snapshot, time);
+        }
+        whole
+    }
+
+    /// Copies one claimed snapshot to the second vault, reads it back, and only then claims.
+    fn copy(&mut self) -> bool {
+        let claims: Vec<(Id, Time)> = self.claimed[0].iter().map(|(id, time)| (*id, *time)).collect();
+        if claims.is_empty() {
+            return false;
+        }
+        let (snapshot, time) = claims[self.below(claims.len() as u64) as usize];
+        let (Some(from), Some(to)) = (self.open(0), self.open(1)) else { return false };
+        let Ok(report) = copy(&from, &to, &snapshot, &NoProgress) else { return false };
+        let Ok(back) = to.read_back(&report.snapshot, ReadBack::Everything) else { return false };
+        let whole = back.problems.is_empty();
+        if whole {
+            self.claimed[1].insert(report.snapshot, time);
+        }
+        whole
+    }
+
+    fn must_succeed_again(&mut self) -> Result<(), String> {
+        self.mutate();
+        if !(0..20).any(|_| self.back_up()) {
+            return Err("no backup succeeds any more".to_owned());
+        }
+        if !(0..20).any(|_| self.copy()) {
+            return Err("no copy succeeds any more".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Looks at what is really stored, without faults.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        for (at, vault) in self.vaults.iter().enumerate() {
+            self.check_vault(at, vault).map_err(|broken| format!("vault {at}: {broken}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_vault(&self, at: usize, vault: &SimStore) -> Result<(), String> {
+        let store = Arc::new(MemoryStore::new());
+        let mut torn = Vec::new();
+        for (key, bytes) in vault.contents() {
+            if is_torn(&key, &bytes) {
+                torn.push(key.to_string());
+            }
+            store.put(&key, &bytes, PutMode::Replace).map_err(|e| e.to_string())?;
+        }
+        let still = Driver::Simulated(Simulation { seed: 0, flights: None });
+        let repository = Repository::open(store, &still_env(0), &secret())
+            .map_err(|e| format!("it does not open any more: {e}"))?
+            .with_driver(still);
+        let (snapshots, _) = repository.readable_snapshots().map_err(|e| e.to_string())?;
+        for claimed in self.claimed[at].keys() {
+            if !snapshots.iter().any(|(id, _)| id == claimed) {
+                return Err(format!("the claimed snapshot {claimed} is gone"));
+            }
+        }
+        for (id, snapshot) in &snapshots {
+            let time = from_timestamp(&snapshot.time);
+            let wanted = self.attempts.get(&time).ok_or(format!("snapshot {id} was never tried"))?;
+            let point = repository.reader(id).map_err(|e| e.to_string())?;
+            let found = read(&point).map_err(|e| format!("snapshot {id} cannot be read: {e}"))?;
+            if !found.failed.is_empty() || found.entries != *wanted {
+                return Err(format!("snapshot {id} is not what was backed up: {:?}", found.failed));
+            }
+        }
+        let check = repository.check(&NoProgress).map_err(|e| e.to_string())?;
+        let verify = repository.verify(Budget::All, 0, &NoProgress).map_err(|e| e.to_string())?;
+        for problem in check.problems.into_iter().chain(verify.problems) {
+            if !torn.contains(&problem.place) {
+                return Err(format!("{}: {}", problem.place, problem.message));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put(items: &mut Vec<Item>, inner: u64, item: Item) {
+    let name = match &item {
+        Item::File(name, _) | Item::Stream(name, _) => name.clone(),
+        _ => return,
+    };
+    if inner > 0 {
+        let dir = format!("d{inner}").into_bytes();
+        for found in items.iter_mut() {
+            if let Item::Dir(n, below) = found
+                && *n == dir
+            {
+                return put(below, 0, item);
+            }
+        }
+        items.push(Item::Dir(dir, vec![item]));
+        return;
+    }
+    items.retain(|found| !matches!(found, Item::File(n, _) | Item::Stream(n, _) if *n == name));
+    items.push(item);
+}
+
+/// Left by a crash: bytes that are not those the object is named after.
+fn is_torn(key: &Key, bytes: &[u8]) -> bool {
+    key.name().parse::<Id>().is_ok_and(|id| id != Id::of(bytes))
+}

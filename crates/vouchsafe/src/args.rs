@@ -1,0 +1,300 @@
+//! The command line's grammar.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps a backup policy, and proves that it was kept.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vouchsafe",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    /// The policy file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "policy.yaml"
+    )]
+    pub(crate) policy: PathBuf,
+    /// The state directory; beside the policy if not named.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Protect a directory, damage copies of it on purpose, restore, compare, report: everything in one command.
+    Demo(Demo),
+    /// Write a commented policy.yaml if there is none; create the vaults and keys that are missing.
+    Init(Init),
+    /// Say what is wrong with the policy, with file, line, reason and remedy.
+    Lint(Lint),
+    /// Show what will happen when.
+    Agenda(Agenda),
+    /// Fulfil obligations now: capture, copy, read back.
+    Run(Run),
+    /// One line a system: covered? fresh? proven? overdue? and why.
+    Status(Status),
+    /// Recovery points and their copies.
+    Points(Points),
+    /// Write a recovery point out.
+    Restore(Restore),
+    /// Read the vaults' bytes back.
+    Verify(Verify),
+    /// Rehearse a restore in a sandbox, compare and time it.
+    Drill(Drill),
+    /// Rebuild ledger and policy from one vault and the recovery sheet.
+    RecoverState(RecoverState),
+    /// Check, show or export the record.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// The evidence of a period, for an auditor.
+    Report(Report),
+    /// Look into a vault.
+    #[command(subcommand)]
+    Vault(VaultCommand),
+    /// The keys of the vaults.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Print the JSON Schema of the policy file.
+    Schema,
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The directory to protect; the current one if not named.
+    pub(crate) dir: Option<PathBuf>,
+    /// Keep everything in this new directory instead of a temporary one.
+    #[arg(long, value_name = "WORKSPACE")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Which commented policy to write if there is none.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) template: String,
+    /// Begin a new ledger although a vault holds another one; every report will show the break.
+    #[arg(long)]
+    pub(crate) new_ledger: bool,
+}
+
+/// `lint`
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// Explain a finding's code.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) explain: Option<String>,
+}
+
+/// `agenda`
+#[derive(Debug, Args)]
+pub(crate) struct Agenda {
+    /// How many days ahead.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) days: u32,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// SYSTEM or SYSTEM/PROTECTION; all if none is named.
+    pub(crate) names: Vec<String>,
+    /// Only what is due now, or was never captured.
+    #[arg(long)]
+    pub(crate) due: bool,
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Judge as of this time instead of now.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    /// Show every judgement with its reason.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+/// `points`
+#[derive(Debug, Args)]
+pub(crate) struct Points {
+    /// Only this system.
+    pub(crate) system: Option<String>,
+}
+
+/// `restore`
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// SYSTEM or SYSTEM/PROTECTION.
+    pub(crate) system: String,
+    /// Where to: a directory, a file, or what the source understands.
+    #[arg(long, value_name = "DEST")]
+    pub(crate) to: PathBuf,
+    /// The newest point whose content is not later than this time (RFC 3339).
+    #[arg(long, value_name = "TIME", conflicts_with = "point")]
+    pub(crate) at: Option<String>,
+    /// This point.
+    #[arg(long, value_name = "ID")]
+    pub(crate) point: Option<String>,
+    /// From this vault.
+    #[arg(long, value_name = "V")]
+    pub(crate) vault: Option<String>,
+    /// Only this path and what lies below it.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) include: Option<String>,
+    /// Overwrite existing data.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Only this vault.
+    #[arg(long, value_name = "V")]
+    pub(crate) vault: Option<String>,
+    /// How much to read: a share (10%), a size (5GiB) or a time (20m); everything if not named.
+    #[arg(long, value_name = "BUDGET")]
+    pub(crate) budget: Option<String>,
+}
+
+/// `drill`
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// SYSTEM or SYSTEM/PROTECTION; all if none is named.
+    pub(crate) names: Vec<String>,
+    /// `random`, or the newest point not later than this time.
+    #[arg(long, value_name = "random|TIME")]
+    pub(crate) at: Option<String>,
+    /// From this vault; the one drilled longest ago if not named.
+    #[arg(long, value_name = "V")]
+    pub(crate) vault: Option<String>,
+    /// Also damage twins on purpose, and see each one refused.
+    #[arg(long)]
+    pub(crate) negative: bool,
+}
+
+/// `recover-state`
+#[derive(Debug, Args)]
+pub(crate) struct RecoverState {
+    /// The vault's URL, such as file:///srv/vouchsafe.
+    #[arg(long, value_name = "URL")]
+    pub(crate) vault: String,
+    /// The recovery sheet; passphrases are read from it.
+    #[arg(long, value_name = "FILE", required_unless_present = "passphrase_file")]
+    pub(crate) sheet: Option<PathBuf>,
+    /// A file that holds the vault's passphrase, instead of the sheet.
+    #[arg(long, value_name = "FILE", conflicts_with = "sheet")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// `ledger`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Recompute every hash and signature; names the first wrong entry.
+    Verify {
+        /// Check this export instead of the own ledger; works offline, without state or policy.
+        #[arg(long, value_name = "FILE")]
+        export: Option<PathBuf>,
+        /// The public key that must have signed it, as printed by `ledger show`.
+        #[arg(long, value_name = "VKEY")]
+        key: Option<String>,
+        /// A published head that it must contain; may be given several times.
+        #[arg(long, value_name = "FILE")]
+        head: Vec<PathBuf>,
+    },
+    /// Print head, public key and the newest entries.
+    Show {
+        /// How many entries.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        last: u64,
+    },
+    /// Write the whole record to a file, or to standard output.
+    Export {
+        /// Where to.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// `report`
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// Beginning of the period (RFC 3339); 90 days ago if not named.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// End of the period; now if not named.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// In which form.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
+    pub(crate) format: ReportFormat,
+    /// Where to write it; `report.html` or `report.json` if not named, `-` for standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace names of files, tables and refs by digests.
+    #[arg(long)]
+    pub(crate) redact_places: bool,
+}
+
+/// The forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One self-contained page.
+    Html,
+    /// The same content for programs.
+    Json,
+}
+
+/// `vault`
+#[derive(Debug, Subcommand)]
+pub(crate) enum VaultCommand {
+    /// Print what stock restic needs: eval "$(vouchsafe vault env local)".
+    Env {
+        /// The vault's name.
+        vault: String,
+    },
+    /// List the snapshots in a vault, and which of them the ledger knows.
+    Ls {
+        /// The vault's name.
+        vault: String,
+    },
+    /// Check the structure of a vault.
+    Check {
+        /// The vault's name.
+        vault: String,
+    },
+}
+
+/// `key`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// List the keys of the vaults, and the ledger's public key.
+    List,
+    /// Print where the recovery sheet is; to a terminal, the sheet itself.
+    Sheet,
+}

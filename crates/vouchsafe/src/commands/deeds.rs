@@ -1,0 +1,280 @@
+//! What does something: run, verify, drill, restore.
+
+use std::time::Duration;
+
+use vouchsafe_capture::TreePath;
+use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
+use vouchsafe_keeper::{Moment, RestoreOrder, RunOrder, RunReport};
+use vouchsafe_model::{DrillResult, Outcome, PointId};
+use vouchsafe_vault::Budget;
+
+use crate::args::{Drill, Restore, Run, Verify};
+use crate::exit::{Exit, Failure};
+use crate::reporter::Console;
+use crate::session::Session;
+
+/// Captures and copies; judges only what it did.
+pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let order = RunOrder {
+        names: args.names.clone(),
+        due: args.due,
+        reason: args.reason.clone(),
+    };
+    let reports = keeper.run(&order, &Console::new(session.output))?;
+    if session.output.json {
+        let rows: Vec<_> = reports.iter().map(run_json).collect();
+        session
+            .output
+            .json(&serde_json::json!({ "event": "result", "runs": rows }))?;
+    } else if reports.is_empty() {
+        session.output.text("nothing is due")?;
+    } else {
+        for report in &reports {
+            session.output.text(&run_line(report))?;
+        }
+    }
+    Ok(run_exit(&reports))
+}
+
+/// Incomplete before failed: what could not be read outweighs what could not be done, by the contract's order.
+pub(crate) fn run_exit(reports: &[RunReport]) -> Exit {
+    if reports.iter().any(|r| r.outcome != Outcome::Done) {
+        Exit::Incomplete
+    } else {
+        Exit::Met
+    }
+}
+
+fn run_json(report: &RunReport) -> serde_json::Value {
+    serde_json::json!({
+        "protection": report.protection,
+        "point": report.point,
+        "outcome": report.outcome,
+        "issues": report.issues,
+        "issue_count": report.issue_count,
+        "copies": report.copies,
+        "items": report.items,
+        "bytes": report.bytes,
+        "added_bytes": report.added_bytes,
+    })
+}
+
+fn run_line(report: &RunReport) -> String {
+    let copies: Vec<_> = report.copies.iter().map(|v| v.as_str()).collect();
+    match (&report.point, report.outcome) {
+        (Some(point), Outcome::Done) => format!(
+            "{}: point {point} in {}",
+            report.protection,
+            copies.join(", ")
+        ),
+        (Some(point), _) => format!(
+            "{}: point {point} is INCOMPLETE ({} issue{}) in {}",
+            report.protection,
+            report.issue_count,
+            if report.issue_count == 1 { "" } else { "s" },
+            copies.join(", ")
+        ),
+        (None, _) => format!("{}: FAILED, nothing was claimed", report.protection),
+    }
+}
+
+/// Reads vaults back.
+pub(crate) fn verify(session: &Session, args: &Verify) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let budget = args
+        .budget
+        .as_deref()
+        .map_or(Ok(Budget::All), read_budget)?;
+    let outcomes = keeper.verify(
+        args.vault.as_deref(),
+        &budget,
+        &Console::new(session.output),
+    )?;
+    if session.output.json {
+        let rows: Vec<_> = outcomes
+            .iter()
+            .map(|o| serde_json::json!({ "vault": o.vault, "verification": o.verification, "problems": o.problems }))
+            .collect();
+        session
+            .output
+            .json(&serde_json::json!({ "event": "result", "vaults": rows }))?;
+    }
+    Ok(Exit::judged(outcomes.iter().all(|o| o.problems.is_empty())))
+}
+
+/// `10%`, `5GiB`, `20m`.
+fn read_budget(text: &str) -> Result<Budget, Failure> {
+    let wrong = || Failure::Usage(format!("`{text}` is not a budget; write 10%, 5GiB or 20m"));
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '%');
+    let number: f64 = digits.trim().parse().map_err(|_| wrong())?;
+    if !number.is_finite() || number <= 0.0 {
+        return Err(wrong());
+    }
+    let bytes = |power: i32| Ok(Budget::Bytes((number * 1024f64.powi(power)) as u64));
+    let secs = |each: f64| {
+        Ok(Budget::Time(Duration::from_secs_f64(
+            (number * each).min(1e9),
+        )))
+    };
+    match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "%" if number <= 100.0 => Ok(Budget::Share(number / 100.0)),
+        "kib" | "k" => bytes(1),
+        "mib" => bytes(2),
+        "gib" | "g" => bytes(3),
+        "tib" | "t" => bytes(4),
+        "s" => secs(1.0),
+        "m" | "min" => secs(60.0),
+        "h" => secs(3600.0),
+        _ => Err(wrong()),
+    }
+}
+
+/// Rehearses restores.
+pub(crate) fn drill(session: &Session, args: &Drill) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let moment = match args.at.as_deref() {
+        None => DrillMoment::Newest,
+        Some("random") => DrillMoment::Random,
+        Some(text) => DrillMoment::At(session.time(text)?),
+    };
+    let order = DrillOrder {
+        names: args.names.clone(),
+        moment,
+        vault: args.vault.clone(),
+        negative: args.negative,
+    };
+    let results = keeper.drill(&order, &Console::new(session.output))?;
+    if session.output.json {
+        session
+            .output
+            .json(&serde_json::json!({ "event": "result", "drills": results }))?;
+    } else {
+        for result in &results {
+            session.output.text(&drill_text(result))?;
+        }
+    }
+    Ok(Exit::judged(results.iter().all(DrillResult::is_green)))
+}
+
+/// A drill for the screen: each rung, each phase, each control.
+pub(crate) fn drill_text(result: &DrillResult) -> String {
+    let mut lines = vec![format!(
+        "{} from vault {} (point {})",
+        result.protection, result.vault, result.point
+    )];
+    for rung in &result.ladder.rungs {
+        let mark = match rung.outcome {
+            vouchsafe_model::RungOutcome::Green => "✓",
+            vouchsafe_model::RungOutcome::Red => "✗",
+            vouchsafe_model::RungOutcome::Skipped => "-",
+        };
+        let detail = if rung.outcome == vouchsafe_model::RungOutcome::Red {
+            format!("expected {}; found {}", rung.expected, rung.actual)
+        } else {
+            rung.actual.clone()
+        };
+        lines.push(format!("  {mark} {:<10} {detail}", rung.name));
+    }
+    let phases: Vec<_> = result
+        .phases
+        .iter()
+        .map(|p| format!("{} {}", p.name, p.took))
+        .collect();
+    let target = result
+        .target_rto
+        .map_or(String::new(), |t| format!(" (objective {t})"));
+    lines.push(format!(
+        "  usable after {}{target}: {}",
+        result.achieved_rto,
+        phases.join(", ")
+    ));
+    for control in &result.negative_controls {
+        let mark = if control.caught() { "✓" } else { "✗" };
+        lines.push(format!(
+            "  {mark} damaged twin `{}`: must redden {}, reddened {}",
+            control.damage.name,
+            control.damage.must_redden,
+            control.first_red.as_deref().unwrap_or("nothing")
+        ));
+    }
+    let gone = if result.sandbox.destroyed {
+        "destroyed"
+    } else {
+        "NOT SHOWN TO BE GONE"
+    };
+    lines.push(format!("  sandbox ({}) {gone}", result.sandbox.isolation));
+    lines.join("\n")
+}
+
+/// Writes a point out.
+pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let moment = match (&args.at, &args.point) {
+        (Some(text), _) => Moment::At(session.time(text)?),
+        (None, Some(id)) => {
+            Moment::Point(PointId::new(id.clone()).map_err(|e| Failure::Usage(e.to_string()))?)
+        }
+        (None, None) => Moment::Newest,
+    };
+    let include = args
+        .include
+        .as_ref()
+        .map(|path| TreePath::parse(path.as_bytes()))
+        .transpose()
+        .map_err(|e| Failure::Usage(format!("--include: {e}")))?;
+    let order = RestoreOrder {
+        system: args.system.clone(),
+        moment,
+        vault: args.vault.clone(),
+        to: args.to.clone(),
+        include,
+        force: args.force,
+    };
+    let report = keeper.restore(&order, &Console::new(session.output))?;
+    let issues = report.restored.issues.len();
+    if session.output.json {
+        session.output.json(&serde_json::json!({
+            "event": "result",
+            "point": report.point,
+            "content_time": report.content_time,
+            "vault": report.vault,
+            "items": report.restored.items,
+            "bytes": report.restored.bytes,
+            "place": report.restored.place.display().to_string(),
+            "issues": report.restored.issues,
+        }))?;
+    } else {
+        session.output.text(&format!(
+            "restored the state of {} from vault {} to {}{}",
+            report.content_time.minute(),
+            report.vault,
+            report.restored.place.display(),
+            if issues == 0 {
+                String::new()
+            } else {
+                format!(", INCOMPLETE: {issues} issues")
+            }
+        ))?;
+    }
+    Ok(if issues == 0 {
+        Exit::Met
+    } else {
+        Exit::Incomplete
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets() {
+        assert!(matches!(read_budget("10%"), Ok(Budget::Share(s)) if (s - 0.1).abs() < 1e-9));
+        assert!(matches!(read_budget("5GiB"), Ok(Budget::Bytes(b)) if b == 5 << 30));
+        assert!(matches!(read_budget("20m"), Ok(Budget::Time(t)) if t.as_secs() == 1200));
+        for bad in ["", "10", "-5%", "101%", "5 apples", "NaN%"] {
+            assert!(read_budget(bad).is_err(), "{bad} was accepted");
+        }
+    }
+}

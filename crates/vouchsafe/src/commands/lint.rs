@@ -1,0 +1,64 @@
+//! `lint`: what is wrong with the policy.
+
+use vouchsafe_keeper::PolicyFile;
+use vouchsafe_policy::{Level, Problem};
+
+use crate::args::Lint;
+use crate::exit::{Exit, Failure};
+use crate::findings;
+use crate::session::Session;
+
+/// Everything that is said about a policy file: what cannot be understood, and what cannot hold.
+pub(crate) fn problems(file: &PolicyFile, session: &Session) -> Vec<Problem> {
+    let mut all = file.lowered.problems.clone();
+    all.extend(vouchsafe_policy::lint(&file.lowered, Some(session.now())));
+    all.sort_by_key(|p| (p.line, p.column, p.code));
+    all.dedup();
+    all
+}
+
+/// Prints the findings; errors and warnings make the exit code 1, an unusable policy 2.
+pub(crate) fn lint(session: &Session, args: &Lint) -> Result<Exit, Failure> {
+    if let Some(code) = &args.explain {
+        let text = vouchsafe_policy::explain(&code.to_uppercase())
+            .ok_or_else(|| Failure::Usage(format!("there is no finding `{code}`")))?;
+        session.output.text(text)?;
+        return Ok(Exit::Met);
+    }
+    let file = PolicyFile::read(&session.policy_path)?;
+    let problems = problems(&file, session);
+    let count = |level| problems.iter().filter(|p| p.level == level).count();
+    if session.output.json {
+        let findings: Vec<_> = problems.iter().map(|p| findings::json(&file, p)).collect();
+        session
+            .output
+            .json(&serde_json::json!({ "findings": findings }))?;
+    } else {
+        let options = session.output.text_options(false);
+        for problem in &problems {
+            session.output.text(&findings::picture(
+                &file,
+                problem,
+                options.colour,
+                options.width,
+            ))?;
+        }
+        session.output.text(&format!(
+            "{}: {} errors, {} warnings, {} notes",
+            file.path.display(),
+            count(Level::Error),
+            count(Level::Warning),
+            count(Level::Note)
+        ))?;
+    }
+    Ok(
+        match (
+            file.lowered.is_usable(),
+            count(Level::Error) + count(Level::Warning),
+        ) {
+            (false, _) => Exit::CannotStart,
+            (true, 0) => Exit::Met,
+            (true, _) => Exit::NotMet,
+        },
+    )
+}

@@ -1,0 +1,131 @@
+//! What only looks: status, agenda, points, report.
+
+use vouchsafe_evidence::{
+    agenda_text, copy_counts, points_text, report_html, report_json, status_text_counting,
+};
+use vouchsafe_host::files;
+use vouchsafe_keeper::KeeperError;
+use vouchsafe_model::{Span, SystemName, Time, Verdict};
+
+use crate::args::{Agenda, Points, Report, ReportFormat, Status};
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+
+/// Judges everything.
+pub(crate) fn status(session: &Session, args: &Status) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let at = args.as_of.as_deref().map(|t| session.time(t)).transpose()?;
+    let judged = keeper.judge(at)?;
+    if session.output.json {
+        session.output.json(&judged.assessment)?;
+    } else {
+        let counts = copy_counts(&keeper.policy, &judged.facts);
+        let options = session.output.text_options(args.verbose);
+        session
+            .output
+            .text(&status_text_counting(&judged.assessment, &counts, options))?;
+    }
+    Ok(Exit::judged(
+        judged.assessment.verdict.is_good() || judged.assessment.verdict == Verdict::Met,
+    ))
+}
+
+/// Shows what will happen.
+pub(crate) fn agenda(session: &Session, args: &Agenda) -> Result<Exit, Failure> {
+    let (policy, _) = session.policy()?;
+    let now = session.now();
+    let obligations =
+        vouchsafe_policy::obligations(&policy, now, now.plus(Span::from_days(args.days.into())));
+    if session.output.json {
+        session
+            .output
+            .json(&serde_json::json!({ "now": now, "obligations": obligations }))?;
+    } else {
+        session.output.text(&agenda_text(
+            &obligations,
+            now,
+            session.output.text_options(false),
+        ))?;
+    }
+    Ok(Exit::Met)
+}
+
+/// Shows points and copies.
+pub(crate) fn points(session: &Session, args: &Points) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let only = match &args.system {
+        Some(name) => {
+            keeper.select(std::slice::from_ref(name))?;
+            SystemName::new(name.split('/').next().unwrap_or(name)).ok()
+        }
+        None => None,
+    };
+    let facts = keeper.facts()?;
+    if session.output.json {
+        let catalogue = vouchsafe_keeper::catalogue::Catalogue::of(&facts);
+        let systems = keeper
+            .policy
+            .systems
+            .keys()
+            .filter(|s| only.as_ref().is_none_or(|o| o == *s));
+        let points: Vec<_> = systems
+            .flat_map(|s| catalogue.of_system(s))
+            .map(|p| serde_json::json!({ "point": p.point, "copies": p.copies }))
+            .collect();
+        session
+            .output
+            .json(&serde_json::json!({ "points": points }))?;
+    } else {
+        let options = session.output.text_options(false);
+        session.output.text(&points_text(
+            &keeper.policy,
+            &facts,
+            only.as_ref(),
+            session.now(),
+            options,
+        ))?;
+    }
+    Ok(Exit::Met)
+}
+
+/// Writes the evidence of a period.
+pub(crate) fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let now = session.now();
+    let time = |text: &Option<String>, default: Time| {
+        text.as_deref().map_or(Ok(default), |t| session.time(t))
+    };
+    let to = time(&args.to, now)?;
+    let from = time(&args.from, to.minus(Span::from_days(90)))?;
+    if from >= to {
+        return Err(Failure::Usage(
+            "the period ends before it begins".to_owned(),
+        ));
+    }
+    let format = if session.output.json {
+        ReportFormat::Json
+    } else {
+        args.format
+    };
+    let (text, name) = keeper.report(from, to, args.redact_places, |input| match format {
+        ReportFormat::Html => (report_html(input), "report.html"),
+        ReportFormat::Json => (
+            serde_json::to_string_pretty(&report_json(input)).unwrap_or_default(),
+            "report.json",
+        ),
+    })?;
+    let path = args.output.clone().unwrap_or_else(|| name.into());
+    if path.as_os_str() == "-" {
+        session.output.text(&text)?;
+        return Ok(Exit::Met);
+    }
+    files::write_atomic(&path, text.as_bytes(), 0o644).map_err(KeeperError::from)?;
+    if session.output.json {
+        session.output.json(
+            &serde_json::json!({ "event": "result", "report": path.display().to_string() }),
+        )?;
+    } else {
+        session.output.text(&format!("wrote {}", path.display()))?;
+    }
+    Ok(Exit::Met)
+}

@@ -1,0 +1,9 @@
+//! The verbs, one function each.
+
+pub(crate) mod deeds;
+pub(crate) mod demo;
+pub(crate) mod init;
+pub(crate) mod ledger;
+pub(crate) mod lint;
+pub(crate) mod look;
+pub(crate) mod vault;

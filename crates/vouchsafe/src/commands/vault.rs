@@ -1,0 +1,211 @@
+//! `vault` and `key`: what lies in a vault, and what opens it.
+
+use vouchsafe_capture::NoProgress;
+use vouchsafe_host::files;
+use vouchsafe_keeper::KeeperError;
+use vouchsafe_keeper::catalogue::Catalogue;
+use vouchsafe_model::VaultName;
+
+use crate::args::{KeyCommand, VaultCommand};
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+
+/// Does what the subcommand says.
+pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Failure> {
+    match args {
+        VaultCommand::Env { vault } => env(session, vault),
+        VaultCommand::Ls { vault } => ls(session, vault),
+        VaultCommand::Check { vault } => check(session, vault),
+    }
+}
+
+fn name(text: &str) -> Result<VaultName, Failure> {
+    VaultName::new(text).map_err(|e| Failure::Usage(e.to_string()))
+}
+
+fn in_vault(name: &str, source: vouchsafe_vault::RepoError) -> Failure {
+    KeeperError::Repository {
+        vault: name.to_owned(),
+        source,
+    }
+    .into()
+}
+
+/// Shell lines for stock restic. The passphrase itself is not printed: restic reads it from its file.
+fn env(session: &Session, vault: &str) -> Result<Exit, Failure> {
+    let (policy, _) = session.policy()?;
+    let spec = policy
+        .vaults
+        .get(&name(vault)?)
+        .ok_or_else(|| KeeperError::UnknownVault {
+            name: vault.to_owned(),
+            known: policy
+                .vaults
+                .keys()
+                .map(VaultName::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })?;
+    let Some(dir) = vouchsafe_keeper::local_dir(spec, &policy.base) else {
+        return Err(Failure::Usage(format!(
+            "vault `{vault}` is not on this machine; this version cannot name it for restic"
+        )));
+    };
+    let repo = files::canonicalize(dir.join("repo")).map_err(KeeperError::from)?;
+    let password = match &spec.password {
+        None => format!(
+            "export RESTIC_PASSWORD_FILE={}",
+            quoted(
+                &session
+                    .state
+                    .passphrase_path(&spec.name)
+                    .display()
+                    .to_string()
+            )
+        ),
+        Some(vouchsafe_model::SecretRef::File(path)) => {
+            format!(
+                "export RESTIC_PASSWORD_FILE={}",
+                quoted(&policy.base.join(path).display().to_string())
+            )
+        }
+        Some(vouchsafe_model::SecretRef::Env(variable)) => {
+            format!("export RESTIC_PASSWORD=\"${{{variable}}}\"")
+        }
+        Some(vouchsafe_model::SecretRef::Command(words)) => {
+            let words: Vec<String> = words.iter().map(|w| quoted(w)).collect();
+            format!(
+                "export RESTIC_PASSWORD_COMMAND={}",
+                quoted(&words.join(" "))
+            )
+        }
+    };
+    session.output.text(&format!(
+        "export RESTIC_REPOSITORY={}\n{password}",
+        quoted(&repo.display().to_string())
+    ))?;
+    Ok(Exit::Met)
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+fn ls(session: &Session, vault: &str) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let open = keeper.vault(&name(vault)?)?;
+    let facts = keeper.facts()?;
+    let catalogue = Catalogue::of(&facts);
+    let known = catalogue.by_snapshot(open.name());
+    let snapshots = open.repo.snapshots().map_err(|e| in_vault(vault, e))?;
+    let mut rows = Vec::new();
+    for (id, snapshot) in &snapshots {
+        let point = known
+            .get(&id.to_hex())
+            .map(|p| (p.point.point.to_string(), p.point.protection.to_string()));
+        if !session.output.json {
+            let of = point
+                .as_ref()
+                .map_or("not in the ledger; kept".to_owned(), |(p, of)| {
+                    format!("{p}  {of}")
+                });
+            session.output.text(&format!(
+                "{}  {}  {of}  {}",
+                id.short(),
+                snapshot.time,
+                snapshot.paths.join(" ")
+            ))?;
+        }
+        rows.push(serde_json::json!({ "snapshot": id.to_hex(), "paths": snapshot.paths, "point": point.map(|p| p.0) }));
+    }
+    if session.output.json {
+        session
+            .output
+            .json(&serde_json::json!({ "snapshots": rows }))?;
+    }
+    Ok(Exit::Met)
+}
+
+fn check(session: &Session, vault: &str) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let open = keeper.vault(&name(vault)?)?;
+    let report = open
+        .repo
+        .check(&NoProgress)
+        .map_err(|e| in_vault(vault, e))?;
+    if session.output.json {
+        session.output.json(&serde_json::json!({
+            "packs": report.packs, "blobs": report.blobs, "snapshots": report.snapshots, "problems": report.problems,
+        }))?;
+    } else {
+        for problem in &report.problems {
+            session
+                .output
+                .text(&format!("✗ {}: {}", problem.place, problem.message))?;
+        }
+        session.output.text(&format!(
+            "{} packs, {} blobs, {} snapshots, {} problems",
+            report.packs,
+            report.blobs,
+            report.snapshots,
+            report.problems.len()
+        ))?;
+    }
+    Ok(Exit::judged(report.problems.is_empty()))
+}
+
+/// Does what the subcommand says.
+pub(crate) fn key(session: &Session, args: &KeyCommand) -> Result<Exit, Failure> {
+    match args {
+        KeyCommand::List => list_keys(session),
+        KeyCommand::Sheet => sheet(session),
+    }
+}
+
+fn list_keys(session: &Session) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let mut rows = Vec::new();
+    for vault in keeper.policy.vaults.keys() {
+        let open = keeper.vault(vault)?;
+        let (keys, issues) = open.repo.keys().map_err(|e| in_vault(vault.as_str(), e))?;
+        for issue in issues {
+            crate::output::Output::complain(&format!("! {}: {}", issue.place, issue.message));
+        }
+        for key in keys {
+            if !session.output.json {
+                session.output.text(&format!(
+                    "{vault}  {}  made {} by {}@{}",
+                    key.id.short(),
+                    key.created,
+                    key.username,
+                    key.hostname
+                ))?;
+            }
+            rows.push(serde_json::json!({ "vault": vault, "key": key.id.to_hex(), "created": key.created }));
+        }
+    }
+    let ledger = keeper.ledger.public_key();
+    if session.output.json {
+        session
+            .output
+            .json(&serde_json::json!({ "keys": rows, "ledger": ledger.to_string() }))?;
+    } else {
+        session.output.text(&format!(
+            "ledger  {ledger}\nfingerprint {}",
+            ledger.fingerprint()
+        ))?;
+    }
+    Ok(Exit::Met)
+}
+
+fn sheet(session: &Session) -> Result<Exit, Failure> {
+    let path = session.state.sheet_path();
+    if session.output.is_terminal() {
+        session
+            .output
+            .text(&files::read_to_string(&path, 1 << 20).map_err(KeeperError::from)?)?;
+    } else {
+        session.output.text(&path.display().to_string())?;
+    }
+    Ok(Exit::Met)
+}

@@ -1,0 +1,363 @@
+//! Bad input of every kind: a clear error, the right exit code, nothing lost.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod common;
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::{Workspace, noise, text};
+use serde_json::Value;
+
+#[test]
+fn what_cannot_start_says_why() {
+    let w = Workspace::new();
+    let (_, err) = w.exits(2, ["run"]);
+    assert!(err.contains("vouchsafe init"), "{err}");
+    let (_, err) = w.exits(2, ["--policy", "absent.yaml", "status"]);
+    assert!(err.contains("absent.yaml"), "{err}");
+    w.exits(2, ["frobnicate"]);
+    w.ok(["init"]);
+    let (_, err) = w.exits(2, ["run", "nonesuch"]);
+    assert!(err.contains("website"), "{err}");
+    w.exits(2, ["verify", "--vault", "nonesuch"]);
+    w.exits(2, ["status", "--as-of", "yesterday"]);
+    let (_, err) = w.exits(2, ["restore", "website", "--to", "x"]);
+    assert!(err.contains("vouchsafe run website"), "{err}");
+}
+
+#[test]
+fn malformed_policies_are_told_with_their_line() {
+    let w = Workspace::new();
+    let cases: [(&str, &str, usize); 10] = [
+        ("systems: [", "", 1),
+        (
+            "systems:\n  a: { source: \"files:x\", sorce: 1 }\n",
+            "sorce",
+            2,
+        ),
+        ("systems:\n  a:\n    source: nonsense\n", "", 3),
+        (
+            "vaults:\n  v: { url: ./v }\nplans:\n  p: { copies: [w] }\n",
+            "w",
+            4,
+        ),
+        ("tiers:\n  t: { rpo: soon }\n", "soon", 2),
+        (
+            "plans:\n  p:\n    schedule: \"every full moon\"\n",
+            "full moon",
+            3,
+        ),
+        (
+            "systems:\n  a: { source: \"files:x\" }\n  a: { source: \"files:y\" }\n",
+            "a",
+            3,
+        ),
+        (
+            "systems:\n  a: { source: \"files:x\", plan: absent }\n",
+            "absent",
+            2,
+        ),
+        (
+            "plans:\n  p: { verify: { every: week, coverage: 5/4 } }\n",
+            "5/4",
+            2,
+        ),
+        (
+            "systems:\n  a: { source: \"postgres://u:hunter2@h/d\" }\n",
+            "",
+            2,
+        ),
+    ];
+    for (policy, word, line) in cases {
+        fs::write(w.path("policy.yaml"), policy).unwrap();
+        let (out, _) = w.exits(2, ["--json", "lint"]);
+        let found: Value = serde_json::from_str(&out).unwrap();
+        let errors: Vec<&Value> = found["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|f| f["level"] == "error")
+            .collect();
+        let hit = errors
+            .iter()
+            .any(|f| f["line"] == line && f["message"].as_str().unwrap().contains(word));
+        assert!(hit, "{policy}\n{out}");
+        assert!(!out.contains("hunter2"));
+        w.exits(2, ["status"]);
+    }
+}
+
+#[test]
+fn a_wrong_passphrase_is_a_wrong_key() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    let path = w.path(".vouchsafe/keys/local.passphrase");
+    let right = fs::read(&path).unwrap();
+    w.damage(&path, |bytes| *bytes = b"wrong".to_vec());
+    let (_, err) = w.exits(12, ["restore", "website", "--to", "x", "--vault", "local"]);
+    assert!(err.contains("local"), "{err}");
+    w.exits(12, ["run", "website"]);
+    w.damage(&path, |bytes| *bytes = right);
+    w.ok(["run", "website"]);
+}
+
+#[test]
+fn a_vault_that_is_gone_has_no_repository() {
+    let w = Workspace::ready();
+    fs::remove_dir_all(w.path("vaults/local")).unwrap();
+    w.exits(10, ["run", "website"]);
+}
+
+#[test]
+fn damage_in_a_vault_is_found_and_named() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    w.ok(["verify"]);
+    let pack = w.packs("local").remove(0);
+    let name = pack.file_name().unwrap().to_string_lossy()[..8].to_owned();
+    let whole = fs::read(&pack).unwrap();
+
+    w.damage(&pack, |bytes| bytes[100] ^= 1);
+    let (_, err) = w.exits(1, ["verify", "--vault", "local"]);
+    assert!(err.contains(&name), "{err}");
+    let (out, _) = w.exits(1, ["drill", "website", "--vault", "local"]);
+    assert!(out.contains("✗ bytes"), "{out}");
+    w.exits(1, ["status"]);
+
+    w.damage(&pack, |bytes| bytes.truncate(1000));
+    w.exits(1, ["verify", "--vault", "local"]);
+    let (out, _) = w.exits(1, ["drill", "website", "--vault", "local"]);
+    assert!(out.contains("✗ structure"), "{out}");
+
+    fs::remove_file(&pack).unwrap();
+    w.exits(1, ["verify", "--vault", "local"]);
+    // What can be had is restored, and the rest is named.
+    let (_, err) = w.exits(
+        3,
+        ["restore", "website", "--to", "part", "--vault", "local"],
+    );
+    assert!(err.contains("noise.bin"), "{err}");
+    assert_eq!(
+        fs::read_to_string(w.path("part/index.html")).unwrap(),
+        "<h1>hello</h1>"
+    );
+    // The other vault is whole.
+    w.ok(["restore", "website", "--to", "all", "--vault", "offsite"]);
+
+    fs::write(&pack, whole).unwrap();
+    w.ok(["verify", "--vault", "local"]);
+    let index = common::files_below(&w.path("vaults/local/repo/index"));
+    for path in &index {
+        fs::remove_file(path).unwrap();
+    }
+    w.exits(1, ["verify", "--vault", "local"]);
+}
+
+#[test]
+fn an_unreadable_file_makes_the_point_incomplete() {
+    let w = Workspace::ready();
+    // A directory that answers reads with an error even to root: a file of another process's memory map.
+    std::os::unix::fs::symlink("/nonexistent", w.path("site/dangling")).unwrap();
+    w.ok(["run", "website"]);
+    let setpriv = |args: &[&str]| {
+        Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(env!("CARGO_BIN_EXE_vouchsafe"))
+            .args(args)
+            .current_dir(w.root())
+            .output()
+            .unwrap()
+    };
+    // As a user who may not read one file; the data, state and vaults belong to that user otherwise.
+    let chown = Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .arg(w.root())
+        .status()
+        .unwrap();
+    assert!(chown.success(), "this test needs root");
+    let secret = w.path("site/secret");
+    fs::write(&secret, "secret").unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    let out = setpriv(&["run", "website"]);
+    let err = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(3), "{err}");
+    assert!(err.contains("secret"), "{err}");
+    let points: Value =
+        serde_json::from_str(&text(&setpriv(&["--json", "points"]).stdout)).unwrap();
+    let newest = points["points"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(newest["point"]["outcome"], "incomplete");
+    assert_eq!(newest["point"]["obligations"].as_array().unwrap().len(), 0);
+}
+
+/// A small file system of its own; unmounted at the end.
+struct Tmpfs<'a>(&'a std::path::Path);
+
+impl<'a> Tmpfs<'a> {
+    fn mount(at: &'a std::path::Path, size: &str) -> Tmpfs<'a> {
+        fs::create_dir_all(at).unwrap();
+        let out = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at)
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "this test needs root: {}",
+            text(&out.stderr)
+        );
+        Tmpfs(at)
+    }
+    fn remount(&self, options: &str) {
+        let out = Command::new("mount")
+            .args(["-o", &format!("remount,{options}")])
+            .arg(self.0)
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+    }
+}
+
+impl Drop for Tmpfs<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let w = Workspace::new();
+    let vault = w.path("vaults/local");
+    let disk = Tmpfs::mount(&vault, "2m");
+    w.ok(["init"]);
+    let (_, err) = w.exits(3, ["run", "website"]);
+    assert!(
+        err.to_lowercase().contains("space") || err.contains("full"),
+        "{err}"
+    );
+    disk.remount("size=64m");
+    w.ok(["run", "website"]);
+    w.ok(["verify"]);
+    drop(disk);
+}
+
+#[test]
+fn a_read_only_vault_is_told() {
+    let w = Workspace::new();
+    let vault = w.path("vaults/local");
+    let disk = Tmpfs::mount(&vault, "64m");
+    w.ok(["init"]);
+    w.ok(["run", "website"]);
+    disk.remount("ro");
+    let out = w.run(["run", "website"]);
+    assert_ne!(out.status.code(), Some(0));
+    assert!(
+        text(&out.stderr).to_lowercase().contains("read-only"),
+        "{}",
+        text(&out.stderr)
+    );
+    w.ok(["restore", "website", "--to", "back", "--vault", "local"]);
+    disk.remount("rw");
+    w.ok(["run", "website"]);
+    drop(disk);
+}
+
+#[test]
+fn two_runs_at_once_do_not_meet() {
+    let w = Workspace::ready();
+    fs::write(w.path("site/big.bin"), noise(60_000_000)).unwrap();
+    let mut first = w
+        .command(["run", "website"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut locked = false;
+    for _ in 0..200 {
+        let out = w.run(["run", "code"]);
+        locked |= out.status.code() == Some(11);
+        if locked || first.try_wait().unwrap().is_some() {
+            break;
+        }
+    }
+    assert!(first.wait().unwrap().success());
+    assert!(locked, "the second run never met the lock");
+    w.ok(["run", "code"]);
+}
+
+#[test]
+fn killed_at_any_time_the_next_run_goes_on() {
+    let w = Workspace::ready();
+    for round in 0u64..8 {
+        fs::write(
+            w.path("site/big.bin"),
+            [noise(20_000_000), round.to_le_bytes().to_vec()].concat(),
+        )
+        .unwrap();
+        let mut run = w
+            .command(["run"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(150 + round * 350));
+        let _ = run.kill();
+        let _ = run.wait();
+    }
+    w.ok(["run"]);
+    w.ok(["verify"]);
+    w.ok(["ledger", "verify"]);
+    w.ok(["drill", "website"]);
+    let points: Value = serde_json::from_str(&w.ok(["--json", "points", "website"])).unwrap();
+    for point in points["points"].as_array().unwrap() {
+        let id = point["point"]["point"].as_str().unwrap();
+        if point["copies"].as_array().is_some_and(|c| !c.is_empty()) {
+            w.ok([
+                "restore",
+                "website",
+                "--point",
+                id,
+                "--to",
+                &format!("back-{id}"),
+            ]);
+        }
+    }
+}
+
+#[test]
+fn a_term_signal_ends_it_cleanly() {
+    let w = Workspace::ready();
+    fs::write(w.path("site/big.bin"), noise(150_000_000)).unwrap();
+    let child = w
+        .command(["run", "website"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(900));
+    let kill = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", text(&out.stderr));
+    w.ok(["run", "website"]);
+}
+
+#[test]
+fn a_lost_state_directory_deletes_nothing() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    let packs = w.packs("local");
+    fs::remove_dir_all(w.path(".vouchsafe")).unwrap();
+    w.exits(2, ["status"]);
+    w.exits(2, ["run"]);
+    let (_, err) = w.exits(2, ["init"]);
+    assert!(
+        err.contains("recovery sheet") || err.contains("recover-state"),
+        "{err}"
+    );
+    assert_eq!(w.packs("local"), packs);
+}
