@@ -139,6 +139,8 @@ mod tests {
     #[test]
     fn damaged_text_is_refused_with_the_place() {
         assert_eq!("ab".parse::<Id>(), Err(IdError::Length { found: 2 }));
+        let long = "ab".repeat(33);
+        assert_eq!(long.parse::<Id>(), Err(IdError::Length { found: 66 }));
         let bad = format!("0{}g{}", "a".repeat(10), "b".repeat(52));
         assert_eq!(bad.parse::<Id>(), Err(IdError::Digit { position: 11 }));
         assert!("é".repeat(32).parse::<Id>().is_err());

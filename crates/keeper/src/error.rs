@@ -138,7 +138,7 @@ pub enum KeeperError {
         /// Which.
         vault: String,
         /// Why.
-        source: RepoError,
+        source: Box<RepoError>,
     },
     /// A capture failed.
     #[error("{protection}: {source}")]
@@ -146,7 +146,7 @@ pub enum KeeperError {
         /// What was captured.
         protection: ProtectionId,
         /// Why.
-        source: BackupError,
+        source: Box<BackupError>,
     },
     /// A copy failed.
     #[error("copy to vault `{vault}`: {source}")]
@@ -154,7 +154,7 @@ pub enum KeeperError {
         /// The target.
         vault: String,
         /// Why.
-        source: CopyError,
+        source: Box<CopyError>,
     },
     /// A vault's lock is held by somebody else.
     #[error("vault `{vault}`: {source}")]
@@ -218,6 +218,7 @@ impl KeeperError {
             | KeeperError::NoPassphrase { .. }
             | KeeperError::ForeignLedger { .. }
             | KeeperError::Target { .. }
+            | KeeperError::Capture(CaptureError::Target { .. })
             | KeeperError::Policy { .. }
             | KeeperError::Source(_)
             | KeeperError::VaultUrl(_)

@@ -3,6 +3,7 @@
 //! The rules are in `vouchsafe-policy`; here they are only carried out, and every result becomes a fact.
 
 pub mod catalogue;
+mod copies;
 pub mod drill;
 mod error;
 mod events;

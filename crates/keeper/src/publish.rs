@@ -35,6 +35,16 @@ impl VaultObjects {
         }
     }
 
+    /// How many entries the newest head of ledger `id` covers here.
+    pub(crate) fn newest_head(&mut self, id: &str) -> Result<Option<u64>, KeeperError> {
+        let names = self.names(&format!("{id}/heads/"));
+        let names = names.map_err(|e| KeeperError::Damaged {
+            place: self.store.describe(),
+            message: format!("its ledgers cannot be listed: {e}"),
+        })?;
+        Ok(names.iter().filter_map(|name| parse_head_name(name)).max())
+    }
+
     /// The ids of the ledgers that have published here.
     pub(crate) fn ledgers(&mut self) -> Result<Vec<String>, KeeperError> {
         ledger_ids(self).map_err(|e| KeeperError::Damaged {
@@ -63,19 +73,38 @@ impl PublishedObjects for VaultObjects {
 impl Keeper {
     /// Publishes to every vault of the policy what it lacks. A vault that cannot be reached is told and left for
     /// the next time; a vault that contradicts this ledger is an error.
+    ///
+    /// All vaults get the same head, and only then is it recorded that they have it: otherwise the vault that comes
+    /// last would know an entry that nobody who recovers from the first one has.
     pub fn publish(&self, reporter: &dyn Reporter) -> Result<(), KeeperError> {
+        let facts = self.facts()?;
+        let to = facts.len() as u64;
+        let root = self.ledger.head_at(to)?.root.to_string();
+        let mut published = Vec::new();
         for name in self.policy.vaults.keys() {
-            let result = self.vault(name).and_then(|vault| self.publish_to(&vault));
+            let from = published_up_to(&facts, name);
+            let result = self
+                .vault(name)
+                .and_then(|vault| self.publish_to(&vault, from, to));
             match result {
-                Ok(entries) => reporter.event(&Event::Published {
-                    vault: name.clone(),
-                    entries,
-                }),
+                Ok(()) => {
+                    reporter.event(&Event::Published {
+                        vault: name.clone(),
+                        entries: to,
+                    });
+                    let vault = name.clone();
+                    published.push(Fact::Published {
+                        vault,
+                        tree_size: to,
+                        root: root.clone(),
+                    });
+                }
                 Err(error @ KeeperError::Ledger(_)) => return Err(error),
                 Err(error) => {
+                    let message = format!("the record could not be published: {}", chain(&error));
                     let issue = Issue {
                         place: format!("vault {name}"),
-                        message: format!("the record could not be published: {}", chain(&error)),
+                        message,
                     };
                     reporter.event(&Event::Issue {
                         protection: None,
@@ -84,43 +113,32 @@ impl Keeper {
                 }
             }
         }
-        Ok(())
+        if published.is_empty() {
+            Ok(())
+        } else {
+            self.record(published)
+        }
     }
 
-    fn publish_to(&self, vault: &VaultHandle) -> Result<u64, KeeperError> {
+    fn publish_to(&self, vault: &VaultHandle, from: u64, to: u64) -> Result<(), KeeperError> {
         self.no_other_writer(vault)?;
-        let facts = self.facts()?;
-        let to = facts.len() as u64;
-        let from = published_up_to(&facts, vault.name());
-        if from < to {
-            let seal = |bytes: &[u8]| vault.repo.seal(bytes);
-            put_new(
-                vault,
-                POLICY,
-                &format!("{}.yaml", self.policy.digest),
-                || seal(&self.policy_text),
-            )?;
-            put_new(
-                vault,
-                LEDGER,
-                &format!("{}/{SEED}", self.ledger.public_key().ledger_id()),
-                || {
-                    self.state
-                        .read_seed()
-                        .map_or_else(|_| Vec::new(), |seed| seal(&seed))
-                },
-            )?;
-            for object in self.ledger.publication(from, to, &seal)? {
-                put_new(vault, LEDGER, &object.name, || object.bytes.clone())?;
-            }
-            let root = self.ledger.head_at(to)?.root.to_string();
-            self.record(vec![Fact::Published {
-                vault: vault.name().clone(),
-                tree_size: to,
-                root,
-            }])?;
+        if from >= to {
+            return Ok(());
         }
-        Ok(to)
+        let seed = self.state.read_seed()?;
+        let seal = |bytes: &[u8]| vault.repo.seal(bytes);
+        put_new(
+            vault,
+            POLICY,
+            &format!("{}.yaml", self.policy.digest),
+            || seal(&self.policy_text),
+        )?;
+        let id = self.ledger.public_key().ledger_id();
+        put_new(vault, LEDGER, &format!("{id}/{SEED}"), || seal(&seed))?;
+        for object in self.ledger.publication(from, to, &seal)? {
+            put_new(vault, LEDGER, &object.name, || object.bytes.clone())?;
+        }
+        Ok(())
     }
 
     /// Refuses to go on when the vault holds a head of this ledger that this ledger does not know: somebody else

@@ -45,8 +45,14 @@ pub struct Recovered {
 /// What a recovery sheet says, read leniently: it may have been typed by hand.
 #[derive(Default)]
 struct Sheet {
-    vaults: Vec<(VaultName, Secret)>,
+    vaults: Vec<SheetVault>,
     public_key: Option<String>,
+}
+
+struct SheetVault {
+    name: VaultName,
+    url: Option<String>,
+    passphrase: Secret,
 }
 
 /// Rebuilds the state. Nothing is written before the whole ledger was read and checked.
@@ -61,6 +67,7 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
     let (root, repo) = open_vault(request, &sheet, tools)?;
     let ids = VaultObjects::of(&root).ledgers()?;
     let id = choose_ledger(&ids, &sheet, &request.url)?;
+    let (root, repo) = longest(root, repo, &id, &sheet, tools)?;
     let seed = publish::read_seed(&root, &repo, &id)?;
     let rebuilt = publish::read_ledger(&root, &repo, &id, sheet.public_key.as_deref())?;
     request.state.create()?;
@@ -77,10 +84,9 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
     })?;
     let text = publish::read_policy(&root, &repo, &digest)?;
     let policy = write_policy(&request.policy, &text)?;
-    for (name, passphrase) in &sheet.vaults {
-        request
-            .state
-            .write_secret(&request.state.passphrase_path(name), passphrase)?;
+    for vault in &sheet.vaults {
+        let path = request.state.passphrase_path(&vault.name);
+        request.state.write_secret(&path, &vault.passphrase)?;
     }
     let known: Vec<(VaultName, String)> = facts
         .iter()
@@ -107,7 +113,7 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
     let mut without_passphrase: Vec<VaultName> = known
         .into_iter()
         .map(|(v, _)| v)
-        .filter(|v| !sheet.vaults.iter().any(|(name, _)| name == v))
+        .filter(|v| !sheet.vaults.iter().any(|s| s.name == *v))
         .collect();
     without_passphrase.sort();
     without_passphrase.dedup();
@@ -124,23 +130,12 @@ fn open_vault(
     sheet: &Sheet,
     tools: &Tools,
 ) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
-    let base = vouchsafe_host::machine::current_dir()?;
-    let name = VaultName::new("vault").map_err(|e| KeeperError::Policy {
-        message: e.to_string(),
-    })?;
-    let spec = Vault {
-        name,
-        url: request.url.clone(),
-        location: Location::default(),
-        retention_lock: None,
-        password: None,
-    };
-    let root = vaults::root_store(&spec, &base, false)?;
+    let root = store_at(&request.url)?;
     let bare = Secret::new(request.sheet.expose().trim_ascii().to_vec());
     let candidates = sheet
         .vaults
         .iter()
-        .map(|(_, p)| p)
+        .map(|v| &v.passphrase)
         .chain(sheet.vaults.is_empty().then_some(&bare));
     let mut last = None;
     for passphrase in candidates {
@@ -164,6 +159,47 @@ fn open_vault(
             message: "the recovery sheet holds no passphrase".to_owned(),
         }),
     }
+}
+
+fn store_at(url: &str) -> Result<Arc<dyn Store>, KeeperError> {
+    let base = vouchsafe_host::machine::current_dir()?;
+    let name = VaultName::new("vault").map_err(|e| KeeperError::Policy {
+        message: e.to_string(),
+    })?;
+    let spec = Vault {
+        name,
+        url: url.to_owned(),
+        location: Location::default(),
+        retention_lock: None,
+        password: None,
+    };
+    vaults::root_store(&spec, &base, false)
+}
+
+/// The vault that has seen most of the ledger `id`: one that could not be reached at the last run lags behind.
+/// Other vaults of the sheet are asked where they can be; one that cannot does no harm.
+fn longest(
+    root: Arc<dyn Store>,
+    repo: Repository,
+    id: &str,
+    sheet: &Sheet,
+    tools: &Tools,
+) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
+    let mut best = (VaultObjects::of(&root).newest_head(id)?, root, repo);
+    for vault in &sheet.vaults {
+        let Some(root) = vault.url.as_deref().and_then(|url| store_at(url).ok()) else {
+            continue;
+        };
+        let size = VaultObjects::of(&root).newest_head(id).unwrap_or(None);
+        if size <= best.0 {
+            continue;
+        }
+        let store = vaults::repo_store(&root)?;
+        if let Ok(repo) = Repository::open(store, &tools.env(), &vault.passphrase) {
+            best = (size, root, repo);
+        }
+    }
+    Ok((best.1, best.2))
 }
 
 fn choose_ledger(ids: &[String], sheet: &Sheet, url: &str) -> Result<String, KeeperError> {
@@ -196,17 +232,27 @@ fn choose_ledger(ids: &[String], sheet: &Sheet, url: &str) -> Result<String, Kee
 fn read_sheet(text: &[u8]) -> Sheet {
     let text = String::from_utf8_lossy(text);
     let mut sheet = Sheet::default();
-    let mut vault: Option<VaultName> = None;
+    let mut vault: Option<(VaultName, Option<String>)> = None;
     let mut key_follows = false;
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            ["Vault", number, name] if number.ends_with(':') => vault = VaultName::new(*name).ok(),
+            ["Vault", number, name] if number.ends_with(':') => {
+                vault = VaultName::new(*name).ok().map(|name| (name, None));
+            }
+            ["address", address] => {
+                if let Some((_, url)) = &mut vault {
+                    *url = Some((*address).to_owned());
+                }
+            }
             ["passphrase", value] => {
-                if let Some(name) = vault.take() {
-                    sheet
-                        .vaults
-                        .push((name, Secret::new(value.as_bytes().to_vec())));
+                if let Some((name, url)) = vault.take() {
+                    let passphrase = Secret::new(value.as_bytes().to_vec());
+                    sheet.vaults.push(SheetVault {
+                        name,
+                        url,
+                        passphrase,
+                    });
                 }
             }
             ["public", "key"] => key_follows = true,
@@ -236,11 +282,9 @@ mod tests {
 
     #[test]
     fn a_sheet_is_read_as_it_was_written() {
-        use vouchsafe_evidence::recovery_sheet::{
-            Passphrase, SheetInput, SheetVault, recovery_sheet,
-        };
+        use vouchsafe_evidence::recovery_sheet::{self, Passphrase, SheetInput, recovery_sheet};
         let secret = Secret::new(b"abcd-efgh".to_vec());
-        let vaults = ["local", "offsite"].map(|name| SheetVault {
+        let vaults = ["local", "offsite"].map(|name| recovery_sheet::SheetVault {
             name,
             url: "file:///srv/v",
             repository: "00",
@@ -255,8 +299,8 @@ mod tests {
         });
         let sheet = read_sheet(written.expose());
         assert_eq!(sheet.vaults.len(), 2);
-        assert_eq!(sheet.vaults[1].0.as_str(), "offsite");
-        assert_eq!(sheet.vaults[1].1, secret);
+        assert_eq!(sheet.vaults[1].name.as_str(), "offsite");
+        assert_eq!(sheet.vaults[1].passphrase, secret);
         assert_eq!(sheet.public_key.as_deref(), Some("vouchsafe/x+00+AAAA"));
     }
 }

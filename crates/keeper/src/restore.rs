@@ -78,7 +78,7 @@ impl Keeper {
             .reader(&snapshot)
             .map_err(|source| KeeperError::Repository {
                 vault: vault_name.to_string(),
-                source,
+                source: Box::new(source),
             })?;
         let subject = format!(
             "{} at {} from {vault_name}",

@@ -2,15 +2,16 @@
 
 use vouchsafe_capture::{CaptureContext, Captured, MANIFEST_NAME, Sink, Source};
 use vouchsafe_host::machine;
-use vouchsafe_model::fact::{CopyFact, Encryption, Fact, Outcome, RecoveryPoint};
+use vouchsafe_model::fact::{Fact, Outcome, RecoveryPoint};
 use vouchsafe_model::policy::Way;
 use vouchsafe_model::{
     Issue, ObligationKind, PointId, Protection, ProtectionId, RunId, System, Time, VaultName,
     human_bytes,
 };
-use vouchsafe_vault::{BackupOptions, BackupReport, LockKind, ReadBack};
+use vouchsafe_vault::{BackupOptions, BackupReport};
 
 use crate::catalogue::Catalogue;
+use crate::copies::{Making, Written, shared_lock};
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
@@ -62,9 +63,9 @@ impl Keeper {
         self.reconcile()?;
         let chosen = self.chosen(order)?;
         let mut reports = Vec::new();
-        for (system, protection) in chosen {
+        for (_, protection) in chosen {
             self.stop_if_asked()?;
-            reports.push(self.run_one(system, protection, order.reason.as_deref(), reporter)?);
+            reports.push(self.run_one(protection, order.reason.as_deref(), reporter)?);
         }
         self.publish(reporter)?;
         Ok(reports)
@@ -95,7 +96,6 @@ impl Keeper {
 
     fn run_one(
         &self,
-        system: &System,
         protection: &Protection,
         reason: Option<&str>,
         reporter: &dyn Reporter,
@@ -106,7 +106,7 @@ impl Keeper {
             deed: "capture",
             subject: id.to_string(),
         });
-        let result = self.capture_and_copy(system, protection, &run, reporter);
+        let result = self.capture_and_copy(protection, &run, reporter);
         let report = match result {
             Ok(report) => report,
             Err(error) => {
@@ -139,7 +139,6 @@ impl Keeper {
 
     fn capture_and_copy(
         &self,
-        system: &System,
         protection: &Protection,
         run: &RunId,
         reporter: &dyn Reporter,
@@ -153,10 +152,14 @@ impl Keeper {
         let vault = self.vault(&first.vault)?;
         let started = self.tools.clock.now();
         let (captured, backup) = self.capture(protection, &vault, reporter)?;
-        let point = PointId::from_random(self.tools.random.u64().to_be_bytes());
-        let copy = self.read_back(&vault, protection, &point, run, &backup, reporter)?;
-        let recovery_point =
-            self.point_fact(protection, run, point.clone(), started, &captured, &backup)?;
+        let making = Making {
+            protection,
+            point: PointId::from_random(self.tools.random.u64().to_be_bytes()),
+            run,
+            complete: backup.outcome == Outcome::Done,
+        };
+        let copy = self.read_back(&vault, &making, &Written::from(&backup), reporter)?;
+        let recovery_point = self.point_fact(&making, started, &captured, &backup)?;
         self.record(vec![Fact::RecoveryPoint(recovery_point), Fact::Copy(copy)])?;
         reporter.event(&Event::Finished {
             deed: "capture",
@@ -172,7 +175,7 @@ impl Keeper {
         });
         let mut report = RunReport {
             protection: protection.id.clone(),
-            point: Some(point.clone()),
+            point: Some(making.point.clone()),
             outcome: backup.outcome,
             issues: backup.issues.clone(),
             issue_count: backup.issue_count,
@@ -181,15 +184,7 @@ impl Keeper {
             bytes: backup.bytes_total,
             added_bytes: backup.added_bytes,
         };
-        self.copy_on(
-            system,
-            protection,
-            &vault,
-            &point,
-            run,
-            &mut report,
-            reporter,
-        )?;
+        self.copy_on(&making, &vault, &mut report, reporter)?;
         Ok(report)
     }
 
@@ -200,13 +195,7 @@ impl Keeper {
         reporter: &dyn Reporter,
     ) -> Result<(Captured, BackupReport), KeeperError> {
         let source = self.source(protection)?;
-        let _lock = vault
-            .repo
-            .lock(LockKind::Shared)
-            .map_err(|source| KeeperError::VaultLock {
-                vault: vault.name().to_string(),
-                source,
-            })?;
+        let _lock = shared_lock(vault)?;
         self.with_context(&protection.id, reporter, |ctx| {
             let discovery = source.discover(ctx)?;
             let options = BackupOptions {
@@ -267,107 +256,24 @@ impl Keeper {
         Ok(newest.and_then(|copy| copy.snapshot.parse().ok()))
     }
 
-    /// Reads what was added back from the store; only then may the copy be claimed.
-    fn read_back(
-        &self,
-        vault: &VaultHandle,
-        protection: &Protection,
-        point: &PointId,
-        run: &RunId,
-        backup: &BackupReport,
-        reporter: &dyn Reporter,
-    ) -> Result<CopyFact, KeeperError> {
-        reporter.progress().phase("read back", None, None);
-        self.copy_fact(
-            vault,
-            protection,
-            point,
-            run,
-            backup.snapshot,
-            backup.tree,
-            backup.added_bytes,
-            &backup.added_packs,
-        )
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn copy_fact(
-        &self,
-        vault: &VaultHandle,
-        protection: &Protection,
-        point: &PointId,
-        run: &RunId,
-        snapshot: vouchsafe_format::Id,
-        tree: vouchsafe_format::Id,
-        added_bytes: u64,
-        added_packs: &[vouchsafe_format::Id],
-    ) -> Result<CopyFact, KeeperError> {
-        let in_vault = |source| KeeperError::Repository {
-            vault: vault.name().to_string(),
-            source,
-        };
-        let back = vault
-            .repo
-            .read_back(&snapshot, ReadBack::Added(added_packs.to_vec()))
-            .map_err(in_vault)?;
-        if let Some(problem) = back.problems.first() {
-            return Err(KeeperError::Damaged {
-                place: format!("vault `{}`, {}", vault.name(), problem.place),
-                message: format!(
-                    "what was written does not read back ({}); the point is not claimed",
-                    problem.message
-                ),
-            });
-        }
-        let probe = vault.repo.probe(&snapshot).map_err(in_vault)?;
-        let facts = self.facts()?;
-        Ok(CopyFact {
-            point: point.clone(),
-            protection: protection.id.clone(),
-            vault: vault.name().clone(),
-            snapshot: snapshot.to_hex(),
-            tree: tree.to_hex(),
-            run: run.clone(),
-            obligations: self.answers(
-                &facts,
-                ObligationKind::Copy,
-                Some(&protection.id),
-                Some(vault.name()),
-            ),
-            completed: self.tools.clock.now(),
-            added_bytes,
-            blobs_read_back: back.blobs,
-            encryption: Encryption {
-                cipher: probe.cipher.to_owned(),
-                key: probe.key,
-                probed: probe.sealed,
-            },
-            region: vault.spec.location.region.clone(),
-            country: vault.spec.location.country.clone(),
-        })
-    }
-
     fn point_fact(
         &self,
-        protection: &Protection,
-        run: &RunId,
-        point: PointId,
+        making: &Making<'_>,
         started: Time,
         captured: &Captured,
         backup: &BackupReport,
     ) -> Result<RecoveryPoint, KeeperError> {
-        let facts = self.facts()?;
-        let complete = backup.outcome == Outcome::Done;
-        let obligations = if complete {
-            self.answers(&facts, ObligationKind::Capture, Some(&protection.id), None)
+        let id = &making.protection.id;
+        let obligations = if making.complete {
+            self.answers(&self.facts()?, ObligationKind::Capture, Some(id), None)
         } else {
             // A partial result is never a full one: the obligation stays open.
             Vec::new()
         };
         Ok(RecoveryPoint {
-            point,
-            protection: protection.id.clone(),
-            run: run.clone(),
+            point: making.point.clone(),
+            protection: id.clone(),
+            run: making.run.clone(),
             obligations,
             started,
             content_time: captured.content_time,
@@ -384,146 +290,6 @@ impl Keeper {
                 .map(vouchsafe_model::DigestManifest::digest),
             engine: captured.engine.clone(),
         })
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn copy_on(
-        &self,
-        system: &System,
-        protection: &Protection,
-        from: &VaultHandle,
-        point: &PointId,
-        run: &RunId,
-        report: &mut RunReport,
-        reporter: &dyn Reporter,
-    ) -> Result<(), KeeperError> {
-        let _ = system;
-        let facts = self.facts()?;
-        for rule in &protection.copies[1..] {
-            self.stop_if_asked()?;
-            if !self.copy_is_wanted(&facts, protection, rule) {
-                continue;
-            }
-            let subject = format!("{} → {}", protection.id, rule.vault);
-            reporter.event(&Event::Started {
-                deed: "copy",
-                subject: subject.clone(),
-            });
-            match self.copy_one(protection, from, &rule.vault, point, run, reporter) {
-                Ok(summary) => {
-                    report.copies.push(rule.vault.clone());
-                    reporter.event(&Event::Finished {
-                        deed: "copy",
-                        subject,
-                        summary,
-                        good: true,
-                    });
-                }
-                Err(error) if error.category() == crate::Category::Interrupted => {
-                    return Err(error);
-                }
-                Err(error) => {
-                    let issue = Issue {
-                        place: subject.clone(),
-                        message: chain(&error),
-                    };
-                    reporter.event(&Event::Issue {
-                        protection: Some(protection.id.clone()),
-                        issue: issue.clone(),
-                    });
-                    report.issues.push(issue);
-                    report.issue_count += 1;
-                    report.outcome = Outcome::Incomplete;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Every point goes to a vault without an own schedule; else when an obligation is open, or nothing is there yet.
-    fn copy_is_wanted(
-        &self,
-        facts: &[vouchsafe_model::fact::Recorded],
-        protection: &Protection,
-        rule: &vouchsafe_model::policy::CopyRule,
-    ) -> bool {
-        let none_yet = || {
-            let catalogue = Catalogue::of(facts);
-            !catalogue
-                .of_protection(&protection.id)
-                .iter()
-                .any(|p| p.copy_in(&rule.vault).is_some())
-        };
-        rule.every.is_none()
-            || !self
-                .answers(
-                    facts,
-                    ObligationKind::Copy,
-                    Some(&protection.id),
-                    Some(&rule.vault),
-                )
-                .is_empty()
-            || none_yet()
-    }
-
-    fn copy_one(
-        &self,
-        protection: &Protection,
-        from: &VaultHandle,
-        to: &VaultName,
-        point: &PointId,
-        run: &RunId,
-        reporter: &dyn Reporter,
-    ) -> Result<String, KeeperError> {
-        let target = self.vault(to)?;
-        let facts = self.facts()?;
-        let catalogue = Catalogue::of(&facts);
-        let known = catalogue.get(point).and_then(|p| p.copy_in(from.name()));
-        let snapshot =
-            known
-                .and_then(|c| c.snapshot.parse().ok())
-                .ok_or_else(|| KeeperError::NoCopy {
-                    point: point.clone(),
-                    vault: from.name().to_string(),
-                    known: String::from("no vault"),
-                })?;
-        let locked = |vault: &VaultHandle| {
-            vault
-                .repo
-                .lock(LockKind::Shared)
-                .map_err(|source| KeeperError::VaultLock {
-                    vault: vault.name().to_string(),
-                    source,
-                })
-        };
-        let (_a, _b) = (locked(from)?, locked(&target)?);
-        let copied =
-            vouchsafe_vault::copy(&from.repo, &target.repo, &snapshot, reporter.progress())
-                .map_err(|source| {
-                    if self.tools.interrupt.requested() {
-                        return KeeperError::Interrupted;
-                    }
-                    KeeperError::Copy {
-                        vault: to.to_string(),
-                        source,
-                    }
-                })?;
-        let fact = self.copy_fact(
-            &target,
-            protection,
-            point,
-            run,
-            copied.snapshot,
-            copied.tree,
-            copied.added_bytes,
-            &copied.added_packs,
-        )?;
-        self.record(vec![Fact::Copy(fact)])?;
-        Ok(format!(
-            "{} blobs, {} added, read back",
-            copied.blobs_copied,
-            human_bytes(copied.added_bytes)
-        ))
     }
 }
 
@@ -553,7 +319,7 @@ fn backup_error(protection: &Protection, source: vouchsafe_vault::BackupError) -
     }
     KeeperError::Backup {
         protection: protection.id.clone(),
-        source,
+        source: Box::new(source),
     }
 }
 

@@ -228,7 +228,7 @@ impl Controls<'_> {
             .sole_blob(&self.climb.claim.snapshot)
             .map_err(|source| KeeperError::Repository {
                 vault: "twin".to_owned(),
-                source,
+                source: Box::new(source),
             })?;
         blob.ok_or_else(|| KeeperError::Damaged {
             place: "negative control".to_owned(),
@@ -256,7 +256,7 @@ impl Controls<'_> {
             Ok(((), report)) => Ok(report),
             Err(source) => Err(KeeperError::Backup {
                 protection: self.protection.id.clone(),
-                source,
+                source: Box::new(source),
             }),
         }
     }

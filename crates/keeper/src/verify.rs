@@ -2,7 +2,7 @@
 
 use vouchsafe_model::fact::{Fact, Outcome, Verification};
 use vouchsafe_model::{Issue, ObligationKind, VaultName, human_bytes};
-use vouchsafe_vault::{Budget, LockKind};
+use vouchsafe_vault::Budget;
 
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
@@ -139,20 +139,14 @@ impl Keeper {
         let vault = self.vault(name)?;
         let in_vault = |source| KeeperError::Repository {
             vault: name.to_string(),
-            source,
+            source: Box::new(source),
         };
-        let _lock = vault
-            .repo
-            .lock(LockKind::Shared)
-            .map_err(|source| KeeperError::VaultLock {
-                vault: name.to_string(),
-                source,
-            })?;
+        let _lock = crate::copies::shared_lock(&vault)?;
         let check = vault.repo.check(reporter.progress()).map_err(in_vault)?;
         let seed = self.tools.random.u64();
         let report = vault
             .repo
-            .verify(budget.clone(), seed, reporter.progress())
+            .verify(*budget, seed, reporter.progress())
             .map_err(in_vault)?;
         let mut problems = check.problems;
         for problem in &report.problems {
@@ -171,7 +165,7 @@ impl Keeper {
             .snapshots()
             .map_err(|source| KeeperError::Repository {
                 vault: vault.name().to_string(),
-                source,
+                source: Box::new(source),
             })?;
         let there: std::collections::BTreeSet<String> =
             there.iter().map(|(id, _)| id.to_hex()).collect();

@@ -106,7 +106,7 @@ fn everything_comes_back() {
     // What people do with it: a clone with its large files.
     sh(
         world.dir.path(),
-        "git clone -q bare again && cd again && git lfs install --local >/dev/null; git lfs pull; cmp big.bin ../work/big.bin",
+        "git clone -q bare again && cd again && git lfs install --local >/dev/null; git lfs pull; cd .. && cmp again/big.bin work/big.bin",
     );
 }
 

@@ -17,7 +17,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn main() -> ExitCode {
-    let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let numbers: Vec<u64> = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse().ok())
+        .collect();
     let (first, count, operations) = match numbers[..] {
         [first, count] => (first, count, 6),
         [first, count, operations] => (first, count, operations as u32),
@@ -39,7 +42,9 @@ fn main() -> ExitCode {
                     }
                     match world::live(seed, operations) {
                         Ok(life) => {
-                            for (total, more) in totals.iter().zip([life.claimed, life.crashes, life.steps]) {
+                            for (total, more) in
+                                totals.iter().zip([life.claimed, life.crashes, life.steps])
+                            {
                                 total.fetch_add(more, Ordering::Relaxed);
                             }
                         }
@@ -53,6 +58,12 @@ fn main() -> ExitCode {
         }
     });
     let [claimed, crashes, steps] = totals.map(AtomicU64::into_inner);
-    println!("{count} seeds from {first}: {steps} store writes, {crashes} crashes, {claimed} points claimed");
-    if failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    println!(
+        "{count} seeds from {first}: {steps} store writes, {crashes} crashes, {claimed} points claimed"
+    );
+    if failed.into_inner() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }

@@ -39,7 +39,14 @@ pub struct BackupOptions {
 impl BackupOptions {
     /// A backup of `paths` on `hostname` that began at `time`, with nothing else said.
     pub fn new(paths: Vec<String>, hostname: String, time: Time) -> BackupOptions {
-        BackupOptions { parent: None, paths, tags: Vec::new(), excludes: Vec::new(), time, hostname }
+        BackupOptions {
+            parent: None,
+            paths,
+            tags: Vec::new(),
+            excludes: Vec::new(),
+            time,
+            hostname,
+        }
     }
 }
 
@@ -97,8 +104,12 @@ impl Repository {
         let workshop = self.workshop(Arc::clone(&index), None);
         let (value, machine, parent) = match &self.driver {
             Driver::Simulated(simulation) => {
-                let drive = Simulated::new(machine, workshop, self.chunker(), simulation).map_err(BackupError::Work)?;
-                self.run(Front::new(drive, parent, index, self.env().interrupt.clone()), fill)?
+                let drive = Simulated::new(machine, workshop, self.chunker(), simulation)
+                    .map_err(BackupError::Work)?;
+                self.run(
+                    Front::new(drive, parent, index, self.env().interrupt.clone()),
+                    fill,
+                )?
             }
             Driver::Threaded(_) | Driver::Automatic => {
                 let threads = self.threads();
@@ -152,8 +163,15 @@ impl Repository {
         drive.work_until(|machine| machine.result().is_some())
     }
 
-    fn parent(&self, options: &BackupOptions, index: &Arc<BlobIndex>, issues: &mut Vec<Issue>) -> Result<Parent, RepoError> {
-        let Some(id) = options.parent else { return Ok(Parent::none()) };
+    fn parent(
+        &self,
+        options: &BackupOptions,
+        index: &Arc<BlobIndex>,
+        issues: &mut Vec<Issue>,
+    ) -> Result<Parent, RepoError> {
+        let Some(id) = options.parent else {
+            return Ok(Parent::none());
+        };
         match self.snapshot(&id) {
             Ok(snapshot) => {
                 let trees = Trees::new(self.objects.clone(), self.key.clone(), Arc::clone(index));
@@ -197,7 +215,9 @@ impl Repository {
     /// Version 1 knows no compression, and nothing here writes without.
     pub(crate) fn refuse_old_version(&self) -> Result<(), RepoError> {
         match self.config.version {
-            1 => Err(RepoError::OldVersion { store: self.place() }),
+            1 => Err(RepoError::OldVersion {
+                store: self.place(),
+            }),
             _ => Ok(()),
         }
     }
@@ -220,11 +240,20 @@ struct Front<D> {
 
 impl<D: Drive<BackupMachine>> Front<D> {
     fn new(drive: D, parent: Parent, index: Arc<BlobIndex>, interrupt: Interrupt) -> Front<D> {
-        Front { drive, parent, index, interrupt }
+        Front {
+            drive,
+            parent,
+            index,
+            interrupt,
+        }
     }
 
     fn look_up(&self) -> Result<(), CaptureError> {
-        if self.interrupt.requested() { Err(CaptureError::Interrupted) } else { Ok(()) }
+        if self.interrupt.requested() {
+            Err(CaptureError::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -251,7 +280,9 @@ impl<D: Drive<BackupMachine>> Sink for Front<D> {
         let changed = match self.parent.before(&node, &self.index) {
             Before::Same(ids) => {
                 self.drive.count(1, node.size);
-                return Ok(self.drive.apply(|machine, _| machine.unchanged(node, ids))?);
+                return Ok(self
+                    .drive
+                    .apply(|machine, _| machine.unchanged(node, ids))?);
             }
             Before::Other => true,
             Before::Absent => false,
@@ -274,11 +305,27 @@ impl<D: Drive<BackupMachine>> Sink for Front<D> {
 }
 
 impl<D: Drive<BackupMachine>> Front<D> {
-    fn read(&mut self, node: Node, way: Reading, changed: bool, origin: Origin) -> Result<(), CaptureError> {
+    fn read(
+        &mut self,
+        node: Node,
+        way: Reading,
+        changed: bool,
+        origin: Origin,
+    ) -> Result<(), CaptureError> {
         let (place, size) = (String::from_utf8_lossy(&node.name).into_owned(), node.size);
-        let node = Node { kind: NodeKind::File, ..node };
-        let file = self.drive.apply(|machine, _| machine.begin(node, way, changed))?;
-        Ok(self.drive.read(ReadTask { file, place, size, origin })?)
+        let node = Node {
+            kind: NodeKind::File,
+            ..node
+        };
+        let file = self
+            .drive
+            .apply(|machine, _| machine.begin(node, way, changed))?;
+        Ok(self.drive.read(ReadTask {
+            file,
+            place,
+            size,
+            origin,
+        })?)
     }
 }
 
@@ -299,6 +346,10 @@ fn report(machine: &BackupMachine, repository_issues: Vec<Issue>) -> Option<Back
         issues: issues.to_vec(),
         issue_count,
         repository_issues,
-        outcome: if issue_count == 0 { Outcome::Done } else { Outcome::Incomplete },
+        outcome: if issue_count == 0 {
+            Outcome::Done
+        } else {
+            Outcome::Incomplete
+        },
     })
 }

@@ -39,12 +39,20 @@ impl Repository {
     pub fn check(&self, progress: &dyn Progress) -> Result<CheckReport, RepoError> {
         let (index, mut problems) = self.fresh_index()?;
         let sizes = self.pack_sizes()?;
-        let packs: Vec<(Id, u64, Vec<PackedBlob>)> =
-            index.by_pack().into_iter().zip(index.packs()).map(|((id, blobs), (_, bytes))| (id, bytes, blobs)).collect();
+        let packs: Vec<(Id, u64, Vec<PackedBlob>)> = index
+            .by_pack()
+            .into_iter()
+            .zip(index.packs())
+            .map(|((id, blobs), (_, bytes))| (id, bytes, blobs))
+            .collect();
         progress.phase("packs", Some(packs.len() as u64), None);
         problems.extend(self.check_packs(&packs, &sizes, progress)?);
         let listed: std::collections::HashSet<&Id> = packs.iter().map(|(id, ..)| id).collect();
-        let mut unlisted_packs: Vec<Id> = sizes.keys().filter(|id| !listed.contains(id)).copied().collect();
+        let mut unlisted_packs: Vec<Id> = sizes
+            .keys()
+            .filter(|id| !listed.contains(id))
+            .copied()
+            .collect();
         unlisted_packs.sort_unstable();
 
         let (snapshots, issues) = self.readable_snapshots()?;
@@ -72,20 +80,31 @@ impl Repository {
     ) -> Result<Vec<Issue>, RepoError> {
         let failure = Mutex::new(None);
         let found = Mutex::new(Vec::new());
-        let whole = parallel::each(packs, self.hands(), &self.env().interrupt, |(id, bytes, blobs)| {
-            progress.advance(1, 0);
-            match self.check_pack(id, *bytes, blobs, sizes) {
-                Ok(None) => true,
-                Ok(Some(problem)) => {
-                    found.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
-                    true
+        let whole = parallel::each(
+            packs,
+            self.hands(),
+            &self.env().interrupt,
+            |(id, bytes, blobs)| {
+                progress.advance(1, 0);
+                match self.check_pack(id, *bytes, blobs, sizes) {
+                    Ok(None) => true,
+                    Ok(Some(problem)) => {
+                        found
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(problem);
+                        true
+                    }
+                    Err(error) => {
+                        failure
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .get_or_insert(error);
+                        false
+                    }
                 }
-                Err(error) => {
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    false
-                }
-            }
-        });
+            },
+        );
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None if whole => Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -106,7 +125,10 @@ impl Repository {
         match header_damage(&self.objects, &self.key, id, bytes, blobs) {
             Ok(damage) => Ok(damage.map(|damage| pack_issue(id, &damage))),
             Err(error) if error.is_transient() => Err(error.into()),
-            Err(error) => Ok(Some(issue(crate::objects::show(ObjectKind::Pack, id), &error))),
+            Err(error) => Ok(Some(issue(
+                crate::objects::show(ObjectKind::Pack, id),
+                &error,
+            ))),
         }
     }
 }

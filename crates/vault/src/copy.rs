@@ -48,7 +48,11 @@ pub fn copy(
     let (source, mut issues) = from.index().map_err(from_error)?;
     let (target, more) = to.index().map_err(to_error)?;
     issues.extend(more);
-    let copied = Snapshot { original: Some(original.original.unwrap_or(*snapshot)), parent: None, ..original };
+    let copied = Snapshot {
+        original: Some(original.original.unwrap_or(*snapshot)),
+        parent: None,
+        ..original
+    };
     let existing = find_copy(to, &copied).map_err(to_error)?;
     let tree = copied.tree;
 
@@ -59,7 +63,9 @@ pub fn copy(
     to.note_written(&machine.saver().added().indexes);
     let added = machine.saver().added();
     Ok(CopyReport {
-        snapshot: existing.or(machine.result()).ok_or(CopyError::Work(WorkError::Stuck))?,
+        snapshot: existing
+            .or(machine.result())
+            .ok_or(CopyError::Work(WorkError::Stuck))?,
         tree,
         existed: existing.is_some(),
         added_bytes: added.stored_bytes,
@@ -77,7 +83,8 @@ fn drive(
     progress: &dyn Progress,
 ) -> Result<CopyMachine, CopyError> {
     if let Driver::Simulated(simulation) = &to.driver {
-        let mut simulated = Simulated::new(machine, workshop, to.chunker(), simulation).map_err(work_error)?;
+        let mut simulated =
+            Simulated::new(machine, workshop, to.chunker(), simulation).map_err(work_error)?;
         // Why it stopped is told by `finish`.
         let _ = (|| {
             simulated.tell(CopyMachine::start)?;
@@ -114,7 +121,10 @@ fn find_copy(to: &Repository, copied: &Snapshot) -> Result<Option<Id>, RepoError
         let related = found.original == copied.original || Some(*id) == copied.original;
         related && found.tree == copied.tree && found.time == copied.time
     };
-    Ok(snapshots.into_iter().find(|(id, found)| same(id, found)).map(|(id, _)| id))
+    Ok(snapshots
+        .into_iter()
+        .find(|(id, found)| same(id, found))
+        .map(|(id, _)| id))
 }
 
 fn from_error(error: RepoError) -> CopyError {

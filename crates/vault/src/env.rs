@@ -44,7 +44,10 @@ impl Env {
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Env").field("hostname", &self.hostname).field("pid", &self.pid).finish_non_exhaustive()
+        f.debug_struct("Env")
+            .field("hostname", &self.hostname)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,8 @@
 use vouchsafe_capture::CaptureError;
 use vouchsafe_format::pack::SealError;
 use vouchsafe_format::{
-    BlobError, CompressError, ConfigError, CryptoError, Id, IndexError, KeyError, PackError, SnapshotError, TreeError,
-    UnpackedError,
+    BlobError, CompressError, ConfigError, CryptoError, Id, IndexError, KeyError, PackError,
+    SnapshotError, TreeError, UnpackedError,
 };
 use vouchsafe_model::Time;
 use vouchsafe_store::StoreError;
@@ -27,7 +27,9 @@ pub enum OpenError {
         store: String,
     },
     /// No key file opens with this password.
-    #[error("the password opens none of the {tried} keys of the repository in {store}; check the vault's password")]
+    #[error(
+        "the password opens none of the {tried} keys of the repository in {store}; check the vault's password"
+    )]
     WrongKey {
         /// The store.
         store: String,
@@ -35,7 +37,9 @@ pub enum OpenError {
         tried: usize,
     },
     /// A format that is not known here.
-    #[error("the repository in {store} has format version {version}; only versions 1 and 2 can be read here")]
+    #[error(
+        "the repository in {store} has format version {version}; only versions 1 and 2 can be read here"
+    )]
     Unsupported {
         /// The store.
         store: String,
@@ -50,7 +54,7 @@ pub enum OpenError {
         /// The store.
         store: String,
         /// What is wrong.
-        source: Damage,
+        source: Box<Damage>,
     },
     /// The store failed.
     #[error(transparent)]
@@ -96,14 +100,16 @@ pub enum RepoError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An object is not what it should be.
-    #[error("{object} in {store} is damaged; use another copy of the vault, and `check` to see what else is")]
+    #[error(
+        "{object} in {store} is damaged; use another copy of the vault, and `check` to see what else is"
+    )]
     Damaged {
         /// The object.
         object: String,
         /// The store.
         store: String,
         /// What is wrong.
-        source: Damage,
+        source: Box<Damage>,
     },
     /// There is no such snapshot.
     #[error("there is no snapshot {snapshot} in {store}; it may have been removed")]
@@ -121,10 +127,12 @@ pub enum RepoError {
         /// The store.
         store: String,
         /// What is wrong.
-        source: TreeProblem,
+        source: Box<TreeProblem>,
     },
     /// A repository that is only read.
-    #[error("the repository in {store} has format version 1, which is only read here; upgrade it with `restic migrate upgrade_repo_v2`")]
+    #[error(
+        "the repository in {store} has format version 1, which is only read here; upgrade it with `restic migrate upgrade_repo_v2`"
+    )]
     OldVersion {
         /// The store.
         store: String,

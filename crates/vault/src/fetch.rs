@@ -9,8 +9,8 @@ use vouchsafe_model::Issue;
 use vouchsafe_store::StoreError;
 
 use crate::index::{BlobIndex, Place};
-use crate::objects::{Objects, show};
 use crate::machine::ObjectKind;
+use crate::objects::{Objects, show};
 use crate::parallel;
 use crate::repository::in_words;
 
@@ -38,8 +38,13 @@ impl Blobs {
     pub(crate) fn read(&self, kind: BlobKind, id: &Id) -> Result<Vec<u8>, BlobProblem> {
         let mut problem = BlobProblem::NotListed { id: *id };
         for place in self.index.places(kind, id) {
-            let sealed = self.objects.get_range(&place.pack, place.offset.into(), place.length.into());
-            match sealed.map_err(BlobProblem::from).and_then(|sealed| self.open(id, &place, &sealed)) {
+            let sealed =
+                self.objects
+                    .get_range(&place.pack, place.offset.into(), place.length.into());
+            match sealed
+                .map_err(BlobProblem::from)
+                .and_then(|sealed| self.open(id, &place, &sealed))
+            {
                 Ok(plaintext) => return Ok(plaintext),
                 Err(error) => problem = error,
             }
@@ -78,10 +83,21 @@ impl Blobs {
         for id in content {
             let Some(place) = self.index.place(BlobKind::Data, id) else {
                 uses.truncate(before);
-                give_up(file, node, &BlobProblem::NotListed { id: *id }, progress, out);
+                give_up(
+                    file,
+                    node,
+                    &BlobProblem::NotListed { id: *id },
+                    progress,
+                    out,
+                );
                 return;
             };
-            uses.push(Use { place, id: *id, file, at });
+            uses.push(Use {
+                place,
+                id: *id,
+                file,
+                at,
+            });
             at += place.plain_length();
         }
     }
@@ -96,16 +112,26 @@ impl Blobs {
         uses.sort_unstable_by_key(|u| (u.place.number, u.place.offset));
         let failure = std::sync::Mutex::new(None);
         let runs = runs(&uses);
-        let all = parallel::each(&runs, self.threads, &self.objects.env().interrupt, |run| {
-            match self.fetch_run(run, files, progress, out) {
-                Ok(()) => true,
-                Err(error) => {
-                    failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
-                    false
-                }
-            }
-        });
-        match failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        let all =
+            parallel::each(
+                &runs,
+                self.threads,
+                &self.objects.env().interrupt,
+                |run| match self.fetch_run(run, files, progress, out) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        failure
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner)
+                            .get_or_insert(error);
+                        false
+                    }
+                },
+            );
+        match failure
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        {
             Some(error) => Err(error),
             None if all => Ok(()),
             None => Err(CaptureError::Interrupted),
@@ -119,18 +145,30 @@ impl Blobs {
         progress: &[FileProgress],
         out: &dyn ContentSink,
     ) -> Result<(), CaptureError> {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return Ok(());
+        };
         let start = first.place.offset;
         let length = u64::from(last.place.offset - start) + u64::from(last.place.length);
         // What cannot be read in one go is tried blob by blob below.
-        let bytes = self.objects.get_range(&first.place.pack, start.into(), length).ok();
+        let bytes = self
+            .objects
+            .get_range(&first.place.pack, start.into(), length)
+            .ok();
         for same in run.chunk_by(|a, b| a.place.offset == b.place.offset) {
-            let Some(Use { place, id, .. }) = same.first() else { continue };
-            if same.iter().all(|u| progress.get(u.file).is_none_or(FileProgress::has_failed)) {
+            let Some(Use { place, id, .. }) = same.first() else {
+                continue;
+            };
+            if same
+                .iter()
+                .all(|u| progress.get(u.file).is_none_or(FileProgress::has_failed))
+            {
                 continue;
             }
             let from = (place.offset - start) as usize;
-            let sealed = bytes.as_ref().and_then(|bytes| bytes.get(from..from + place.length as usize));
+            let sealed = bytes
+                .as_ref()
+                .and_then(|bytes| bytes.get(from..from + place.length as usize));
             let opened = sealed.and_then(|sealed| self.open(id, place, sealed).ok());
             match opened.map_or_else(|| self.read(BlobKind::Data, id), Ok) {
                 Ok(plaintext) => {
@@ -140,7 +178,9 @@ impl Blobs {
                 }
                 Err(problem) => {
                     for used in same {
-                        let Some(node) = files.get(used.file) else { continue };
+                        let Some(node) = files.get(used.file) else {
+                            continue;
+                        };
                         give_up(used.file, node, &problem, progress, out);
                     }
                 }
@@ -150,9 +190,11 @@ impl Blobs {
     }
 
     fn open(&self, id: &Id, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, BlobProblem> {
-        open_blob(&self.key, sealed, place.uncompressed_length, *id).map_err(|source| BlobProblem::Damaged {
-            pack: show(ObjectKind::Pack, &place.pack),
-            source,
+        open_blob(&self.key, sealed, place.uncompressed_length, *id).map_err(|source| {
+            BlobProblem::Damaged {
+                pack: show(ObjectKind::Pack, &place.pack),
+                source,
+            }
         })
     }
 }
@@ -174,7 +216,10 @@ struct FileProgress {
 impl FileProgress {
     fn new(node: &Node) -> FileProgress {
         let blobs = node.content.as_ref().map_or(0, Vec::len);
-        FileProgress { missing: AtomicU32::new(u32::try_from(blobs).unwrap_or(u32::MAX)), failed: AtomicBool::new(false) }
+        FileProgress {
+            missing: AtomicU32::new(u32::try_from(blobs).unwrap_or(u32::MAX)),
+            failed: AtomicBool::new(false),
+        }
     }
 
     fn has_failed(&self) -> bool {
@@ -182,8 +227,15 @@ impl FileProgress {
     }
 }
 
-fn hand_out(used: &Use, plaintext: &[u8], progress: &[FileProgress], out: &dyn ContentSink) -> Result<(), CaptureError> {
-    let Some(file) = progress.get(used.file).filter(|file| !file.has_failed()) else { return Ok(()) };
+fn hand_out(
+    used: &Use,
+    plaintext: &[u8],
+    progress: &[FileProgress],
+    out: &dyn ContentSink,
+) -> Result<(), CaptureError> {
+    let Some(file) = progress.get(used.file).filter(|file| !file.has_failed()) else {
+        return Ok(());
+    };
     out.write(used.file, used.at, plaintext)?;
     // The one who brings the last blob tells that the file is whole; a failed file never gets there.
     if file.missing.fetch_sub(1, Ordering::SeqCst) == 1 {
@@ -192,10 +244,25 @@ fn hand_out(used: &Use, plaintext: &[u8], progress: &[FileProgress], out: &dyn C
     Ok(())
 }
 
-fn give_up(file: usize, node: &Node, problem: &BlobProblem, progress: &[FileProgress], out: &dyn ContentSink) {
-    if progress.get(file).is_some_and(|p| !p.failed.swap(true, Ordering::SeqCst)) {
+fn give_up(
+    file: usize,
+    node: &Node,
+    problem: &BlobProblem,
+    progress: &[FileProgress],
+    out: &dyn ContentSink,
+) {
+    if progress
+        .get(file)
+        .is_some_and(|p| !p.failed.swap(true, Ordering::SeqCst))
+    {
         let place = String::from_utf8_lossy(&node.name).into_owned();
-        out.failed(file, Issue { place, message: in_words(problem) });
+        out.failed(
+            file,
+            Issue {
+                place,
+                message: in_words(problem),
+            },
+        );
     }
 }
 
@@ -216,7 +283,8 @@ fn runs(uses: &[Use]) -> Vec<&[Use]> {
         for used in rest {
             let place = &used.place;
             let stop = place.offset.saturating_add(place.length);
-            let near = place.number == first.place.number && place.offset.saturating_sub(end) <= GAP;
+            let near =
+                place.number == first.place.number && place.offset.saturating_sub(end) <= GAP;
             let small = u64::from(stop.saturating_sub(first.place.offset)) <= RUN_BYTES;
             if count > 0 && !(near && (small || stop <= end)) {
                 break;
@@ -236,8 +304,19 @@ mod tests {
     use super::*;
 
     fn used(number: u32, offset: u32, length: u32) -> Use {
-        let place = Place { pack: Id::of(b"p"), number, offset, length, uncompressed_length: None };
-        Use { place, id: Id::of(b"b"), file: 0, at: 0 }
+        let place = Place {
+            pack: Id::of(b"p"),
+            number,
+            offset,
+            length,
+            uncompressed_length: None,
+        };
+        Use {
+            place,
+            id: Id::of(b"b"),
+            file: 0,
+            at: 0,
+        }
     }
 
     #[test]

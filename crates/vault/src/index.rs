@@ -42,8 +42,10 @@ impl Place {
 impl BlobIndex {
     /// This index and the blobs of further index files.
     pub fn with(mut self, files: impl IntoIterator<Item = (Id, Vec<IndexPack>)>) -> BlobIndex {
-        let mut numbers: HashMap<Id, u32, ById> =
-            (0..).zip(&self.packs).map(|(number, pack)| (pack.id, number)).collect();
+        let mut numbers: HashMap<Id, u32, ById> = (0..)
+            .zip(&self.packs)
+            .map(|(number, pack)| (pack.id, number))
+            .collect();
         for (file, packs) in files {
             if !self.files.insert(file) {
                 continue;
@@ -51,10 +53,14 @@ impl BlobIndex {
             for pack in packs {
                 let next = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
                 let number = *numbers.entry(pack.id).or_insert_with(|| {
-                    self.packs.push(Pack { id: pack.id, bytes: 0 });
+                    self.packs.push(Pack {
+                        id: pack.id,
+                        bytes: 0,
+                    });
                     next
                 });
-                self.entries.extend(pack.blobs.iter().map(|blob| Entry::new(number, blob)));
+                self.entries
+                    .extend(pack.blobs.iter().map(|blob| Entry::new(number, blob)));
             }
         }
         self.entries.sort_unstable();
@@ -80,7 +86,9 @@ impl BlobIndex {
 
     /// All places where the blob is stored.
     pub fn places(&self, kind: BlobKind, id: &Id) -> impl Iterator<Item = Place> + '_ {
-        self.copies(kind, id).iter().filter_map(|entry| self.to_place(entry))
+        self.copies(kind, id)
+            .iter()
+            .filter_map(|entry| self.to_place(entry))
     }
 
     /// Number of entries: blobs, counted once for each place.
@@ -105,8 +113,11 @@ impl BlobIndex {
 
     /// All blobs, pack by pack, in the order of their bytes.
     pub fn by_pack(&self) -> Vec<(Id, Vec<PackedBlob>)> {
-        let mut out: Vec<(Id, Vec<PackedBlob>)> =
-            self.packs.iter().map(|pack| (pack.id, Vec::new())).collect();
+        let mut out: Vec<(Id, Vec<PackedBlob>)> = self
+            .packs
+            .iter()
+            .map(|pack| (pack.id, Vec::new()))
+            .collect();
         for entry in &self.entries {
             if let Some((_, blobs)) = out.get_mut(entry.number() as usize) {
                 blobs.push(entry.to_blob());
@@ -143,7 +154,11 @@ impl BlobIndex {
             pack.bytes = HEADER_FRAME;
         }
         for entry in &self.entries {
-            let listed = if entry.uncompressed == 0 { PLAIN_ENTRY } else { COMPRESSED_ENTRY };
+            let listed = if entry.uncompressed == 0 {
+                PLAIN_ENTRY
+            } else {
+                COMPRESSED_ENTRY
+            };
             if let Some(pack) = self.packs.get_mut(entry.number() as usize) {
                 pack.bytes += u64::from(entry.length) + listed;
             }
@@ -219,7 +234,11 @@ impl Entry {
     fn to_blob(self) -> PackedBlob {
         PackedBlob {
             id: Id::from_bytes(self.id),
-            kind: if self.pack & TREE == 0 { BlobKind::Data } else { BlobKind::Tree },
+            kind: if self.pack & TREE == 0 {
+                BlobKind::Data
+            } else {
+                BlobKind::Tree
+            },
             offset: self.offset,
             length: self.length,
             uncompressed_length: Some(self.uncompressed).filter(|length| *length > 0),
@@ -246,7 +265,13 @@ mod tests {
     use vouchsafe_format::{MasterKey, PackWriter, seal_blob};
 
     fn blob(text: &[u8], kind: BlobKind, offset: u32) -> PackedBlob {
-        PackedBlob { id: Id::of(text), kind, offset, length: 40, uncompressed_length: None }
+        PackedBlob {
+            id: Id::of(text),
+            kind,
+            offset,
+            length: 40,
+            uncompressed_length: None,
+        }
     }
 
     #[test]
@@ -256,10 +281,16 @@ mod tests {
 
     #[test]
     fn blobs_are_found_in_all_their_places() {
-        let one = IndexPack { id: Id::of(b"1"), blobs: vec![blob(b"a", BlobKind::Data, 0)] };
+        let one = IndexPack {
+            id: Id::of(b"1"),
+            blobs: vec![blob(b"a", BlobKind::Data, 0)],
+        };
         let two = IndexPack {
             id: Id::of(b"2"),
-            blobs: vec![blob(b"b", BlobKind::Data, 40), blob(b"a", BlobKind::Data, 0)],
+            blobs: vec![
+                blob(b"b", BlobKind::Data, 40),
+                blob(b"a", BlobKind::Data, 0),
+            ],
         };
         let index = BlobIndex::default()
             .with([(Id::of(b"i"), vec![one])])
@@ -270,7 +301,10 @@ mod tests {
         assert!(!index.contains(BlobKind::Tree, &Id::of(b"b")));
         assert!(!index.contains(BlobKind::Data, &Id::of(b"c")));
         let by_pack = index.by_pack();
-        assert_eq!(by_pack[1].1.iter().map(|b| b.offset).collect::<Vec<_>>(), [0, 40]);
+        assert_eq!(
+            by_pack[1].1.iter().map(|b| b.offset).collect::<Vec<_>>(),
+            [0, 40]
+        );
     }
 
     #[test]
@@ -279,11 +313,18 @@ mod tests {
         let mut pack = PackWriter::new(BlobKind::Tree);
         for text in [b"hello".as_slice(), b"world"] {
             let sealed = seal_blob(&key, [1; 16], BlobKind::Tree, text, None).unwrap();
-            pack.add(Id::of(text), &sealed.bytes, sealed.uncompressed_length).unwrap();
+            pack.add(Id::of(text), &sealed.bytes, sealed.uncompressed_length)
+                .unwrap();
         }
         let pack = pack.finish(&key, [2; 16]).unwrap();
-        let listed = IndexPack { id: pack.id, blobs: pack.blobs };
+        let listed = IndexPack {
+            id: pack.id,
+            blobs: pack.blobs,
+        };
         let index = BlobIndex::default().with([(Id::of(b"i"), vec![listed])]);
-        assert_eq!(index.packs().collect::<Vec<_>>(), [(pack.id, pack.bytes.len() as u64)]);
+        assert_eq!(
+            index.packs().collect::<Vec<_>>(),
+            [(pack.id, pack.bytes.len() as u64)]
+        );
     }
 }

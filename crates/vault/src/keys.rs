@@ -1,6 +1,8 @@
 //! Key files: the master key, wrapped under one password each.
 
-use vouchsafe_format::{Id, KdfParams, KeyError, KeyFile, MasterKey, create_key_file, open_key_file};
+use vouchsafe_format::{
+    Id, KdfParams, KeyError, KeyFile, MasterKey, create_key_file, open_key_file,
+};
 use vouchsafe_model::{Issue, Secret};
 
 use crate::env::Env;
@@ -30,11 +32,25 @@ impl Repository {
     pub fn keys(&self) -> Result<(Vec<KeyInfo>, Vec<Issue>), RepoError> {
         let (mut out, mut issues) = (Vec::new(), Vec::new());
         for (id, _) in self.objects.list(ObjectKind::Key)? {
-            let decoded = self.objects.get_named(ObjectKind::Key, &id).and_then(|bytes| {
-                KeyFile::decode(&bytes).map_err(|error| self.objects.damaged(ObjectKind::Key, &id, error.into()))
-            });
+            let decoded = self
+                .objects
+                .get_named(ObjectKind::Key, &id)
+                .and_then(|bytes| {
+                    KeyFile::decode(&bytes)
+                        .map_err(|error| self.objects.damaged(ObjectKind::Key, &id, error.into()))
+                });
             match decoded {
-                Ok(KeyFile { created, hostname, username, .. }) => out.push(KeyInfo { id, created, hostname, username }),
+                Ok(KeyFile {
+                    created,
+                    hostname,
+                    username,
+                    ..
+                }) => out.push(KeyInfo {
+                    id,
+                    created,
+                    hostname,
+                    username,
+                }),
                 Err(RepoError::Store(error)) => return Err(error.into()),
                 Err(error) => issues.push(issue(show(ObjectKind::Key, &id), &error)),
             }
@@ -55,16 +71,34 @@ impl Repository {
 }
 
 /// 64 MiB of memory for each guess.
-pub(crate) const STRONG: KdfParams = KdfParams { n: 65_536, r: 8, p: 1 };
+pub(crate) const STRONG: KdfParams = KdfParams {
+    n: 65_536,
+    r: 8,
+    p: 1,
+};
 
 /// Key files that are tried; each takes a good part of a second.
 const TRIED: usize = 20;
 
 /// Wraps the master key: the bytes of a new key file.
-pub(crate) fn wrap(env: &Env, key: &MasterKey, password: &Secret, kdf: KdfParams) -> Result<Vec<u8>, KeyError> {
+pub(crate) fn wrap(
+    env: &Env,
+    key: &MasterKey,
+    password: &Secret,
+    kdf: KdfParams,
+) -> Result<Vec<u8>, KeyError> {
     let created = env.clock.now().to_timestamp().to_string();
     let (salt, iv) = (env.random.bytes64(), env.iv());
-    create_key_file(password.expose(), key, salt, iv, kdf, &created, &env.username, &env.hostname)
+    create_key_file(
+        password.expose(),
+        key,
+        salt,
+        iv,
+        kdf,
+        &created,
+        &env.username,
+        &env.hostname,
+    )
 }
 
 /// The master key, from the first key file that opens and whose master key is `right`; or, if there is no such key,
@@ -91,7 +125,7 @@ pub(crate) fn find_key(
             Ok(key) => other = Some(key),
             Err(KeyError::WrongPassword) => tried += 1,
             Err(error) => {
-                damage.get_or_insert((show(ObjectKind::Key, &id), error.into()));
+                damage.get_or_insert((show(ObjectKind::Key, &id), Box::new(error.into())));
             }
         }
     }
@@ -99,7 +133,15 @@ pub(crate) fn find_key(
     match (other, damage) {
         (Some(key), _) => Ok(key),
         (None, _) if tried > 0 => Err(OpenError::WrongKey { store, tried }),
-        (None, Some((object, source))) => Err(OpenError::Damaged { object, store, source }),
-        (None, None) => Err(OpenError::Damaged { object: "keys".to_owned(), store, source: Damage::Missing }),
+        (None, Some((object, source))) => Err(OpenError::Damaged {
+            object,
+            store,
+            source,
+        }),
+        (None, None) => Err(OpenError::Damaged {
+            object: "keys".to_owned(),
+            store,
+            source: Box::new(Damage::Missing),
+        }),
     }
 }

@@ -49,6 +49,6 @@ pub use lock::{LockGuard, LockKind};
 pub use point::Point;
 pub use probe::EncryptionProbe;
 pub use read_back::{ReadBack, ReadBackReport};
-pub use repository::{CreateOptions, Repository};
+pub use repository::{CreateOptions, Repository, Snapshots};
 pub use stored::StoredBlob;
 pub use verify::{Budget, VerifyReport};

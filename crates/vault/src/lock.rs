@@ -41,7 +41,13 @@ impl Repository {
     pub fn lock(&self, kind: LockKind) -> Result<LockGuard, LockError> {
         let (objects, key) = (self.objects.clone(), self.key.clone());
         refuse_if_held(&objects, &key, kind, None)?;
-        let inner = Inner { objects, key, kind, held: Mutex::new(Held::default()), stop: Condvar::new() };
+        let inner = Inner {
+            objects,
+            key,
+            kind,
+            held: Mutex::new(Held::default()),
+            stop: Condvar::new(),
+        };
         inner.renew(&mut inner.held())?;
         let inner = Arc::new(inner);
         self.env().clock.sleep(SETTLE);
@@ -51,7 +57,9 @@ impl Repository {
             return Err(error);
         }
         let refreshed = Arc::clone(&inner);
-        let refresher = thread::Builder::new().spawn(move || refreshed.refresh_until_stopped()).ok();
+        let refresher = thread::Builder::new()
+            .spawn(move || refreshed.refresh_until_stopped())
+            .ok();
         Ok(LockGuard { inner, refresher })
     }
 }
@@ -80,7 +88,9 @@ impl Drop for LockGuard {
 
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockGuard").field("kind", &self.inner.kind).finish_non_exhaustive()
+        f.debug_struct("LockGuard")
+            .field("kind", &self.inner.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,9 +132,11 @@ impl Inner {
             gid: env.gid,
         };
         let before = env.clock.monotonic();
-        let json = lock.encode().map_err(|error| LockError::Seal(error.into()))?;
-        let (id, bytes) =
-            seal_file(&self.key, env.iv(), &json, compress::DEFAULT_LEVEL).map_err(LockError::Seal)?;
+        let json = lock
+            .encode()
+            .map_err(|error| LockError::Seal(error.into()))?;
+        let (id, bytes) = seal_file(&self.key, env.iv(), &json, compress::DEFAULT_LEVEL)
+            .map_err(LockError::Seal)?;
         self.objects.put(ObjectKind::Lock, &id, &bytes)?;
         let old = held.id.replace(id);
         held.refreshed = before;
@@ -144,7 +156,9 @@ impl Inner {
     fn refresh_until_stopped(&self) {
         let mut held = self.held();
         loop {
-            let waited = self.stop.wait_timeout_while(held, REFRESH, |held| !held.stopped);
+            let waited = self
+                .stop
+                .wait_timeout_while(held, REFRESH, |held| !held.stopped);
             held = waited.unwrap_or_else(PoisonError::into_inner).0;
             if held.stopped {
                 return;
@@ -155,7 +169,9 @@ impl Inner {
 
     /// What fails is tried again at the next turn; `still_held` knows when that is too late.
     fn refresh(&self, held: &mut Held) {
-        let removed = held.id.is_some_and(|id| matches!(self.objects.size(ObjectKind::Lock, &id), Ok(None)));
+        let removed = held
+            .id
+            .is_some_and(|id| matches!(self.objects.size(ObjectKind::Lock, &id), Ok(None)));
         if removed {
             held.lost = true;
             held.id = None;
@@ -172,7 +188,12 @@ const GIVE_UP: Duration = Duration::from_secs(22 * 60 + 30);
 const STALE: Span = Span::from_mins(30);
 
 /// Looks at all locks but our own; removes stale ones.
-fn refuse_if_held(objects: &Objects, key: &MasterKey, kind: LockKind, own: Option<Id>) -> Result<(), LockError> {
+fn refuse_if_held(
+    objects: &Objects,
+    key: &MasterKey,
+    kind: LockKind,
+    own: Option<Id>,
+) -> Result<(), LockError> {
     let env = objects.env();
     for (id, size) in objects.list(ObjectKind::Lock)? {
         if Some(id) == own || size == 0 {
@@ -210,7 +231,8 @@ fn refuse_if_held(objects: &Objects, key: &MasterKey, kind: LockKind, own: Optio
 
 fn read_lock(objects: &Objects, key: &MasterKey, id: &Id) -> Result<LockFile, RepoError> {
     let json = objects.get_file(key, ObjectKind::Lock, id)?;
-    LockFile::decode(&json).map_err(|error| objects.damaged(ObjectKind::Lock, id, Damage::Lock(error)))
+    LockFile::decode(&json)
+        .map_err(|error| objects.damaged(ObjectKind::Lock, id, Damage::Lock(error)))
 }
 
 fn is_stale(env: &Env, lock: &LockFile) -> bool {
@@ -221,5 +243,8 @@ fn is_stale(env: &Env, lock: &LockFile) -> bool {
 /// Whether this machine has no such process. Without a process table nothing is known to be gone.
 fn is_gone(pid: u32) -> bool {
     let known = |name: &str| files::exists(format!("/proc/{name}"));
-    matches!((known("self"), known(&pid.to_string())), (Ok(true), Ok(false)))
+    matches!(
+        (known("self"), known(&pid.to_string())),
+        (Ok(true), Ok(false))
+    )
 }

@@ -39,7 +39,12 @@ impl Objects {
     }
 
     /// Bytes of a pack, unchecked.
-    pub(crate) fn get_range(&self, pack: &Id, offset: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn get_range(
+        &self,
+        pack: &Id,
+        offset: u64,
+        length: u64,
+    ) -> Result<Vec<u8>, StoreError> {
         let key = key_of(ObjectKind::Pack, pack)?;
         self.persistently(|| self.store.get_range(&key, offset, length))
     }
@@ -49,11 +54,20 @@ impl Objects {
         let key = key_of(kind, name)?;
         let bytes = self.get(&key)?;
         let found = Id::of(&bytes);
-        if found == *name { Ok(bytes) } else { Err(self.damaged(kind, name, Damage::Name { found })) }
+        if found == *name {
+            Ok(bytes)
+        } else {
+            Err(self.damaged(kind, name, Damage::Name { found }))
+        }
     }
 
     /// A named object, opened and decompressed.
-    pub(crate) fn get_file(&self, key: &MasterKey, kind: ObjectKind, name: &Id) -> Result<Vec<u8>, RepoError> {
+    pub(crate) fn get_file(
+        &self,
+        key: &MasterKey,
+        kind: ObjectKind,
+        name: &Id,
+    ) -> Result<Vec<u8>, RepoError> {
         let bytes = self.get_named(kind, name)?;
         open_file(key, &bytes).map_err(|source| self.damaged(kind, name, source))
     }
@@ -78,7 +92,11 @@ impl Objects {
         let key = config_key()?;
         self.persistently(|| match self.store.put(&key, bytes, PutMode::IfAbsent) {
             // An attempt before may have been acknowledged too late; whose it is shows in the bytes.
-            Err(StoreError::AlreadyExists { .. }) if self.store.get(&key).is_ok_and(|found| found == bytes) => Ok(()),
+            Err(StoreError::AlreadyExists { .. })
+                if self.store.get(&key).is_ok_and(|found| found == bytes) =>
+            {
+                Ok(())
+            }
             other => other,
         })
     }
@@ -133,14 +151,23 @@ impl Objects {
 
     /// The error for a damaged object.
     pub(crate) fn damaged(&self, kind: ObjectKind, name: &Id, source: Damage) -> RepoError {
-        RepoError::Damaged { object: show(kind, name), store: self.place(), source }
+        RepoError::Damaged {
+            object: show(kind, name),
+            store: self.place(),
+            source: Box::new(source),
+        }
     }
 
     /// Tries again what may pass by itself.
-    fn persistently<T>(&self, mut attempt: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn persistently<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         for pause in PAUSES {
             match attempt() {
-                Err(error) if error.is_transient() && !self.env.interrupt.requested() => self.pause(pause),
+                Err(error) if error.is_transient() && !self.env.interrupt.requested() => {
+                    self.pause(pause)
+                }
                 done => return done,
             }
         }
@@ -160,7 +187,9 @@ impl Objects {
 
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Objects").field("store", &self.place()).finish_non_exhaustive()
+        f.debug_struct("Objects")
+            .field("store", &self.place())
+            .finish_non_exhaustive()
     }
 }
 
@@ -176,7 +205,12 @@ pub(crate) fn open_file(key: &MasterKey, bytes: &[u8]) -> Result<Vec<u8>, Damage
 }
 
 /// The name and bytes of an index, a snapshot or a lock.
-pub(crate) fn seal_file(key: &MasterKey, iv: [u8; 16], json: &[u8], level: i32) -> Result<(Id, Vec<u8>), Damage> {
+pub(crate) fn seal_file(
+    key: &MasterKey,
+    iv: [u8; 16],
+    json: &[u8],
+    level: i32,
+) -> Result<(Id, Vec<u8>), Damage> {
     let bytes = key.seal(iv, &encode_unpacked(json, level)?);
     Ok((Id::of(&bytes), bytes))
 }
@@ -192,7 +226,11 @@ pub(crate) fn key_of(kind: ObjectKind, name: &Id) -> Result<Key, StoreError> {
 }
 
 /// How long to wait before the second and further attempts.
-const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
 
 /// The longest wait that does not look whether the user asked to stop.
 const MOMENT: Duration = Duration::from_millis(100);

@@ -21,7 +21,12 @@ impl Repository {
     }
 
     /// Whether a pack is there with its size. A listing may be late: a pack that it does not show is asked for.
-    pub(crate) fn pack_damage(&self, sizes: &PackSizes, pack: &Id, expected: u64) -> Result<Option<Damage>, RepoError> {
+    pub(crate) fn pack_damage(
+        &self,
+        sizes: &PackSizes,
+        pack: &Id,
+        expected: u64,
+    ) -> Result<Option<Damage>, RepoError> {
         let found = match sizes.get(pack) {
             Some(size) if *size == expected => return Ok(None),
             _ => self.objects.size(ObjectKind::Pack, pack)?,
@@ -36,7 +41,10 @@ impl Repository {
 
 /// The issue of a damaged pack.
 pub(crate) fn pack_issue(pack: &Id, damage: &Damage) -> Issue {
-    Issue { place: show(ObjectKind::Pack, pack), message: in_words(damage) }
+    Issue {
+        place: show(ObjectKind::Pack, pack),
+        message: in_words(damage),
+    }
 }
 
 /// Whether a pack's header, read from the store, lists the blobs that the index lists.
@@ -56,7 +64,12 @@ pub(crate) fn header_damage(
 }
 
 /// What is wrong with the bytes of a whole pack: its name, its header, each of its blobs.
-pub(crate) fn whole_pack_damage(key: &MasterKey, pack: &Id, bytes: &[u8], listed: &[PackedBlob]) -> Vec<Damage> {
+pub(crate) fn whole_pack_damage(
+    key: &MasterKey,
+    pack: &Id,
+    bytes: &[u8],
+    listed: &[PackedBlob],
+) -> Vec<Damage> {
     let mut damage = Vec::new();
     let found = Id::of(bytes);
     if found != *pack {
@@ -66,22 +79,52 @@ pub(crate) fn whole_pack_damage(key: &MasterKey, pack: &Id, bytes: &[u8], listed
     for blob in listed {
         let start = blob.offset as usize;
         let Some(sealed) = bytes.get(start..start.saturating_add(blob.length as usize)) else {
-            damage.push(Damage::Size { expected: u64::from(blob.offset) + u64::from(blob.length), found: bytes.len() as u64 });
+            damage.push(Damage::Size {
+                expected: u64::from(blob.offset) + u64::from(blob.length),
+                found: bytes.len() as u64,
+            });
             continue;
         };
-        damage.extend(open_blob(key, sealed, blob.uncompressed_length, blob.id).err().map(Damage::from));
+        damage.extend(
+            open_blob(key, sealed, blob.uncompressed_length, blob.id)
+                .err()
+                .map(Damage::from),
+        );
     }
     damage
 }
 
-fn compare_header(key: &MasterKey, tail: &[u8], size: u64, listed: &[PackedBlob]) -> Result<(), Damage> {
-    let (rest, last) = tail.split_last_chunk::<4>().ok_or(Damage::Size { expected: 4, found: size })?;
+fn compare_header(
+    key: &MasterKey,
+    tail: &[u8],
+    size: u64,
+    listed: &[PackedBlob],
+) -> Result<(), Damage> {
+    let (rest, last) = tail.split_last_chunk::<4>().ok_or(Damage::Size {
+        expected: 4,
+        found: size,
+    })?;
     let length = header_length(*last, size)? as usize;
-    let from = rest.len().checked_sub(length).ok_or(Damage::HeaderAndIndex)?;
+    let from = rest
+        .len()
+        .checked_sub(length)
+        .ok_or(Damage::HeaderAndIndex)?;
     let found = parse_header(key, rest.get(from..).unwrap_or_default(), size)?;
-    let order = |blob: &PackedBlob| (blob.offset, blob.id, blob.kind, blob.length, blob.uncompressed_length);
+    let order = |blob: &PackedBlob| {
+        (
+            blob.offset,
+            blob.id,
+            blob.kind,
+            blob.length,
+            blob.uncompressed_length,
+        )
+    };
     let set = |blobs: &[PackedBlob]| blobs.iter().map(order).collect::<BTreeSet<_>>();
-    if set(&found) == set(listed) { Ok(()) } else { Err(Damage::HeaderAndIndex) }
+    if set(&found) == set(listed) {
+        Ok(())
+    } else {
+        Err(Damage::HeaderAndIndex)
+    }
 }
 
 /// How many bytes at the end are needed, if `tail` is too short for the header.

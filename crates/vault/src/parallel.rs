@@ -16,7 +16,9 @@ pub(crate) fn map<T: Sync, R: Send>(
     let out = Mutex::new(Vec::with_capacity(things.len()));
     let whole = each(things, threads, interrupt, |thing| {
         let made = work(thing);
-        out.lock().unwrap_or_else(PoisonError::into_inner).push(made);
+        out.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(made);
         true
     });
     whole.then(|| out.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -39,7 +41,9 @@ pub(crate) fn each<T: Sync>(
             if at >= STOP {
                 return false;
             }
-            let Some(thing) = things.get(at) else { return true };
+            let Some(thing) = things.get(at) else {
+                return true;
+            };
             if !work(thing) {
                 next.store(STOP, Ordering::SeqCst);
                 return false;
@@ -51,7 +55,9 @@ pub(crate) fn each<T: Sync>(
         let others: Vec<_> = (0..helpers).map(|_| scope.spawn(go)).collect();
         let mine = go();
         // A helper that died has said so on its own; what it did not do is not done.
-        others.into_iter().fold(mine, |all, other| other.join().unwrap_or(false) && all)
+        others
+            .into_iter()
+            .fold(mine, |all, other| other.join().unwrap_or(false) && all)
     })
 }
 

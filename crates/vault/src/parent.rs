@@ -29,11 +29,19 @@ pub(crate) enum Before {
 impl Parent {
     /// Nothing is unchanged.
     pub(crate) fn none() -> Parent {
-        Parent { trees: None, path: Vec::new(), issues: Vec::new() }
+        Parent {
+            trees: None,
+            path: Vec::new(),
+            issues: Vec::new(),
+        }
     }
 
     pub(crate) fn new(trees: Trees, root: &Id) -> Parent {
-        let mut parent = Parent { trees: Some(trees), path: Vec::new(), issues: Vec::new() };
+        let mut parent = Parent {
+            trees: Some(trees),
+            path: Vec::new(),
+            issues: Vec::new(),
+        };
         let entries = parent.load(Some(*root));
         parent.path.push(entries);
         parent
@@ -41,7 +49,10 @@ impl Parent {
 
     pub(crate) fn enter(&mut self, name: &[u8]) {
         if self.trees.is_some() {
-            let subtree = self.find(name).filter(|n| n.kind == NodeKind::Dir).and_then(|n| n.subtree);
+            let subtree = self
+                .find(name)
+                .filter(|n| n.kind == NodeKind::Dir)
+                .and_then(|n| n.subtree);
             let entries = self.load(subtree);
             self.path.push(entries);
         }
@@ -53,13 +64,20 @@ impl Parent {
 
     /// Compares as restic does: size, times of content and metadata, inode.
     pub(crate) fn before(&self, node: &Node, index: &BlobIndex) -> Before {
-        let Some(old) = self.find(&node.name).filter(|old| old.kind == NodeKind::File) else { return Before::Absent };
+        let Some(old) = self
+            .find(&node.name)
+            .filter(|old| old.kind == NodeKind::File)
+        else {
+            return Before::Absent;
+        };
         let same = old.size == node.size
             && old.inode == node.inode
             && old.mtime.unix_nanos() == node.mtime.unix_nanos()
             && old.ctime.unix_nanos() == node.ctime.unix_nanos();
         match &old.content {
-            Some(content) if same && is_whole(content, node.size, index) => Before::Same(content.clone()),
+            Some(content) if same && is_whole(content, node.size, index) => {
+                Before::Same(content.clone())
+            }
             _ => Before::Other,
         }
     }
@@ -70,20 +88,30 @@ impl Parent {
 
     fn find(&self, name: &[u8]) -> Option<&Node> {
         let entries = self.path.last()?;
-        let at = entries.binary_search_by(|node| node.name.as_slice().cmp(name)).ok()?;
+        let at = entries
+            .binary_search_by(|node| node.name.as_slice().cmp(name))
+            .ok()?;
         entries.get(at)
     }
 
     fn load(&mut self, tree: Option<Id>) -> Vec<Node> {
-        let (Some(trees), Some(tree)) = (&self.trees, tree) else { return Vec::new() };
+        let (Some(trees), Some(tree)) = (&self.trees, tree) else {
+            return Vec::new();
+        };
         match trees.load(&tree) {
             Ok(mut nodes) => {
                 nodes.sort_by(|a, b| a.name.cmp(&b.name));
                 nodes
             }
             Err(error) => {
-                let message = format!("the parent's directory cannot be read: {}", in_words(&error));
-                self.issues.push(Issue { place: format!("tree {tree}"), message });
+                let message = format!(
+                    "the parent's directory cannot be read: {}",
+                    in_words(&error)
+                );
+                self.issues.push(Issue {
+                    place: format!("tree {tree}"),
+                    message,
+                });
                 Vec::new()
             }
         }
@@ -92,6 +120,10 @@ impl Parent {
 
 /// Whether all chunks are stored, and are together as long as the file.
 fn is_whole(content: &[Id], size: u64, index: &BlobIndex) -> bool {
-    let lengths = content.iter().map(|id| index.place(BlobKind::Data, id).map(|place| place.plain_length()));
+    let lengths = content.iter().map(|id| {
+        index
+            .place(BlobKind::Data, id)
+            .map(|place| place.plain_length())
+    });
     lengths.sum::<Option<u64>>() == Some(size)
 }

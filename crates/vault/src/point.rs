@@ -40,7 +40,13 @@ impl Repository {
             threads: self.hands(),
         };
         let trees = Trees::new(self.objects.clone(), self.key.clone(), index);
-        Ok(Point { id: *snapshot, snapshot: found, blobs, trees, index_issues })
+        Ok(Point {
+            id: *snapshot,
+            snapshot: found,
+            blobs,
+            trees,
+            index_issues,
+        })
     }
 }
 
@@ -61,7 +67,11 @@ impl Point {
     }
 
     fn tree_error(&self, tree: Id, source: TreeProblem) -> CaptureError {
-        CaptureError::vault(RepoError::Tree { tree, store: self.blobs.objects.place(), source })
+        CaptureError::vault(RepoError::Tree {
+            tree,
+            store: self.blobs.objects.place(),
+            source: Box::new(source),
+        })
     }
 }
 
@@ -77,7 +87,10 @@ impl PointReader for Point {
         visit: &mut dyn FnMut(&TreePath, &Node) -> Result<Visit, CaptureError>,
     ) -> Result<(), CaptureError> {
         let root = self.snapshot.tree;
-        let entries = self.trees.load(&root).map_err(|source| self.tree_error(root, source))?;
+        let entries = self
+            .trees
+            .load(&root)
+            .map_err(|source| self.tree_error(root, source))?;
         let mut path = TreePath::root();
         let mut above: Vec<vec::IntoIter<Node>> = vec![entries.into_iter()];
         let mut broken = None;
@@ -121,7 +134,11 @@ impl PointReader for Point {
 
     fn open<'a>(&'a self, file: &Node) -> Result<Box<dyn Read + Send + 'a>, CaptureError> {
         let content = file.content.clone().unwrap_or_default();
-        Ok(Box::new(FileReader { blobs: &self.blobs, content: content.into_iter(), current: io::Cursor::default() }))
+        Ok(Box::new(FileReader {
+            blobs: &self.blobs,
+            content: content.into_iter(),
+            current: io::Cursor::default(),
+        }))
     }
 }
 
@@ -129,15 +146,22 @@ impl Point {
     fn entries_of(&self, directory: &Node) -> Result<Vec<Node>, CaptureError> {
         let name = || directory.name.escape_ascii().to_string();
         match directory.subtree {
-            Some(tree) => self.trees.load(&tree).map_err(|source| self.tree_error(tree, source)),
-            None => Err(self.tree_error(self.snapshot.tree, TreeProblem::NoSubtree { name: name() })),
+            Some(tree) => self
+                .trees
+                .load(&tree)
+                .map_err(|source| self.tree_error(tree, source)),
+            None => {
+                Err(self.tree_error(self.snapshot.tree, TreeProblem::NoSubtree { name: name() }))
+            }
         }
     }
 }
 
 impl fmt::Debug for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Point").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Point")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,8 +178,13 @@ impl Read for FileReader<'_> {
             if got > 0 || buf.is_empty() {
                 return Ok(got);
             }
-            let Some(id) = self.content.next() else { return Ok(0) };
-            let blob = self.blobs.read(BlobKind::Data, &id).map_err(io::Error::other)?;
+            let Some(id) = self.content.next() else {
+                return Ok(0);
+            };
+            let blob = self
+                .blobs
+                .read(BlobKind::Data, &id)
+                .map_err(io::Error::other)?;
             self.current = io::Cursor::new(blob);
         }
     }

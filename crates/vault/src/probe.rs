@@ -29,18 +29,27 @@ impl Repository {
     pub fn probe(&self, snapshot: &Id) -> Result<EncryptionProbe, RepoError> {
         let tree = self.snapshot(snapshot)?.tree;
         let (index, _) = self.index()?;
-        let place = index.place(BlobKind::Tree, &tree).ok_or_else(|| RepoError::Tree {
-            tree,
-            store: self.place(),
-            source: TreeProblem::NotListed { tree },
-        })?;
-        let stored = self.objects.get_range(&place.pack, place.offset.into(), place.length.into())?;
-        let plaintext = open_blob(&self.key, &stored, place.uncompressed_length, tree)
-            .map_err(|error| self.objects.damaged(ObjectKind::Pack, &place.pack, error.into()))?;
+        let place = index
+            .place(BlobKind::Tree, &tree)
+            .ok_or_else(|| RepoError::Tree {
+                tree,
+                store: self.place(),
+                source: Box::new(TreeProblem::NotListed { tree }),
+            })?;
+        let stored =
+            self.objects
+                .get_range(&place.pack, place.offset.into(), place.length.into())?;
+        let plaintext =
+            open_blob(&self.key, &stored, place.uncompressed_length, tree).map_err(|error| {
+                self.objects
+                    .damaged(ObjectKind::Pack, &place.pack, error.into())
+            })?;
         let frame = Compressor::new(compress::DEFAULT_LEVEL)
             .and_then(|mut compressor| compressor.compress(&plaintext))
             .map_err(|error| RepoError::Seal(Damage::Compress(error)))?;
-        let bare = contains(&stored, &plaintext) || contains(&stored, &frame) || reads_as_frame(&stored, plaintext.len());
+        let bare = contains(&stored, &plaintext)
+            || contains(&stored, &frame)
+            || reads_as_frame(&stored, plaintext.len());
         let mut changed = stored.clone();
         let middle = changed.len() / 2;
         if let Some(byte) = changed.get_mut(middle) {
@@ -60,7 +69,11 @@ const CIPHER: &str = "AES-256-CTR with Poly1305-AES";
 
 /// Whether the stored bytes, with or without 16 bytes before, are a zstd frame.
 fn reads_as_frame(stored: &[u8], length: usize) -> bool {
-    [0, 16].into_iter().any(|skip| stored.get(skip..).is_some_and(|rest| compress::decompress(rest, length).is_ok()))
+    [0, 16].into_iter().any(|skip| {
+        stored
+            .get(skip..)
+            .is_some_and(|rest| compress::decompress(rest, length).is_ok())
+    })
 }
 
 fn contains(stored: &[u8], part: &[u8]) -> bool {

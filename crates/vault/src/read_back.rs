@@ -1,8 +1,8 @@
 //! Reading back: what was just stored is fetched from the store anew, before anybody counts on it.
 
-use std::sync::{Mutex, PoisonError};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::{BlobKind, Id, PackedBlob};
@@ -73,7 +73,11 @@ impl Repository {
     ) -> Result<(), RepoError> {
         let mut needed = BTreeSet::new();
         for (id, kind) in &references.seen {
-            needed.extend(index.places(*kind, id).map(|place| (place.pack, index.pack_bytes(place.number))));
+            needed.extend(
+                index
+                    .places(*kind, id)
+                    .map(|place| (place.pack, index.pack_bytes(place.number))),
+            );
         }
         let sizes = self.pack_sizes()?;
         for (pack, bytes) in needed {
@@ -85,12 +89,32 @@ impl Repository {
     }
 
     fn read_packs(&self, packs: &[Id], index: &BlobIndex) -> Result<ReadBackReport, RepoError> {
-        let listed: HashMap<Id, (Vec<PackedBlob>, u64)> =
-            index.by_pack().into_iter().zip(index.packs()).map(|((id, blobs), (_, bytes))| (id, (blobs, bytes))).collect();
-        let read = parallel::map(packs, self.hands(), &self.env().interrupt, |pack| match listed.get(pack) {
-            Some((blobs, bytes)) => (blobs.len() as u64, *bytes, self.verify_pack(pack, *bytes, blobs)),
-            None => (0, 0, vec![Issue { message: "no index lists it".to_owned(), ..pack_issue(pack, &Damage::Missing) }]),
-        });
+        let listed: HashMap<Id, (Vec<PackedBlob>, u64)> = index
+            .by_pack()
+            .into_iter()
+            .zip(index.packs())
+            .map(|((id, blobs), (_, bytes))| (id, (blobs, bytes)))
+            .collect();
+        let read = parallel::map(
+            packs,
+            self.hands(),
+            &self.env().interrupt,
+            |pack| match listed.get(pack) {
+                Some((blobs, bytes)) => (
+                    blobs.len() as u64,
+                    *bytes,
+                    self.verify_pack(pack, *bytes, blobs),
+                ),
+                None => (
+                    0,
+                    0,
+                    vec![Issue {
+                        message: "no index lists it".to_owned(),
+                        ..pack_issue(pack, &Damage::Missing)
+                    }],
+                ),
+            },
+        );
         let mut report = ReadBackReport::default();
         for (blobs, bytes, problems) in read.ok_or(RepoError::Interrupted)? {
             report.blobs += blobs;
@@ -105,32 +129,56 @@ impl Repository {
         references: &References,
         index: std::sync::Arc<BlobIndex>,
     ) -> Result<ReadBackReport, RepoError> {
-        let mut wanted: Vec<(u32, u32, u32, Id, BlobKind)> = Vec::with_capacity(references.seen.len());
+        let mut wanted: Vec<(u32, u32, u32, Id, BlobKind)> =
+            Vec::with_capacity(references.seen.len());
         for (id, kind) in &references.seen {
             // What is not listed was reported when it was met.
-            wanted.extend(index.place(*kind, id).map(|p| (p.number, p.offset, p.length, *id, *kind)));
+            wanted.extend(
+                index
+                    .place(*kind, id)
+                    .map(|p| (p.number, p.offset, p.length, *id, *kind)),
+            );
         }
         wanted.sort_unstable();
-        let blobs = Blobs { objects: self.objects.clone(), key: self.key.clone(), index, threads: self.hands() };
+        let blobs = Blobs {
+            objects: self.objects.clone(),
+            key: self.key.clone(),
+            index,
+            threads: self.hands(),
+        };
         let (count, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let problems = Mutex::new(Vec::new());
-        let whole = parallel::each(&wanted, self.hands(), &self.env().interrupt, |(_, _, length, id, kind)| {
-            match blobs.read(*kind, id) {
-                Ok(_) => {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    bytes.fetch_add(u64::from(*length), Ordering::Relaxed);
+        let whole = parallel::each(
+            &wanted,
+            self.hands(),
+            &self.env().interrupt,
+            |(_, _, length, id, kind)| {
+                match blobs.read(*kind, id) {
+                    Ok(_) => {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        bytes.fetch_add(u64::from(*length), Ordering::Relaxed);
+                    }
+                    Err(problem) => problems
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(Issue {
+                            place: format!("blob {id}"),
+                            message: in_words(&problem),
+                        }),
                 }
-                Err(problem) => problems.lock().unwrap_or_else(PoisonError::into_inner).push(Issue {
-                    place: format!("blob {id}"),
-                    message: in_words(&problem),
-                }),
-            }
-            true
-        });
+                true
+            },
+        );
         if !whole {
             return Err(RepoError::Interrupted);
         }
-        let problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(ReadBackReport { blobs: count.into_inner(), bytes: bytes.into_inner(), problems })
+        let problems = problems
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(ReadBackReport {
+            blobs: count.into_inner(),
+            bytes: bytes.into_inner(),
+            problems,
+        })
     }
 }

@@ -27,7 +27,11 @@ pub(crate) struct References {
 impl References {
     pub(crate) fn new(repository: &Repository, index: &Arc<BlobIndex>) -> References {
         References {
-            trees: Trees::new(repository.objects.clone(), repository.key.clone(), Arc::clone(index)),
+            trees: Trees::new(
+                repository.objects.clone(),
+                repository.key.clone(),
+                Arc::clone(index),
+            ),
             index: Arc::clone(index),
             interrupt: repository.env().interrupt.clone(),
             seen: HashSet::default(),
@@ -36,7 +40,12 @@ impl References {
     }
 
     /// Follows a snapshot's tree down to all chunks. What was met before is not followed again.
-    pub(crate) fn follow(&mut self, snapshot: &Id, root: Id, progress: &dyn Progress) -> Result<(), RepoError> {
+    pub(crate) fn follow(
+        &mut self,
+        snapshot: &Id,
+        root: Id,
+        progress: &dyn Progress,
+    ) -> Result<(), RepoError> {
         // Each directory with the path that led to it, for messages.
         let mut frontier = vec![(root, String::new())];
         while let Some((tree, path)) = frontier.pop() {
@@ -47,12 +56,21 @@ impl References {
                 continue;
             }
             progress.advance(1, 0);
-            let place = |name: &[u8]| format!("snapshot {}:{path}/{}", snapshot.short(), String::from_utf8_lossy(name));
+            let place = |name: &[u8]| {
+                format!(
+                    "snapshot {}:{path}/{}",
+                    snapshot.short(),
+                    String::from_utf8_lossy(name)
+                )
+            };
             let nodes = match self.trees.load(&tree) {
                 Ok(nodes) => nodes,
                 Err(error) => {
                     let message = format!("the directory cannot be read: {}", in_words(&error));
-                    self.problems.push(Issue { place: place(b""), message });
+                    self.problems.push(Issue {
+                        place: place(b""),
+                        message,
+                    });
                     continue;
                 }
             };
@@ -63,7 +81,10 @@ impl References {
                 }
                 match (node.kind == NodeKind::Dir, node.subtree) {
                     (true, Some(subtree)) => {
-                        frontier.push((subtree, format!("{path}/{}", String::from_utf8_lossy(&node.name))));
+                        frontier.push((
+                            subtree,
+                            format!("{path}/{}", String::from_utf8_lossy(&node.name)),
+                        ));
                     }
                     (true, None) => {
                         let name = node.name.escape_ascii().to_string();
@@ -72,9 +93,17 @@ impl References {
                     (false, _) => {}
                 }
                 for chunk in node.content.iter().flatten() {
-                    if self.seen.insert((*chunk, BlobKind::Data)) && !self.index.contains(BlobKind::Data, chunk) {
+                    if self.seen.insert((*chunk, BlobKind::Data))
+                        && !self.index.contains(BlobKind::Data, chunk)
+                    {
                         let name = node.name.escape_ascii().to_string();
-                        self.problem(place(&node.name), &TreeProblem::ChunkNotListed { chunk: *chunk, name });
+                        self.problem(
+                            place(&node.name),
+                            &TreeProblem::ChunkNotListed {
+                                chunk: *chunk,
+                                name,
+                            },
+                        );
                     }
                 }
             }
@@ -83,6 +112,9 @@ impl References {
     }
 
     fn problem(&mut self, place: String, problem: &TreeProblem) {
-        self.problems.push(Issue { place, message: in_words(problem) });
+        self.problems.push(Issue {
+            place,
+            message: in_words(problem),
+        });
     }
 }

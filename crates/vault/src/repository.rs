@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vouchsafe_format::{Chunker, Config, ConfigError, CryptoError, Id, KdfParams, MasterKey, Polynomial, Snapshot, decode_index};
+use vouchsafe_format::{
+    Chunker, Config, ConfigError, CryptoError, Id, KdfParams, MasterKey, Polynomial, Snapshot,
+    decode_index,
+};
 use vouchsafe_host::machine;
 use vouchsafe_model::{Issue, Secret};
 use vouchsafe_store::{Store, StoreError};
@@ -39,6 +42,9 @@ pub struct CreateOptions {
     pub kdf: Option<KdfParams>,
 }
 
+/// Snapshots with their ids.
+pub type Snapshots = Vec<(Id, Snapshot)>;
+
 impl Repository {
     /// Makes a new repository with one key.
     ///
@@ -53,7 +59,9 @@ impl Repository {
         options: &CreateOptions,
     ) -> Result<Repository, OpenError> {
         let objects = Objects::new(store, env.clone());
-        let exists = || OpenError::Exists { store: objects.place() };
+        let exists = || OpenError::Exists {
+            store: objects.place(),
+        };
         match objects.get(&config_key()?) {
             Ok(_) => return Err(exists()),
             Err(error) if error.is_not_found() => {}
@@ -65,7 +73,8 @@ impl Repository {
             Ok(key) => key,
             Err(OpenError::Store(error)) => return Err(error.into()),
             Err(_) => {
-                let key = MasterKey::from_random(random.bytes64()).map_err(vouchsafe_format::KeyError::from)?;
+                let key = MasterKey::from_random(random.bytes64())
+                    .map_err(vouchsafe_format::KeyError::from)?;
                 let wrapped = keys::wrap(env, &key, password, options.kdf.unwrap_or(keys::STRONG))?;
                 objects.put(ObjectKind::Key, &Id::of(&wrapped), &wrapped)?;
                 key
@@ -73,8 +82,14 @@ impl Repository {
         };
         let mut id = [0; 32];
         random.fill(&mut id);
-        let polynomial = options.polynomial.unwrap_or_else(|| Polynomial::from_random(|| random.u64()));
-        let config = Config { version: 2, id: Id::from_bytes(id), chunker_polynomial: polynomial };
+        let polynomial = options
+            .polynomial
+            .unwrap_or_else(|| Polynomial::from_random(|| random.u64()));
+        let config = Config {
+            version: 2,
+            id: Id::from_bytes(id),
+            chunker_polynomial: polynomial,
+        };
         match objects.put_config(&key.seal(env.iv(), &config.encode())) {
             Ok(()) => Ok(Repository::assemble(objects, key, config)),
             Err(StoreError::AlreadyExists { .. }) => Err(exists()),
@@ -94,19 +109,30 @@ impl Repository {
     ///
     /// # Errors
     /// [`OpenError`]; [`OpenError::WrongKey`] only if there is a key file that is in order.
-    pub fn open(store: Arc<dyn Store>, env: &Env, password: &Secret) -> Result<Repository, OpenError> {
+    pub fn open(
+        store: Arc<dyn Store>,
+        env: &Env,
+        password: &Secret,
+    ) -> Result<Repository, OpenError> {
         let objects = Objects::new(store, env.clone());
         let sealed = objects.get(&config_key()?).map_err(|error| match error {
-            error if error.is_not_found() => OpenError::NoRepository { store: objects.place() },
+            error if error.is_not_found() => OpenError::NoRepository {
+                store: objects.place(),
+            },
             error => error.into(),
         })?;
         let opens = |key: &MasterKey| key.open(&sealed).is_ok();
         let key = keys::find_key(&objects, password, opens)?;
         let config = open_config(&key, &sealed).map_err(|damage| match damage {
-            Damage::Config(ConfigError::Version { version }) => {
-                OpenError::Unsupported { store: objects.place(), version }
-            }
-            source => OpenError::Damaged { object: "config".to_owned(), store: objects.place(), source },
+            Damage::Config(ConfigError::Version { version }) => OpenError::Unsupported {
+                store: objects.place(),
+                version,
+            },
+            source => OpenError::Damaged {
+                object: "config".to_owned(),
+                store: objects.place(),
+                source: Box::new(source),
+            },
         })?;
         Ok(Repository::assemble(objects, key, config))
     }
@@ -143,7 +169,7 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Store`]; [`RepoError::Damaged`] if one of them cannot be read, see
     /// [`Repository::readable_snapshots`].
-    pub fn snapshots(&self) -> Result<Vec<(Id, Snapshot)>, RepoError> {
+    pub fn snapshots(&self) -> Result<Snapshots, RepoError> {
         let mut out = Vec::new();
         for (name, _) in self.objects.list(ObjectKind::Snapshot)? {
             out.push((name, self.snapshot(&name)?));
@@ -156,7 +182,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepoError::Store`].
-    pub fn readable_snapshots(&self) -> Result<(Vec<(Id, Snapshot)>, Vec<Issue>), RepoError> {
+    pub fn readable_snapshots(&self) -> Result<(Snapshots, Vec<Issue>), RepoError> {
         let (mut out, mut issues) = (Vec::new(), Vec::new());
         for (name, _) in self.objects.list(ObjectKind::Snapshot)? {
             match self.snapshot(&name) {
@@ -177,12 +203,16 @@ impl Repository {
     /// [`RepoError::NoSnapshot`], [`RepoError::Damaged`], [`RepoError::Store`].
     pub fn snapshot(&self, id: &Id) -> Result<Snapshot, RepoError> {
         let kind = ObjectKind::Snapshot;
-        let json = self.objects.get_file(&self.key, kind, id).map_err(|error| match error {
-            RepoError::Store(error) if error.is_not_found() => {
-                RepoError::NoSnapshot { snapshot: *id, store: self.place() }
-            }
-            error => error,
-        })?;
+        let json = self
+            .objects
+            .get_file(&self.key, kind, id)
+            .map_err(|error| match error {
+                RepoError::Store(error) if error.is_not_found() => RepoError::NoSnapshot {
+                    snapshot: *id,
+                    store: self.place(),
+                },
+                error => error,
+            })?;
         Snapshot::decode(&json).map_err(|error| self.objects.damaged(kind, id, error.into()))
     }
 
@@ -225,10 +255,24 @@ impl Repository {
     /// The index as the store has it now; what was read before is not read again. Damaged files are left out, and
     /// said.
     pub(crate) fn index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
-        let mut listed: BTreeSet<Id> = self.objects.list(ObjectKind::Index)?.into_iter().map(|(id, _)| id).collect();
-        listed.extend(self.written.lock().unwrap_or_else(PoisonError::into_inner).iter());
+        let mut listed: BTreeSet<Id> = self
+            .objects
+            .list(ObjectKind::Index)?
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
+        listed.extend(
+            self.written
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter(),
+        );
         let known = Arc::clone(&self.index.lock().unwrap_or_else(PoisonError::into_inner));
-        let base = if known.files().is_subset(&listed) { known } else { Arc::default() };
+        let base = if known.files().is_subset(&listed) {
+            known
+        } else {
+            Arc::default()
+        };
         let missing: Vec<Id> = listed.difference(base.files()).copied().collect();
         if missing.is_empty() {
             return Ok((base, Vec::new()));
@@ -246,14 +290,23 @@ impl Repository {
     }
 
     pub(crate) fn note_written(&self, indexes: &[Id]) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).extend(indexes);
+        self.written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(indexes);
     }
 
-    fn read_indexes(&self, base: &BlobIndex, names: &[Id]) -> Result<(BlobIndex, Vec<Issue>), RepoError> {
+    fn read_indexes(
+        &self,
+        base: &BlobIndex,
+        names: &[Id],
+    ) -> Result<(BlobIndex, Vec<Issue>), RepoError> {
         let read = parallel::map(names, self.hands(), &self.env().interrupt, |name| {
             let json = self.objects.get_file(&self.key, ObjectKind::Index, name);
             let decoded = json.and_then(|json| {
-                let damaged = |error: vouchsafe_format::IndexError| self.objects.damaged(ObjectKind::Index, name, error.into());
+                let damaged = |error: vouchsafe_format::IndexError| {
+                    self.objects.damaged(ObjectKind::Index, name, error.into())
+                };
                 decode_index(&json).map_err(damaged)
             });
             (*name, decoded)
@@ -278,7 +331,7 @@ impl Repository {
             key,
             config,
             driver: Driver::default(),
-            settings: Settings::default(),
+            settings: Settings::for_machine(machine::parallelism()),
             index: Mutex::default(),
             written: Mutex::default(),
         }
@@ -287,13 +340,19 @@ impl Repository {
 
 impl fmt::Debug for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Repository").field("id", &self.config.id).field("place", &self.place()).finish_non_exhaustive()
+        f.debug_struct("Repository")
+            .field("id", &self.config.id)
+            .field("place", &self.place())
+            .finish_non_exhaustive()
     }
 }
 
 /// An issue that tells an error with its causes.
 pub(crate) fn issue(place: String, error: &dyn std::error::Error) -> Issue {
-    Issue { place, message: in_words(error) }
+    Issue {
+        place,
+        message: in_words(error),
+    }
 }
 
 /// An error and its causes, from the outermost to the innermost, each only if it says something new.
@@ -314,7 +373,9 @@ fn open_config(key: &MasterKey, sealed: &[u8]) -> Result<Config, Damage> {
     let plaintext = key.open(sealed)?;
     // restic never compresses it, but reads it like everything else.
     match Config::decode(&plaintext) {
-        Err(ConfigError::Malformed(_)) if plaintext.first() == Some(&2) => Ok(Config::decode(&open_file(key, sealed)?)?),
+        Err(ConfigError::Malformed(_)) if plaintext.first() == Some(&2) => {
+            Ok(Config::decode(&open_file(key, sealed)?)?)
+        }
         other => Ok(other?),
     }
 }

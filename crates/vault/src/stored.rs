@@ -35,7 +35,9 @@ impl Repository {
         let mut best: Option<StoredBlob> = None;
         for (id, kind) in &references.seen {
             let mut places = index.places(*kind, id);
-            let (Some(place), None) = (places.next(), places.next()) else { continue };
+            let (Some(place), None) = (places.next(), places.next()) else {
+                continue;
+            };
             let found = stored(*kind, &place);
             if best.is_none_or(|b| rank(&found) > rank(&b)) {
                 best = Some(found);
@@ -50,5 +52,10 @@ fn rank(blob: &StoredBlob) -> (bool, u32, Id) {
 }
 
 fn stored(kind: BlobKind, place: &Place) -> StoredBlob {
-    StoredBlob { kind, pack: place.pack, offset: place.offset, length: place.length }
+    StoredBlob {
+        kind,
+        pack: place.pack,
+        offset: place.offset,
+        length: place.length,
+    }
 }

@@ -29,7 +29,12 @@ struct Window {
 
 impl Trees {
     pub(crate) fn new(objects: Objects, key: MasterKey, index: Arc<BlobIndex>) -> Trees {
-        Trees { objects, key, index, windows: Mutex::default() }
+        Trees {
+            objects,
+            key,
+            index,
+            windows: Mutex::default(),
+        }
     }
 
     /// The entries of a directory, from whichever place has it unharmed.
@@ -45,47 +50,70 @@ impl Trees {
     }
 
     fn load_from(&self, tree: &Id, place: &Place) -> Result<Vec<Node>, TreeProblem> {
-        if let Some(plaintext) = self.from_window(place).and_then(|sealed| self.open(tree, place, &sealed).ok())
+        if let Some(plaintext) = self
+            .read_by_window(place)
+            .and_then(|sealed| self.open(tree, place, &sealed).ok())
         {
             return Ok(decode_tree(&plaintext)?);
         }
-        let sealed = self.objects.get_range(&place.pack, place.offset.into(), place.length.into())?;
+        let sealed =
+            self.objects
+                .get_range(&place.pack, place.offset.into(), place.length.into())?;
         let plaintext = self.open(tree, place, &sealed)?;
         Ok(decode_tree(&plaintext)?)
     }
 
     fn open(&self, tree: &Id, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, TreeProblem> {
-        Ok(open_blob(&self.key, sealed, place.uncompressed_length, *tree)?)
+        Ok(open_blob(
+            &self.key,
+            sealed,
+            place.uncompressed_length,
+            *tree,
+        )?)
     }
 
     /// The sealed bytes from what was read ahead; nothing if that does not work, for whatever reason.
-    fn from_window(&self, place: &Place) -> Option<Vec<u8>> {
+    fn read_by_window(&self, place: &Place) -> Option<Vec<u8>> {
         let (start, length) = (u64::from(place.offset), u64::from(place.length));
         let hit = {
             let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
             let holds = |w: &&Window| {
-                w.pack == place.number && w.start <= start && start + length <= w.start + w.bytes.len() as u64
+                w.pack == place.number
+                    && w.start <= start
+                    && start + length <= w.start + w.bytes.len() as u64
             };
-            windows.iter().find(holds).map(|w| (w.start, Arc::clone(&w.bytes)))
+            windows
+                .iter()
+                .find(holds)
+                .map(|w| (w.start, Arc::clone(&w.bytes)))
         };
         let (from, bytes) = match hit {
             Some(hit) => hit,
             None => self.read_ahead(place).ok()?,
         };
         let at = usize::try_from(start - from).ok()?;
-        bytes.get(at..at + place.length as usize).map(<[u8]>::to_vec)
+        bytes
+            .get(at..at + place.length as usize)
+            .map(<[u8]>::to_vec)
     }
 
     fn read_ahead(&self, place: &Place) -> Result<(u64, Arc<Vec<u8>>), StoreError> {
         let end = u64::from(place.offset) + u64::from(place.length);
         let from = end.saturating_sub(WINDOW.max(place.length.into()));
         let to = (end + WINDOW / 4).min(self.index.pack_bytes(place.number));
-        let bytes = Arc::new(self.objects.get_range(&place.pack, from, to.saturating_sub(from))?);
+        let bytes = Arc::new(
+            self.objects
+                .get_range(&place.pack, from, to.saturating_sub(from))?,
+        );
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.len() >= WINDOWS {
             windows.pop_front();
         }
-        windows.push_back(Window { pack: place.number, start: from, bytes: Arc::clone(&bytes) });
+        windows.push_back(Window {
+            pack: place.number,
+            start: from,
+            bytes: Arc::clone(&bytes),
+        });
         Ok((from, bytes))
     }
 }

@@ -51,16 +51,29 @@ impl Repository {
     /// # Errors
     /// [`RepoError::Store`] if the index cannot be had, [`RepoError::Interrupted`]. Damage, and packs that cannot be
     /// read, are problems in the report.
-    pub fn verify(&self, budget: Budget, seed: u64, progress: &dyn Progress) -> Result<VerifyReport, RepoError> {
+    pub fn verify(
+        &self,
+        budget: Budget,
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<VerifyReport, RepoError> {
         let (index, mut problems) = self.fresh_index()?;
         let sizes: Vec<u64> = index.packs().map(|(_, bytes)| bytes).collect();
-        let mut packs: Vec<(Id, u64, Vec<PackedBlob>)> =
-            index.by_pack().into_iter().zip(sizes).map(|((id, blobs), bytes)| (id, bytes, blobs)).collect();
+        let mut packs: Vec<(Id, u64, Vec<PackedBlob>)> = index
+            .by_pack()
+            .into_iter()
+            .zip(sizes)
+            .map(|((id, blobs), bytes)| (id, bytes, blobs))
+            .collect();
         packs.sort_unstable_by_key(|(id, ..)| *id);
         let total = packs.len();
         shuffle(&mut packs, &SeededRandom::new(seed));
         packs.truncate(count_within(budget, &packs));
-        progress.phase("packs", Some(packs.len() as u64), Some(packs.iter().map(|(_, bytes, _)| bytes).sum()));
+        progress.phase(
+            "packs",
+            Some(packs.len() as u64),
+            Some(packs.iter().map(|(_, bytes, _)| bytes).sum()),
+        );
 
         let clock = &self.env().clock;
         let until = match budget {
@@ -75,7 +88,10 @@ impl Repository {
                 return false;
             }
             let issues = self.verify_pack(id, *bytes, blobs);
-            found.lock().unwrap_or_else(PoisonError::into_inner).extend(issues);
+            found
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(issues);
             read.fetch_add(1, Ordering::Relaxed);
             bytes_read.fetch_add(*bytes, Ordering::Relaxed);
             progress.advance(1, *bytes);
@@ -100,11 +116,18 @@ impl Repository {
         let read = key_of(ObjectKind::Pack, id).and_then(|key| self.objects.get(&key));
         match read {
             Ok(found) if found.len() as u64 != bytes => {
-                vec![pack_issue(id, &Damage::Size { expected: bytes, found: found.len() as u64 })]
+                vec![pack_issue(
+                    id,
+                    &Damage::Size {
+                        expected: bytes,
+                        found: found.len() as u64,
+                    },
+                )]
             }
-            Ok(found) => {
-                whole_pack_damage(&self.key, id, &found, blobs).iter().map(|damage| pack_issue(id, damage)).collect()
-            }
+            Ok(found) => whole_pack_damage(&self.key, id, &found, blobs)
+                .iter()
+                .map(|damage| pack_issue(id, damage))
+                .collect(),
             Err(error) if error.is_not_found() => vec![pack_issue(id, &Damage::Missing)],
             Err(error) => vec![issue(show(ObjectKind::Pack, id), &error)],
         }

@@ -1,5 +1,11 @@
 //! Damaged twins of a sound repository: each damage has its named problem, and never wrong bytes.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod common;
 
@@ -8,8 +14,8 @@ use std::sync::Arc;
 use common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::{
-    BlobKind, Id, IndexPack, MasterKey, PackedBlob, decode_index, decode_unpacked, encode_index, encode_unpacked,
-    open_key_file,
+    BlobKind, Id, IndexPack, MasterKey, PackedBlob, decode_index, decode_unpacked, encode_index,
+    encode_unpacked, open_key_file,
 };
 use vouchsafe_model::Issue;
 use vouchsafe_store::{Damage, Key, Overlay, PutMode, Store, list_all};
@@ -34,7 +40,14 @@ fn twin() -> Twin {
     let plaintext = key.open(&base.get(&index_file).unwrap()).unwrap();
     let index = decode_index(&decode_unpacked(&plaintext).unwrap()).unwrap();
     let twin = Arc::new(Overlay::new(base.clone()));
-    Twin { base, twin, snapshot: report.snapshot, packs: report.added_packs, key, index }
+    Twin {
+        base,
+        twin,
+        snapshot: report.snapshot,
+        packs: report.added_packs,
+        key,
+        index,
+    }
 }
 
 impl Twin {
@@ -43,7 +56,11 @@ impl Twin {
     }
 
     fn pack(&self, kind: BlobKind) -> (Id, Vec<PackedBlob>) {
-        let pack = self.index.iter().find(|pack| pack.blobs[0].kind == kind).unwrap();
+        let pack = self
+            .index
+            .iter()
+            .find(|pack| pack.blobs[0].kind == kind)
+            .unwrap();
         (pack.id, pack.blobs.clone())
     }
 
@@ -53,7 +70,9 @@ impl Twin {
 
     fn must_name(&self, what: &str, problems: &[Issue], sound: &[Issue]) {
         assert_eq!(sound, [], "the undamaged pair is not sound");
-        let named = problems.iter().any(|problem| problem.place.contains(what) || problem.message.contains(what));
+        let named = problems
+            .iter()
+            .any(|problem| problem.place.contains(what) || problem.message.contains(what));
         assert!(named, "{what} is not in {problems:?}");
     }
 
@@ -63,17 +82,30 @@ impl Twin {
     }
 
     fn verified(&self) -> (Vec<Issue>, Vec<Issue>) {
-        let of = |repository: Repository| repository.verify(Budget::All, 7, &NoProgress).unwrap().problems;
+        let of = |repository: Repository| {
+            repository
+                .verify(Budget::All, 7, &NoProgress)
+                .unwrap()
+                .problems
+        };
         (of(self.repository()), of(open(self.base.clone())))
     }
 
     fn read_back(&self, scope: &ReadBack) -> (Vec<Issue>, Vec<Issue>) {
-        let of = |repository: Repository| repository.read_back(&self.snapshot, scope.clone()).unwrap().problems;
+        let of = |repository: Repository| {
+            repository
+                .read_back(&self.snapshot, scope.clone())
+                .unwrap()
+                .problems
+        };
         (of(self.repository()), of(open(self.base.clone())))
     }
 
     fn read_backs(&self) -> [(Vec<Issue>, Vec<Issue>); 2] {
-        [self.read_back(&ReadBack::Everything), self.read_back(&ReadBack::Added(self.packs.clone()))]
+        [
+            self.read_back(&ReadBack::Everything),
+            self.read_back(&ReadBack::Added(self.packs.clone())),
+        ]
     }
 
     /// What is read is right, and what is not is reported by name.
@@ -83,7 +115,11 @@ impl Twin {
         for (path, bytes) in &found.entries {
             assert_eq!(Some(bytes), wanted.get(path), "{path}");
         }
-        let missing: Vec<String> = wanted.keys().filter(|path| !found.entries.contains_key(*path)).cloned().collect();
+        let missing: Vec<String> = wanted
+            .keys()
+            .filter(|path| !found.entries.contains_key(*path))
+            .cloned()
+            .collect();
         assert_eq!(missing, found.failed.keys().cloned().collect::<Vec<_>>());
         missing
     }
@@ -99,24 +135,48 @@ fn a_flipped_byte_in_a_chunk() {
     let twin = twin();
     let (pack, blobs) = twin.pack(BlobKind::Data);
     let blob = blobs.iter().max_by_key(|blob| blob.length).unwrap();
-    twin.damage(&pack_key(&pack), Damage::FlipByte { offset: u64::from(blob.offset) + 100 });
+    twin.damage(
+        &pack_key(&pack),
+        Damage::FlipByte {
+            offset: u64::from(blob.offset) + 100,
+        },
+    );
     let (damaged, sound) = twin.verified();
     twin.must_name(&pack.to_hex(), &damaged, &sound);
-    assert!(damaged.iter().any(|problem| problem.message.contains(&blob.id.to_hex())), "{damaged:?}");
+    assert!(
+        damaged
+            .iter()
+            .any(|problem| problem.message.contains(&blob.id.to_hex())),
+        "{damaged:?}"
+    );
     for (damaged, sound) in twin.read_backs() {
         twin.must_name(&blob.id.to_hex(), &damaged, &sound);
     }
     // The largest chunk is one of the file that is there twice.
     assert_eq!(twin.never_wrong_bytes(), ["/noise", "/same"]);
-    let error = copy(&twin.repository(), &create(memory()), &twin.snapshot, &NoProgress).unwrap_err();
-    assert!(format!("{error:?}").contains(&blob.id.to_hex()), "{error:?}");
+    let error = copy(
+        &twin.repository(),
+        &create(memory()),
+        &twin.snapshot,
+        &NoProgress,
+    )
+    .unwrap_err();
+    assert!(
+        format!("{error:?}").contains(&blob.id.to_hex()),
+        "{error:?}"
+    );
 }
 
 #[test]
 fn a_flipped_byte_in_a_directory() {
     let twin = twin();
     let (pack, blobs) = twin.pack(BlobKind::Tree);
-    twin.damage(&pack_key(&pack), Damage::FlipByte { offset: u64::from(blobs[0].offset) + 20 });
+    twin.damage(
+        &pack_key(&pack),
+        Damage::FlipByte {
+            offset: u64::from(blobs[0].offset) + 20,
+        },
+    );
     let (damaged, sound) = twin.checked();
     twin.must_name("directory cannot be read", &damaged, &sound);
     let (damaged, sound) = twin.verified();
@@ -144,11 +204,21 @@ fn a_truncated_pack() {
     let twin = twin();
     let (pack, blobs) = twin.pack(BlobKind::Data);
     let size = twin.base.head(&pack_key(&pack)).unwrap().size;
-    twin.damage(&pack_key(&pack), Damage::Truncate(u64::from(blobs.last().unwrap().offset) + 5));
-    let results = [twin.checked(), twin.verified()].into_iter().chain(twin.read_backs());
+    twin.damage(
+        &pack_key(&pack),
+        Damage::Truncate(u64::from(blobs.last().unwrap().offset) + 5),
+    );
+    let results = [twin.checked(), twin.verified()]
+        .into_iter()
+        .chain(twin.read_backs());
     for (damaged, sound) in results {
         twin.must_name(&pack.to_hex(), &damaged, &sound);
-        assert!(damaged.iter().any(|p| p.message.contains(&format!("instead of {size}"))), "{damaged:?}");
+        assert!(
+            damaged
+                .iter()
+                .any(|p| p.message.contains(&format!("instead of {size}"))),
+            "{damaged:?}"
+        );
     }
     assert!(!twin.never_wrong_bytes().is_empty());
 }
@@ -158,13 +228,21 @@ fn a_missing_pack() {
     let twin = twin();
     let (pack, _) = twin.pack(BlobKind::Data);
     twin.damage(&pack_key(&pack), Damage::Missing);
-    let results = [twin.checked(), twin.verified()].into_iter().chain(twin.read_backs());
+    let results = [twin.checked(), twin.verified()]
+        .into_iter()
+        .chain(twin.read_backs());
     for (damaged, sound) in results {
         twin.must_name(&pack.to_hex(), &damaged, &sound);
-        assert!(damaged.iter().any(|p| p.message.contains("missing")), "{damaged:?}");
+        assert!(
+            damaged.iter().any(|p| p.message.contains("missing")),
+            "{damaged:?}"
+        );
     }
     let lost = twin.never_wrong_bytes();
-    assert!(lost.contains(&"/noise".to_owned()) && !lost.contains(&"/a/empty".to_owned()), "{lost:?}");
+    assert!(
+        lost.contains(&"/noise".to_owned()) && !lost.contains(&"/a/empty".to_owned()),
+        "{lost:?}"
+    );
 }
 
 #[test]
@@ -179,7 +257,14 @@ fn a_missing_index() {
     }
     let error = read(&twin.repository().reader(&twin.snapshot).unwrap()).unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
-    assert_eq!(twin.repository().check(&NoProgress).unwrap().unlisted_packs.len(), twin.packs.len());
+    assert_eq!(
+        twin.repository()
+            .check(&NoProgress)
+            .unwrap()
+            .unlisted_packs
+            .len(),
+        twin.packs.len()
+    );
     // The next backup stores everything again, and then the old snapshot is whole again too.
     let report = back_up_after(&twin.repository(), &sample(), Some(twin.snapshot)).unwrap();
     assert!(!report.repository_issues.is_empty());
@@ -197,7 +282,12 @@ fn a_damaged_index() {
         twin.must_name(index.as_str(), &damaged, &sound);
     }
     let report = back_up(&twin.repository(), &sample()).unwrap();
-    assert!(report.repository_issues.iter().any(|issue| issue.place == index.as_str()));
+    assert!(
+        report
+            .repository_issues
+            .iter()
+            .any(|issue| issue.place == index.as_str())
+    );
 }
 
 #[test]
@@ -210,26 +300,50 @@ fn a_validly_sealed_wrong_chunk() {
     let (index_key, _) = list_all(&*base, "index/").unwrap().remove(0);
     let plaintext = key.open(&base.get(&index_key).unwrap()).unwrap();
     let mut index = decode_index(&decode_unpacked(&plaintext).unwrap()).unwrap();
-    let pack = index.iter_mut().find(|pack| pack.blobs[0].kind == BlobKind::Data).unwrap();
+    let pack = index
+        .iter_mut()
+        .find(|pack| pack.blobs[0].kind == BlobKind::Data)
+        .unwrap();
 
     // The two chunks change places: the pack is named anew and listed anew, and everything opens.
     let mut bytes = base.get(&pack_key(&pack.id)).unwrap();
-    let [a, b] = [&pack.blobs[0], &pack.blobs[1]].map(|blob| blob.offset as usize..(blob.offset + blob.length) as usize);
+    let [a, b] = [&pack.blobs[0], &pack.blobs[1]]
+        .map(|blob| blob.offset as usize..(blob.offset + blob.length) as usize);
     let (first, second) = (bytes[a.clone()].to_vec(), bytes[b.clone()].to_vec());
     bytes[a].copy_from_slice(&second);
     bytes[b].copy_from_slice(&first);
     let victim = pack.blobs[0].id;
     pack.id = Id::of(&bytes);
-    base.put(&pack_key(&pack.id), &bytes, PutMode::IfAbsent).unwrap();
+    base.put(&pack_key(&pack.id), &bytes, PutMode::IfAbsent)
+        .unwrap();
     let sealed = key.seal([9; 16], &encode_unpacked(&encode_index(&index), 3).unwrap());
-    base.put(&Key::new(format!("index/{}", Id::of(&sealed))).unwrap(), &sealed, PutMode::IfAbsent).unwrap();
+    base.put(
+        &Key::new(format!("index/{}", Id::of(&sealed))).unwrap(),
+        &sealed,
+        PutMode::IfAbsent,
+    )
+    .unwrap();
     base.delete(&index_key).unwrap();
 
     let repository = open(base);
-    assert_eq!(repository.check(&NoProgress).unwrap().problems, [], "structure cannot show it");
-    let problems = repository.verify(Budget::All, 1, &NoProgress).unwrap().problems;
-    assert!(problems.iter().any(|p| p.message.contains(&victim.to_hex())), "{problems:?}");
-    let back = repository.read_back(&report.snapshot, ReadBack::Everything).unwrap();
+    assert_eq!(
+        repository.check(&NoProgress).unwrap().problems,
+        [],
+        "structure cannot show it"
+    );
+    let problems = repository
+        .verify(Budget::All, 1, &NoProgress)
+        .unwrap()
+        .problems;
+    assert!(
+        problems
+            .iter()
+            .any(|p| p.message.contains(&victim.to_hex())),
+        "{problems:?}"
+    );
+    let back = repository
+        .read_back(&report.snapshot, ReadBack::Everything)
+        .unwrap();
     assert_eq!(back.problems.len(), 2);
     let found = read(&repository.reader(&report.snapshot).unwrap()).unwrap();
     assert_eq!((found.entries.len(), found.failed.len()), (0, 2));
@@ -242,31 +356,59 @@ fn a_damaged_snapshot_or_config_or_key() {
     twin.damage(&snapshot, Damage::FlipByte { offset: 40 });
     let (damaged, sound) = twin.checked();
     twin.must_name(snapshot.as_str(), &damaged, &sound);
-    assert!(matches!(twin.repository().snapshots(), Err(RepoError::Damaged { object, .. }) if object == snapshot.as_str()));
-    assert!(matches!(twin.repository().reader(&twin.snapshot), Err(RepoError::Damaged { .. })));
-    assert!(matches!(twin.repository().reader(&Id::of(b"none")), Err(RepoError::NoSnapshot { .. })));
+    assert!(
+        matches!(twin.repository().snapshots(), Err(RepoError::Damaged { object, .. }) if object == snapshot.as_str())
+    );
+    assert!(matches!(
+        twin.repository().reader(&twin.snapshot),
+        Err(RepoError::Damaged { .. })
+    ));
+    assert!(matches!(
+        twin.repository().reader(&Id::of(b"none")),
+        Err(RepoError::NoSnapshot { .. })
+    ));
 
     let config = Key::new("config").unwrap();
     twin.damage(&config, Damage::FlipByte { offset: 40 });
     let opened = Repository::open(twin.twin.clone(), &real_env(), &secret());
-    assert!(matches!(&opened, Err(OpenError::Damaged { object, .. }) if object == "config"), "{opened:?}");
+    assert!(
+        matches!(&opened, Err(OpenError::Damaged { object, .. }) if object == "config"),
+        "{opened:?}"
+    );
     let (key, _) = list_all(&*twin.base, "keys/").unwrap().remove(0);
     twin.damage(&key, Damage::Truncate(50));
     let opened = Repository::open(twin.twin.clone(), &real_env(), &secret());
-    assert!(matches!(&opened, Err(OpenError::Damaged { object, .. }) if object == key.as_str()), "{opened:?}");
+    assert!(
+        matches!(&opened, Err(OpenError::Damaged { object, .. }) if object == key.as_str()),
+        "{opened:?}"
+    );
     twin.damage(&key, Damage::Missing);
     let opened = Repository::open(twin.twin.clone(), &real_env(), &secret());
-    assert!(matches!(&opened, Err(OpenError::Damaged { object, .. }) if object == "keys"), "{opened:?}");
+    assert!(
+        matches!(&opened, Err(OpenError::Damaged { object, .. }) if object == "keys"),
+        "{opened:?}"
+    );
 }
 
 #[test]
 fn a_later_format_is_refused_by_its_version() {
     let twin = twin();
-    let plaintext = twin.key.open(&twin.base.get(&Key::new("config").unwrap()).unwrap()).unwrap();
-    let later = String::from_utf8(plaintext).unwrap().replace("\"version\":2", "\"version\":3");
-    twin.damage(&Key::new("config").unwrap(), Damage::Replace(twin.key.seal([5; 16], later.as_bytes())));
+    let plaintext = twin
+        .key
+        .open(&twin.base.get(&Key::new("config").unwrap()).unwrap())
+        .unwrap();
+    let later = String::from_utf8(plaintext)
+        .unwrap()
+        .replace("\"version\":2", "\"version\":3");
+    twin.damage(
+        &Key::new("config").unwrap(),
+        Damage::Replace(twin.key.seal([5; 16], later.as_bytes())),
+    );
     let opened = Repository::open(twin.twin.clone(), &real_env(), &secret());
-    assert!(matches!(opened, Err(OpenError::Unsupported { version: 3, .. })), "{opened:?}");
+    assert!(
+        matches!(opened, Err(OpenError::Unsupported { version: 3, .. })),
+        "{opened:?}"
+    );
 }
 
 #[test]
@@ -277,13 +419,27 @@ fn a_budget_is_kept_and_says_so() {
         back_up(&repository, &[file("f", noise(seed, 100_000))]).unwrap();
     }
     let all = repository.verify(Budget::All, 1, &NoProgress).unwrap();
-    assert_eq!((all.packs_total, all.packs_read, all.complete), (20, 20, true));
-    let quarter = repository.verify(Budget::Share(0.25), 1, &NoProgress).unwrap();
+    assert_eq!(
+        (all.packs_total, all.packs_read, all.complete),
+        (20, 20, true)
+    );
+    let quarter = repository
+        .verify(Budget::Share(0.25), 1, &NoProgress)
+        .unwrap();
     assert_eq!((quarter.packs_read, quarter.complete), (5, false));
-    let bytes = repository.verify(Budget::Bytes(150_000), 1, &NoProgress).unwrap();
-    assert!(!bytes.complete && bytes.bytes_read >= 150_000 && bytes.bytes_read < 300_000, "{bytes:?}");
-    let none = repository.verify(Budget::Time(std::time::Duration::ZERO), 1, &NoProgress).unwrap();
+    let bytes = repository
+        .verify(Budget::Bytes(150_000), 1, &NoProgress)
+        .unwrap();
+    assert!(
+        !bytes.complete && bytes.bytes_read >= 150_000 && bytes.bytes_read < 300_000,
+        "{bytes:?}"
+    );
+    let none = repository
+        .verify(Budget::Time(std::time::Duration::ZERO), 1, &NoProgress)
+        .unwrap();
     assert_eq!((none.packs_read, none.complete), (0, false));
-    let tiny = repository.verify(Budget::Share(0.001), 2, &NoProgress).unwrap();
+    let tiny = repository
+        .verify(Budget::Share(0.001), 2, &NoProgress)
+        .unwrap();
     assert_eq!(tiny.packs_read, 1);
 }

@@ -1,5 +1,11 @@
 //! What is backed up comes back, by threads and by the simulation.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod common;
 
@@ -14,7 +20,13 @@ use vouchsafe_vault::{
 };
 
 fn drivers() -> Vec<Driver> {
-    vec![Driver::Automatic, Driver::Simulated(Simulation { seed: 5, flights: None })]
+    vec![
+        Driver::Automatic,
+        Driver::Simulated(Simulation {
+            seed: 5,
+            flights: None,
+        }),
+    ]
 }
 
 #[test]
@@ -24,14 +36,24 @@ fn what_was_backed_up_comes_back() {
         let repository = create(store.clone()).with_driver(driver);
         let report = back_up(&repository, &sample()).unwrap();
         assert_eq!(report.outcome, Outcome::Done);
-        assert_eq!((report.files_new, report.files_unchanged, report.dirs), (7, 0, 3));
+        assert_eq!(
+            (report.files_new, report.files_unchanged, report.dirs),
+            (7, 0, 3)
+        );
         let again = open(store);
         let everything = read(&again.reader(&report.snapshot).unwrap()).unwrap();
         assert_eq!(everything.entries, expected(&sample()));
         assert!(again.check(&NoProgress).unwrap().problems.is_empty());
-        let back = again.read_back(&report.snapshot, ReadBack::Added(report.added_packs.clone())).unwrap();
+        let back = again
+            .read_back(
+                &report.snapshot,
+                ReadBack::Added(report.added_packs.clone()),
+            )
+            .unwrap();
         assert_eq!(back.problems, []);
-        let whole = again.read_back(&report.snapshot, ReadBack::Everything).unwrap();
+        let whole = again
+            .read_back(&report.snapshot, ReadBack::Everything)
+            .unwrap();
         assert_eq!((whole.blobs, whole.problems.len()), (back.blobs, 0));
         let verified = again.verify(Budget::All, 1, &NoProgress).unwrap();
         assert!(verified.complete && verified.problems.is_empty());
@@ -65,7 +87,12 @@ fn unchanged_files_are_not_read_again() {
         assert_eq!((second.files_new, second.files_unchanged), (2, 6));
         assert_eq!(second.bytes_read, 700_003);
         assert_eq!(second.bytes_total, first.bytes_total + 3);
-        assert_eq!(read(&repository.reader(&second.snapshot).unwrap()).unwrap().entries, expected(&items));
+        assert_eq!(
+            read(&repository.reader(&second.snapshot).unwrap())
+                .unwrap()
+                .entries,
+            expected(&items)
+        );
     }
 }
 
@@ -73,12 +100,24 @@ fn unchanged_files_are_not_read_again() {
 fn a_partial_result_is_never_a_full_one() {
     for driver in drivers() {
         let repository = create(memory()).with_driver(driver);
-        let items = vec![file("good", "good"), dir("d", vec![Item::Unreadable(b"bad".to_vec())])];
+        let items = vec![
+            file("good", "good"),
+            dir("d", vec![Item::Unreadable(b"bad".to_vec())]),
+        ];
         let report = back_up(&repository, &items).unwrap();
         assert_eq!(report.outcome, Outcome::Incomplete);
         assert_eq!(report.issue_count, 1);
-        assert!(report.issues[0].place.contains("bad"), "{:?}", report.issues);
-        assert_eq!(read(&repository.reader(&report.snapshot).unwrap()).unwrap().entries, expected(&items));
+        assert!(
+            report.issues[0].place.contains("bad"),
+            "{:?}",
+            report.issues
+        );
+        assert_eq!(
+            read(&repository.reader(&report.snapshot).unwrap())
+                .unwrap()
+                .entries,
+            expected(&items)
+        );
     }
 }
 
@@ -86,9 +125,15 @@ fn a_partial_result_is_never_a_full_one() {
 fn a_stream_without_proof_leaves_no_snapshot() {
     for driver in drivers() {
         let repository = create(memory()).with_driver(driver);
-        let items = vec![file("good", "good"), Item::BrokenStream(b"dump".to_vec(), Arc::new(noise(3, 2_000_000)))];
+        let items = vec![
+            file("good", "good"),
+            Item::BrokenStream(b"dump".to_vec(), Arc::new(noise(3, 2_000_000))),
+        ];
         let error = back_up(&repository, &items).unwrap_err();
-        assert!(matches!(&error, BackupError::Work(WorkError::Stream { name, .. }) if name == "dump"), "{error:?}");
+        assert!(
+            matches!(&error, BackupError::Work(WorkError::Stream { name, .. }) if name == "dump"),
+            "{error:?}"
+        );
         assert!(repository.snapshots().unwrap().is_empty());
         back_up(&repository, &sample()).unwrap();
     }
@@ -106,7 +151,10 @@ fn a_source_that_fails_leaves_no_snapshot() {
                 remedy: "wait".to_owned(),
             })
         });
-        assert!(matches!(result, Err(BackupError::Capture(CaptureError::Unreadable { .. }))));
+        assert!(matches!(
+            result,
+            Err(BackupError::Capture(CaptureError::Unreadable { .. }))
+        ));
         assert!(repository.snapshots().unwrap().is_empty());
     }
 }
@@ -117,11 +165,20 @@ fn a_source_that_does_not_leave_its_directories_leaves_no_snapshot() {
     let result = repository.backup(&backup_options(), &NoProgress, |sink| {
         sink.enter(node(b"d", vouchsafe_format::NodeKind::Dir, 0))
     });
-    assert!(matches!(result, Err(BackupError::Work(WorkError::Machine(_)))), "{result:?}");
+    assert!(
+        matches!(result, Err(BackupError::Work(WorkError::Machine(_)))),
+        "{result:?}"
+    );
     let result = repository.backup(&backup_options(), &NoProgress, |sink| sink.leave());
-    assert!(matches!(result, Err(BackupError::Work(WorkError::Machine(_)))), "{result:?}");
+    assert!(
+        matches!(result, Err(BackupError::Work(WorkError::Machine(_)))),
+        "{result:?}"
+    );
     let twice = back_up(&repository, &[file("x", "1"), file("x", "2")]);
-    assert!(matches!(twice, Err(BackupError::Work(WorkError::Tree(_)))), "{twice:?}");
+    assert!(
+        matches!(twice, Err(BackupError::Work(WorkError::Tree(_)))),
+        "{twice:?}"
+    );
     assert!(repository.snapshots().unwrap().is_empty());
 }
 
@@ -134,12 +191,26 @@ fn a_copy_has_the_same_tree_and_needs_no_source() {
         let copied = copy(&from, &to, &report.snapshot, &NoProgress).unwrap();
         assert_eq!(copied.tree, report.tree);
         assert!(!copied.existed);
-        assert_eq!(to.snapshot(&copied.snapshot).unwrap().original, Some(report.snapshot));
-        assert_eq!(read(&to.reader(&copied.snapshot).unwrap()).unwrap().entries, expected(&sample()));
-        let back = to.read_back(&copied.snapshot, ReadBack::Added(copied.added_packs.clone())).unwrap();
+        assert_eq!(
+            to.snapshot(&copied.snapshot).unwrap().original,
+            Some(report.snapshot)
+        );
+        assert_eq!(
+            read(&to.reader(&copied.snapshot).unwrap()).unwrap().entries,
+            expected(&sample())
+        );
+        let back = to
+            .read_back(
+                &copied.snapshot,
+                ReadBack::Added(copied.added_packs.clone()),
+            )
+            .unwrap();
         assert_eq!((back.blobs, back.problems.len()), (copied.blobs_copied, 0));
         let again = copy(&from, &to, &report.snapshot, &NoProgress).unwrap();
-        assert_eq!((again.snapshot, again.existed, again.blobs_copied), (copied.snapshot, true, 0));
+        assert_eq!(
+            (again.snapshot, again.existed, again.blobs_copied),
+            (copied.snapshot, true, 0)
+        );
         let home = copy(&to, &from, &copied.snapshot, &NoProgress).unwrap();
         assert_eq!(home.snapshot, report.snapshot);
         assert_eq!(to.snapshots().unwrap().len(), 1);
@@ -169,11 +240,20 @@ fn keys_open_and_other_passwords_do_not() {
     let id = repository.add_key(&second, Some(KDF)).unwrap();
     let (keys, issues) = repository.keys().unwrap();
     assert_eq!((keys.len(), issues.len()), (2, 0));
-    assert!(keys.iter().any(|key| key.id == id && key.hostname == "testhost"));
+    assert!(
+        keys.iter()
+            .any(|key| key.id == id && key.hostname == "testhost")
+    );
     let other = Repository::open(store.clone(), &real_env(), &second).unwrap();
-    assert_eq!(other.open_sealed(&repository.seal(b"ledger")).unwrap(), b"ledger");
+    assert_eq!(
+        other.open_sealed(&repository.seal(b"ledger")).unwrap(),
+        b"ledger"
+    );
     let wrong = Repository::open(store.clone(), &real_env(), &Secret::new(b"wrong".to_vec()));
-    assert!(matches!(wrong, Err(OpenError::WrongKey { tried: 2, .. })), "{wrong:?}");
+    assert!(
+        matches!(wrong, Err(OpenError::WrongKey { tried: 2, .. })),
+        "{wrong:?}"
+    );
     let none = Repository::open(memory(), &real_env(), &second);
     assert!(matches!(none, Err(OpenError::NoRepository { .. })));
     let twice = Repository::create(store, &real_env(), &second, &options());
@@ -191,7 +271,10 @@ fn an_interrupt_ends_the_backup_and_the_next_one_goes_on() {
         env.interrupt.raise();
         fill(sink, &[file("second", noise(5, 1 << 20))])
     });
-    assert!(matches!(result, Err(BackupError::Interrupted)), "{result:?}");
+    assert!(
+        matches!(result, Err(BackupError::Interrupted)),
+        "{result:?}"
+    );
     assert!(repository.snapshots().unwrap().is_empty());
     let report = back_up(&repository, &sample()).unwrap();
     assert!(repository.check(&NoProgress).unwrap().problems.is_empty());
@@ -230,7 +313,114 @@ fn an_interrupted_creation_is_taken_up_by_the_next() {
         let other = memory();
         create(other.clone());
         let (key, _) = list_all(&*other, "keys/").unwrap().remove(0);
-        store.put(&key, &other.get(&key).unwrap(), vouchsafe_store::PutMode::IfAbsent).unwrap();
+        store
+            .put(
+                &key,
+                &other.get(&key).unwrap(),
+                vouchsafe_store::PutMode::IfAbsent,
+            )
+            .unwrap();
         assert_eq!(open(store.clone()).id(), second.id(), "{n}");
+    }
+}
+
+/// Hangs until the test is over.
+struct Hanging(std::sync::mpsc::Receiver<()>);
+
+impl vouchsafe_capture::StreamContent for Hanging {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(0)
+    }
+    fn finish(self: Box<Self>) -> Result<vouchsafe_capture::CleanEnd, CaptureError> {
+        vouchsafe_capture::CleanEnd::of_length("hanging", 0, 0)
+    }
+}
+
+#[test]
+fn an_interrupt_does_not_wait_for_a_stream_that_hangs() {
+    let store = memory();
+    create(store.clone());
+    let env = real_env();
+    let repository = Repository::open(store, &env, &secret()).unwrap();
+    let (end, hang) = std::sync::mpsc::channel();
+    let interrupt = env.interrupt.clone();
+    let begun = std::time::Instant::now();
+    let result = repository.backup(&backup_options(), &NoProgress, |sink| {
+        let node = node(b"dump", vouchsafe_format::NodeKind::File, 0);
+        sink.stream(node, Box::new(Hanging(hang)))?;
+        interrupt.raise();
+        Ok(())
+    });
+    assert!(
+        matches!(result, Err(BackupError::Interrupted)),
+        "{result:?}"
+    );
+    assert!(begun.elapsed().as_secs() < 4, "{:?}", begun.elapsed());
+    drop(end);
+}
+
+/// Dies while it is read.
+struct Dying;
+
+impl vouchsafe_capture::Content for Dying {
+    fn open(&mut self) -> Result<Box<dyn std::io::Read + Send>, CaptureError> {
+        panic!("on purpose")
+    }
+}
+
+#[test]
+fn a_thread_that_dies_ends_the_backup() {
+    let repository = create(memory());
+    let result = repository.backup(&backup_options(), &NoProgress, |sink| {
+        sink.file(file_node(b"f", b"x"), Box::new(Dying))
+    });
+    assert!(
+        matches!(result, Err(BackupError::Work(WorkError::Died))),
+        "{result:?}"
+    );
+    assert!(repository.snapshots().unwrap().is_empty());
+}
+
+/// Grows while it is read.
+struct Growing(vouchsafe_format::Node);
+
+impl vouchsafe_capture::Content for Growing {
+    fn open(&mut self) -> Result<Box<dyn std::io::Read + Send>, CaptureError> {
+        Ok(Box::new(std::io::Cursor::new(b"longer".to_vec())))
+    }
+    fn close(&mut self, read: u64) -> Result<Option<vouchsafe_format::Node>, CaptureError> {
+        assert_eq!(read, 6);
+        Ok(Some(self.0.clone()))
+    }
+}
+
+#[test]
+fn a_file_that_changed_while_it_was_read_has_its_newer_metadata() {
+    for driver in drivers() {
+        let repository = create(memory()).with_driver(driver);
+        let newer = vouchsafe_format::Node {
+            uid: 77,
+            size: 9,
+            ..file_node(b"other name", b"xx")
+        };
+        let options = backup_options();
+        let backup = repository.backup(&options, &NoProgress, |sink| {
+            sink.file(file_node(b"f", b"old"), Box::new(Growing(newer)))
+        });
+        let ((), report) = backup.unwrap();
+        let point = repository.reader(&report.snapshot).unwrap();
+        let mut found = None;
+        let mut visit = |_: &vouchsafe_capture::TreePath, node: &vouchsafe_format::Node| {
+            found = Some(node.clone());
+            Ok(vouchsafe_capture::Visit::Into)
+        };
+        point.walk(&mut visit).unwrap();
+        let found = found.unwrap();
+        assert_eq!(
+            (found.name.as_slice(), found.uid, found.size),
+            (b"f".as_slice(), 77, 6)
+        );
+        assert_eq!(read(&point).unwrap().entries["/f"], b"longer");
     }
 }

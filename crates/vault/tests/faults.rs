@@ -1,5 +1,11 @@
 //! Every call of the store fails once: always a clean end, nothing lost, and the second attempt succeeds.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod common;
 
@@ -11,21 +17,41 @@ use vouchsafe_store::{Fault, FaultKind, FaultStore, Operation, Store};
 use vouchsafe_vault::machine::Settings;
 use vouchsafe_vault::{Driver, ReadBack, Repository, Simulation, copy};
 
-const OPERATIONS: [Operation; 6] =
-    [Operation::Get, Operation::GetRange, Operation::Head, Operation::Put, Operation::Delete, Operation::List];
+const OPERATIONS: [Operation; 6] = [
+    Operation::Get,
+    Operation::GetRange,
+    Operation::Head,
+    Operation::Put,
+    Operation::Delete,
+    Operation::List,
+];
 
 fn small() -> Settings {
-    Settings { pack_bytes: 4_000, index_blobs: 6, budget: 30_000, ..Settings::default() }
+    Settings {
+        pack_bytes: 4_000,
+        index_blobs: 6,
+        budget: 30_000,
+        ..Settings::default()
+    }
 }
 
 fn simulated(repository: Repository) -> Repository {
-    repository.with_driver(Driver::Simulated(Simulation { seed: 3, flights: None })).with_settings(small())
+    repository
+        .with_driver(Driver::Simulated(Simulation {
+            seed: 3,
+            flights: None,
+        }))
+        .with_settings(small())
 }
 
 fn items(generation: u64) -> Vec<Item> {
     let file_of = |n: u64| file(&format!("f{n}"), noise(n + 100 * generation, 1_500));
     let below = (0..5).map(file_of).collect();
-    vec![dir("d", below), file("kept", noise(77, 2_000)), Item::Stream(b"s".to_vec(), Arc::new(noise(generation, 900)))]
+    vec![
+        dir("d", below),
+        file("kept", noise(77, 2_000)),
+        Item::Stream(b"s".to_vec(), Arc::new(noise(generation, 900))),
+    ]
 }
 
 /// A store with one snapshot of generation 0, through which faults can be planned.
@@ -34,11 +60,16 @@ fn prepared() -> (Arc<dyn Store>, Arc<FaultStore>, vouchsafe_format::Id) {
     let repository =
         simulated(Repository::create(inner.clone(), &still_env(1), &secret(), &options()).unwrap());
     let first = back_up(&repository, &items(0)).unwrap();
-    (inner.clone(), Arc::new(FaultStore::new(inner, [])), first.snapshot)
+    (
+        inner.clone(),
+        Arc::new(FaultStore::new(inner, [])),
+        first.snapshot,
+    )
 }
 
 fn attempt(store: Arc<dyn Store>, parent: vouchsafe_format::Id) -> Result<(), String> {
-    let repository = simulated(Repository::open(store, &still_env(2), &secret()).map_err(|e| e.to_string())?);
+    let repository =
+        simulated(Repository::open(store, &still_env(2), &secret()).map_err(|e| e.to_string())?);
     let report = back_up_after(&repository, &items(1), Some(parent)).map_err(|e| e.to_string())?;
     let back = repository.read_back(&report.snapshot, ReadBack::Added(report.added_packs));
     match back {
@@ -52,7 +83,9 @@ fn must_be_whole(inner: &Arc<dyn Store>) {
     assert_eq!(repository.check(&NoProgress).unwrap().problems, []);
     for (id, snapshot) in repository.snapshots().unwrap() {
         let found = read(&repository.reader(&id).unwrap()).unwrap();
-        let whole = [0, 1].iter().any(|generation| found.entries == expected(&items(*generation)));
+        let whole = [0, 1]
+            .iter()
+            .any(|generation| found.entries == expected(&items(*generation)));
         assert!(whole && found.failed.is_empty(), "{snapshot:?}");
     }
 }
@@ -71,7 +104,8 @@ fn a_backup_survives_the_failure_of_each_call() {
                 assert_eq!(store.unhit(), [], "the fault was never hit");
                 failed += u64::from(result.is_err());
                 must_be_whole(&inner);
-                attempt(store, parent).unwrap_or_else(|e| panic!("after {on:?} {nth} {kind:?}: {e}"));
+                attempt(store, parent)
+                    .unwrap_or_else(|e| panic!("after {on:?} {nth} {kind:?}: {e}"));
                 must_be_whole(&inner);
             }
         }
@@ -81,12 +115,22 @@ fn a_backup_survives_the_failure_of_each_call() {
 
 #[test]
 fn a_copy_survives_the_failure_of_each_call() {
-    let run = |from: Arc<dyn Store>, to: Arc<dyn Store>, snapshot: &vouchsafe_format::Id| -> Result<(), String> {
-        let open = |store| Repository::open(store, &still_env(5), &secret()).map_err(|e| e.to_string());
+    let run = |from: Arc<dyn Store>,
+               to: Arc<dyn Store>,
+               snapshot: &vouchsafe_format::Id|
+     -> Result<(), String> {
+        let open =
+            |store| Repository::open(store, &still_env(5), &secret()).map_err(|e| e.to_string());
         let (from, to) = (simulated(open(from)?), simulated(open(to)?));
         let report = copy(&from, &to, snapshot, &NoProgress).map_err(|e| e.to_string())?;
-        let back = to.read_back(&report.snapshot, ReadBack::Everything).map_err(|e| e.to_string())?;
-        if back.problems.is_empty() { Ok(()) } else { Err(format!("{:?}", back.problems)) }
+        let back = to
+            .read_back(&report.snapshot, ReadBack::Everything)
+            .map_err(|e| e.to_string())?;
+        if back.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{:?}", back.problems))
+        }
     };
     let target = || -> (Arc<dyn Store>, Arc<FaultStore>) {
         let inner: Arc<dyn Store> = memory();
@@ -109,7 +153,8 @@ fn a_copy_survives_the_failure_of_each_call() {
                     assert_eq!(broken.unhit(), [], "the fault was never hit");
                     must_be_whole(&from_inner);
                     must_be_whole(&to_inner);
-                    run(from, to, &snapshot).unwrap_or_else(|e| panic!("after {on:?} {nth} {kind:?}: {e}"));
+                    run(from, to, &snapshot)
+                        .unwrap_or_else(|e| panic!("after {on:?} {nth} {kind:?}: {e}"));
                     must_be_whole(&to_inner);
                 }
             }
@@ -128,7 +173,11 @@ fn what_passes_by_itself_is_tried_again() {
     ] {
         store.plan(Fault { on, nth: 2, kind });
     }
-    store.plan(Fault { on: Operation::Put, nth: 4, kind: FaultKind::Ambiguous });
+    store.plan(Fault {
+        on: Operation::Put,
+        nth: 4,
+        kind: FaultKind::Ambiguous,
+    });
     attempt(store.clone(), parent).unwrap();
     assert_eq!(store.unhit(), []);
 }

@@ -1,13 +1,20 @@
 //! The invariants, over many simulated lives: seeds from `VOUCHSAFE_SIM_SEEDS` (default 300).
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod common;
 #[path = "common/world.rs"]
 mod world;
 
-
 fn seeds() -> u64 {
-    std::env::var("VOUCHSAFE_SIM_SEEDS").ok().map_or(300, |text| text.parse().expect("a number of seeds"))
+    std::env::var("VOUCHSAFE_SIM_SEEDS")
+        .ok()
+        .map_or(300, |text| text.parse().expect("a number of seeds"))
 }
 
 #[test]
@@ -18,14 +25,19 @@ fn nothing_is_claimed_before_it_was_read_back_and_nothing_claimed_is_lost() {
         claimed += life.claimed;
         crashes += life.crashes;
     }
-    assert!(claimed >= seeds() * 2 && crashes * 2 >= seeds(), "{claimed} claimed, {crashes} crashes: too little happened");
+    assert!(
+        claimed >= seeds() * 2 && crashes * 2 >= seeds(),
+        "{claimed} claimed, {crashes} crashes: too little happened"
+    );
 }
 
 #[test]
 fn a_crash_at_any_step_leaves_whole_snapshots_and_the_next_run_goes_on() {
     for seed in 0..2 {
         let mut steps = 0;
-        while world::crash_at(seed, steps).unwrap_or_else(|broken| panic!("seed {seed}, step {steps}: {broken}")) {
+        while world::crash_at(seed, steps)
+            .unwrap_or_else(|broken| panic!("seed {seed}, step {steps}: {broken}"))
+        {
             steps += 1;
         }
         assert!(steps > 10, "only {steps} steps");

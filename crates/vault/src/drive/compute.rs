@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use vouchsafe_format::{
-    BlobError, BlobKind, Compressor, Id, MasterKey, SealedBlob, compress, decode_tree, encode_index, encode_tree,
-    open_blob, seal_blob,
+    BlobError, BlobKind, Compressor, Id, MasterKey, SealedBlob, compress, decode_tree,
+    encode_index, encode_tree, open_blob, seal_blob,
 };
 use vouchsafe_host::Random;
 
@@ -45,21 +45,49 @@ impl Workshop {
         spare: &mut dyn FnMut(Vec<u8>),
     ) -> Result<Done, WorkError> {
         match job {
-            Compute::Process { ticket, kind, blob: Blob::Plain(plaintext) } => {
+            Compute::Process {
+                ticket,
+                kind,
+                blob: Blob::Plain(plaintext),
+            } => {
                 let (id, fresh) = self.process(kind, &plaintext, tools)?;
                 let length = plaintext.len() as u64;
                 spare(plaintext);
-                Ok(Done::Blob { ticket, id, length, fresh })
+                Ok(Done::Blob {
+                    ticket,
+                    id,
+                    length,
+                    fresh,
+                })
             }
-            Compute::Process { ticket, kind, blob: Blob::Stored { id, sealed, uncompressed_length } } => {
+            Compute::Process {
+                ticket,
+                kind,
+                blob:
+                    Blob::Stored {
+                        id,
+                        sealed,
+                        uncompressed_length,
+                    },
+            } => {
                 let (length, fresh) = self.reseal(kind, id, sealed, uncompressed_length, tools)?;
-                Ok(Done::Blob { ticket, id, length, fresh })
+                Ok(Done::Blob {
+                    ticket,
+                    id,
+                    length,
+                    fresh,
+                })
             }
             Compute::Tree { ticket, mut nodes } => {
                 nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 let plaintext = encode_tree(&nodes)?;
                 let (id, fresh) = self.process(BlobKind::Tree, &plaintext, tools)?;
-                Ok(Done::Blob { ticket, id, length: plaintext.len() as u64, fresh })
+                Ok(Done::Blob {
+                    ticket,
+                    id,
+                    length: plaintext.len() as u64,
+                    fresh,
+                })
             }
             Compute::Finish { ticket, pack } => {
                 let pack = pack.finish(&self.key, self.iv())?;
@@ -67,15 +95,31 @@ impl Workshop {
             }
             Compute::Index { ticket, packs } => {
                 let (name, bytes) = self.seal_file(&encode_index(&packs))?;
-                Ok(Done::File { ticket, name, bytes })
+                Ok(Done::File {
+                    ticket,
+                    name,
+                    bytes,
+                })
             }
             Compute::Snapshot { ticket, snapshot } => {
                 let (name, bytes) = self.seal_file(&snapshot.encode().map_err(Damage::from)?)?;
-                Ok(Done::File { ticket, name, bytes })
+                Ok(Done::File {
+                    ticket,
+                    name,
+                    bytes,
+                })
             }
-            Compute::Decode { ticket, id, sealed, uncompressed_length } => {
+            Compute::Decode {
+                ticket,
+                id,
+                sealed,
+                uncompressed_length,
+            } => {
                 let plaintext = open_blob(self.source_key(), &sealed, uncompressed_length, id)?;
-                Ok(Done::Tree { ticket, nodes: decode_tree(&plaintext)? })
+                Ok(Done::Tree {
+                    ticket,
+                    nodes: decode_tree(&plaintext)?,
+                })
             }
         }
     }
@@ -83,12 +127,25 @@ impl Workshop {
     /// Does work for a store.
     pub(crate) fn transfer(&self, job: Transfer) -> Result<Done, WorkError> {
         match job {
-            Transfer::Put { ticket, object, name, bytes } => {
+            Transfer::Put {
+                ticket,
+                object,
+                name,
+                bytes,
+            } => {
                 self.target.put(object, &name, &bytes)?;
                 Ok(Done::Stored { ticket })
             }
-            Transfer::Fetch { ticket, pack, offset, length } => {
-                let source = self.source.as_ref().map_or(&self.target, |(objects, _)| objects);
+            Transfer::Fetch {
+                ticket,
+                pack,
+                offset,
+                length,
+            } => {
+                let source = self
+                    .source
+                    .as_ref()
+                    .map_or(&self.target, |(objects, _)| objects);
                 let bytes = source.get_range(&pack, offset, length)?;
                 Ok(Done::Fetched { ticket, bytes })
             }
@@ -105,7 +162,13 @@ impl Workshop {
         if !self.claims.claim(kind, id) {
             return Ok((id, None));
         }
-        let sealed = seal_blob(&self.key, self.iv(), kind, plaintext, Some(&mut tools.compressor))?;
+        let sealed = seal_blob(
+            &self.key,
+            self.iv(),
+            kind,
+            plaintext,
+            Some(&mut tools.compressor),
+        )?;
         Ok((id, Some(sealed)))
     }
 
@@ -119,7 +182,10 @@ impl Workshop {
         tools: &mut Tools,
     ) -> Result<(u64, Option<SealedBlob>), WorkError> {
         let damaged = |source| BlobError::Sealed { id, source };
-        let stored = self.source_key().open_in_place(&mut sealed).map_err(damaged)?;
+        let stored = self
+            .source_key()
+            .open_in_place(&mut sealed)
+            .map_err(damaged)?;
         let Some(length) = uncompressed_length else {
             check_id(id, stored)?;
             let (_, fresh) = self.process(kind, stored, tools)?;
@@ -131,12 +197,20 @@ impl Workshop {
         if !self.claims.claim(kind, id) {
             return Ok((u64::from(length), None));
         }
-        let fresh = SealedBlob { bytes: self.key.seal(self.iv(), stored), uncompressed_length };
+        let fresh = SealedBlob {
+            bytes: self.key.seal(self.iv(), stored),
+            uncompressed_length,
+        };
         Ok((u64::from(length), Some(fresh)))
     }
 
     fn seal_file(&self, json: &[u8]) -> Result<(Id, Vec<u8>), WorkError> {
-        Ok(seal_file(&self.key, self.iv(), json, compress::DEFAULT_LEVEL)?)
+        Ok(seal_file(
+            &self.key,
+            self.iv(),
+            json,
+            compress::DEFAULT_LEVEL,
+        )?)
     }
 
     fn source_key(&self) -> &MasterKey {

@@ -1,7 +1,9 @@
 //! Drivers: threads for speed, one seeded thread for simulation. Both do the jobs of the same machines.
 
 pub(crate) mod compute;
+mod readers;
 pub(crate) mod reading;
+mod shared;
 pub(crate) mod simulated;
 pub(crate) mod threaded;
 
@@ -53,7 +55,11 @@ impl Threads {
     /// For a machine that runs this many threads at once.
     pub fn for_machine(parallelism: usize) -> Threads {
         let cores = parallelism.max(1);
-        Threads { workers: cores, readers: cores.clamp(2, 8), transfers: cores.clamp(2, 8) }
+        Threads {
+            workers: cores,
+            readers: cores.clamp(2, 8),
+            transfers: cores.clamp(2, 8),
+        }
     }
 }
 

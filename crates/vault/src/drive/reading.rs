@@ -72,9 +72,23 @@ impl FileReading {
             Origin::Stream(stream) => State::Stream(stream),
         };
         // One byte more than a small file has, so that its end is seen by the first read.
-        let portion = usize::try_from(task.size.saturating_add(1)).unwrap_or(PORTION).clamp(SMALLEST, PORTION);
-        let portion = if matches!(state, State::Stream(_)) { PORTION } else { portion };
-        FileReading { file: task.file, place: task.place, state, chunker, buffer, read: 0, portion }
+        let portion = usize::try_from(task.size.saturating_add(1))
+            .unwrap_or(PORTION)
+            .clamp(SMALLEST, PORTION);
+        let portion = if matches!(state, State::Stream(_)) {
+            PORTION
+        } else {
+            portion
+        };
+        FileReading {
+            file: task.file,
+            place: task.place,
+            state,
+            chunker,
+            buffer,
+            read: 0,
+            portion,
+        }
     }
 
     /// Reads up to the next chunk's end. `spare` gives buffers.
@@ -87,28 +101,32 @@ impl FileReading {
                 }
                 Err(error) => self.unreadable(error.to_string()),
             },
-            State::File(content, mut reader) => match self.next_chunk(&mut |buf| reader.read(buf), spare) {
-                Ok(Next::Chunk(chunk)) => {
-                    self.state = State::File(content, reader);
-                    Step::Chunk(chunk)
+            State::File(content, mut reader) => {
+                match self.next_chunk(&mut |buf| reader.read(buf), spare) {
+                    Ok(Next::Chunk(chunk)) => {
+                        self.state = State::File(content, reader);
+                        Step::Chunk(chunk)
+                    }
+                    Ok(Next::End(chunk)) => {
+                        self.state = State::Ended(Ended::File(content));
+                        self.last(chunk)
+                    }
+                    Err(error) => self.unreadable(format!("reading failed: {error}")),
                 }
-                Ok(Next::End(chunk)) => {
-                    self.state = State::Ended(Ended::File(content));
-                    self.last(chunk)
+            }
+            State::Stream(mut stream) => {
+                match self.next_chunk(&mut |buf| stream.read(buf), spare) {
+                    Ok(Next::Chunk(chunk)) => {
+                        self.state = State::Stream(stream);
+                        Step::Chunk(chunk)
+                    }
+                    Ok(Next::End(chunk)) => {
+                        self.state = State::Ended(Ended::Stream(stream));
+                        self.last(chunk)
+                    }
+                    Err(error) => Step::Broken(CaptureError::io("read", self.place.clone(), error)),
                 }
-                Err(error) => self.unreadable(format!("reading failed: {error}")),
-            },
-            State::Stream(mut stream) => match self.next_chunk(&mut |buf| stream.read(buf), spare) {
-                Ok(Next::Chunk(chunk)) => {
-                    self.state = State::Stream(stream);
-                    Step::Chunk(chunk)
-                }
-                Ok(Next::End(chunk)) => {
-                    self.state = State::Ended(Ended::Stream(stream));
-                    self.last(chunk)
-                }
-                Err(error) => Step::Broken(CaptureError::io("read", self.place.clone(), error)),
-            },
+            }
             State::Ended(ended) => self.end(ended),
             State::Over => self.unreadable("it was read before".to_owned()),
         }
@@ -143,7 +161,10 @@ impl FileReading {
     }
 
     fn unreadable(&self, message: String) -> Step {
-        Step::Unreadable(Issue { place: self.place.clone(), message })
+        Step::Unreadable(Issue {
+            place: self.place.clone(),
+            message,
+        })
     }
 
     fn next_chunk(
@@ -153,7 +174,10 @@ impl FileReading {
     ) -> std::io::Result<Next> {
         let mut seen = 0;
         loop {
-            if let Cut::At(more) = self.chunker.push(self.buffer.get(seen..).unwrap_or_default()) {
+            if let Cut::At(more) = self
+                .chunker
+                .push(self.buffer.get(seen..).unwrap_or_default())
+            {
                 let mut rest = spare();
                 rest.clear();
                 rest.extend_from_slice(self.buffer.get(seen + more..).unwrap_or_default());
@@ -178,12 +202,17 @@ enum Next {
     End(Vec<u8>),
 }
 
-fn read_some(read: &mut dyn FnMut(&mut [u8]) -> std::io::Result<usize>, buf: &mut [u8]) -> std::io::Result<usize> {
+fn read_some(
+    read: &mut dyn FnMut(&mut [u8]) -> std::io::Result<usize>,
+    buf: &mut [u8],
+) -> std::io::Result<usize> {
     loop {
         match read(buf) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             // A reader that claims more than it was given room for is broken.
-            Ok(got) if got > buf.len() => return Err(std::io::Error::other("the source returned too many bytes")),
+            Ok(got) if got > buf.len() => {
+                return Err(std::io::Error::other("the source returned too many bytes"));
+            }
             done => return done,
         }
     }

@@ -30,7 +30,13 @@ pub(crate) struct Simulated<M> {
 enum Pending {
     Job(Job),
     /// A put that the store has begun.
-    Flight { flight: Flight, ticket: Ticket, object: ObjectKind, name: Id, bytes: Vec<u8> },
+    Flight {
+        flight: Flight,
+        ticket: Ticket,
+        object: ObjectKind,
+        name: Id,
+        bytes: Vec<u8>,
+    },
 }
 
 struct Reader {
@@ -93,19 +99,35 @@ impl<M: Machine> Simulated<M> {
 
     fn do_pending(&mut self, at: usize) -> Result<(), Stopped> {
         let done = match self.pending.swap_remove(at) {
-            Pending::Job(Job::Compute(job)) => self.workshop.compute(job, &mut self.tools, &mut drop),
-            Pending::Job(Job::Transfer(Transfer::Put { ticket, object, name, bytes })) => {
-                match self.begin_put(ticket, object, name, bytes) {
-                    Some(put) => self.workshop.transfer(put),
-                    None => return Ok(()),
-                }
+            Pending::Job(Job::Compute(job)) => {
+                self.workshop.compute(job, &mut self.tools, &mut drop)
             }
+            Pending::Job(Job::Transfer(Transfer::Put {
+                ticket,
+                object,
+                name,
+                bytes,
+            })) => match self.begin_put(ticket, object, name, bytes) {
+                Some(put) => self.workshop.transfer(put),
+                None => return Ok(()),
+            },
             Pending::Job(Job::Transfer(job)) => self.workshop.transfer(job),
-            Pending::Flight { flight, ticket, object, name, bytes } => {
+            Pending::Flight {
+                flight,
+                ticket,
+                object,
+                name,
+                bytes,
+            } => {
                 match self.flights.as_ref().map(|store| store.finish_put(flight)) {
                     Some(Ok(())) => Ok(Done::Stored { ticket }),
                     // The patient way: looks what is there, and tries again.
-                    _ => self.workshop.transfer(Transfer::Put { ticket, object, name, bytes }),
+                    _ => self.workshop.transfer(Transfer::Put {
+                        ticket,
+                        object,
+                        name,
+                        bytes,
+                    }),
                 }
             }
         };
@@ -119,17 +141,34 @@ impl<M: Machine> Simulated<M> {
     }
 
     /// Begins a put and leaves it under way, or gives it back if the store knows no such thing.
-    fn begin_put(&mut self, ticket: Ticket, object: ObjectKind, name: Id, bytes: Vec<u8>) -> Option<Transfer> {
+    fn begin_put(
+        &mut self,
+        ticket: Ticket,
+        object: ObjectKind,
+        name: Id,
+        bytes: Vec<u8>,
+    ) -> Option<Transfer> {
         let begun = self.flights.as_ref().and_then(|store| {
             let key = key_of(object, &name).ok()?;
             store.begin_put(&key, &bytes, PutMode::IfAbsent).ok()
         });
         match begun {
             Some(flight) => {
-                self.pending.push(Pending::Flight { flight, ticket, object, name, bytes });
+                self.pending.push(Pending::Flight {
+                    flight,
+                    ticket,
+                    object,
+                    name,
+                    bytes,
+                });
                 None
             }
-            None => Some(Transfer::Put { ticket, object, name, bytes }),
+            None => Some(Transfer::Put {
+                ticket,
+                object,
+                name,
+                bytes,
+            }),
         }
     }
 
@@ -156,9 +195,19 @@ impl Simulated<BackupMachine> {
             return Err(Stopped);
         }
         let machine = &self.machine;
-        let can_go_on = |reader: &Reader| reader.held.as_ref().is_none_or(|chunk| machine.has_room(chunk.len()));
-        let ready: Vec<usize> =
-            self.readings.iter().enumerate().filter(|(_, reader)| can_go_on(reader)).map(|(at, _)| at).collect();
+        let can_go_on = |reader: &Reader| {
+            reader
+                .held
+                .as_ref()
+                .is_none_or(|chunk| machine.has_room(chunk.len()))
+        };
+        let ready: Vec<usize> = self
+            .readings
+            .iter()
+            .enumerate()
+            .filter(|(_, reader)| can_go_on(reader))
+            .map(|(at, _)| at)
+            .collect();
         let choice = self.below(self.pending.len() + ready.len());
         if choice < self.pending.len() {
             self.do_pending(choice)?;
@@ -179,12 +228,18 @@ impl Simulated<BackupMachine> {
         };
         match step {
             Step::Chunk(chunk) => {
-                reader.held = self.tell(|machine, jobs| machine.chunk(file, chunk, jobs))?.err();
+                reader.held = self
+                    .tell(|machine, jobs| machine.chunk(file, chunk, jobs))?
+                    .err();
                 self.readings.push(reader);
                 Ok(())
             }
-            Step::End(newer) => self.tell(|machine, jobs| machine.end(file, newer.map(|node| *node), jobs)),
-            Step::Unreadable(issue) => self.tell(|machine, jobs| machine.give_up(file, issue, jobs)),
+            Step::End(newer) => {
+                self.tell(|machine, jobs| machine.end(file, newer.map(|node| *node), jobs))
+            }
+            Step::Unreadable(issue) => {
+                self.tell(|machine, jobs| machine.give_up(file, issue, jobs))
+            }
             Step::Broken(source) => {
                 let name = reader.reading.place().to_owned();
                 Err(self.fail(WorkError::Stream { name, source }))
@@ -207,7 +262,10 @@ impl Drive<BackupMachine> for Simulated<BackupMachine> {
 
     fn read(&mut self, task: ReadTask) -> Result<(), Stopped> {
         let reading = FileReading::new(task, self.chunker.clone(), Vec::new());
-        self.readings.push(Reader { reading, held: None });
+        self.readings.push(Reader {
+            reading,
+            held: None,
+        });
         for _ in 0..self.below(4) {
             self.step()?;
         }
@@ -227,4 +285,3 @@ impl Drive<BackupMachine> for Simulated<BackupMachine> {
         self.finish()
     }
 }
-

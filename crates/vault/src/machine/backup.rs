@@ -77,7 +77,12 @@ impl BackupMachine {
     /// [`MachineError::AfterEnd`].
     pub fn enter(&mut self, node: Node) -> Result<(), MachineError> {
         self.counts.dirs += 1;
-        self.tree.enter(Node { kind: NodeKind::Dir, content: None, subtree: None, ..node })
+        self.tree.enter(Node {
+            kind: NodeKind::Dir,
+            content: None,
+            subtree: None,
+            ..node
+        })
     }
 
     /// Goes up again.
@@ -95,7 +100,11 @@ impl BackupMachine {
     /// # Errors
     /// [`MachineError::AfterEnd`].
     pub fn entry(&mut self, node: Node) -> Result<(), MachineError> {
-        self.tree.add(Node { content: None, subtree: None, ..node })
+        self.tree.add(Node {
+            content: None,
+            subtree: None,
+            ..node
+        })
     }
 
     /// Adds a file whose content is stored already.
@@ -105,7 +114,11 @@ impl BackupMachine {
     pub fn unchanged(&mut self, node: Node, content: Vec<Id>) -> Result<(), MachineError> {
         self.counts.files_unchanged += 1;
         self.counts.bytes_total += node.size;
-        self.tree.add(Node { content: Some(content), subtree: None, ..node })
+        self.tree.add(Node {
+            content: Some(content),
+            subtree: None,
+            ..node
+        })
     }
 
     /// Adds a file whose content follows by [`BackupMachine::chunk`] and ends by [`BackupMachine::end`] or
@@ -113,13 +126,26 @@ impl BackupMachine {
     ///
     /// # Errors
     /// [`MachineError::AfterEnd`].
-    pub fn begin(&mut self, node: Node, source: Reading, changed: bool) -> Result<FileTicket, MachineError> {
+    pub fn begin(
+        &mut self,
+        node: Node,
+        source: Reading,
+        changed: bool,
+    ) -> Result<FileTicket, MachineError> {
         let slot = self.tree.reserve()?;
         let ticket = FileTicket(self.next_file);
         self.next_file += 1;
         self.open_streams += usize::from(source == Reading::Stream);
         self.counts.files_changed += u64::from(changed);
-        let file = OpenFile { slot, node, source, content: Vec::new(), waiting: 0, bytes: 0, ended: false };
+        let file = OpenFile {
+            slot,
+            node,
+            source,
+            content: Vec::new(),
+            waiting: 0,
+            bytes: 0,
+            ended: false,
+        };
         self.files.insert(ticket, file);
         Ok(ticket)
     }
@@ -134,7 +160,11 @@ impl BackupMachine {
         bytes: Vec<u8>,
         jobs: &mut Vec<Job>,
     ) -> Result<Result<(), Vec<u8>>, MachineError> {
-        let open = self.files.get_mut(&file).filter(|f| !f.ended).ok_or(MachineError::UnknownTicket)?;
+        let open = self
+            .files
+            .get_mut(&file)
+            .filter(|f| !f.ended)
+            .ok_or(MachineError::UnknownTicket)?;
         let length = bytes.len() as u64;
         match self.saver.offer(BlobKind::Data, Blob::Plain(bytes), jobs) {
             Ok(ticket) => {
@@ -155,12 +185,24 @@ impl BackupMachine {
     ///
     /// # Errors
     /// [`MachineError::UnknownTicket`].
-    pub fn end(&mut self, file: FileTicket, newer: Option<Node>, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        let open = self.files.get_mut(&file).filter(|f| !f.ended).ok_or(MachineError::UnknownTicket)?;
+    pub fn end(
+        &mut self,
+        file: FileTicket,
+        newer: Option<Node>,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let open = self
+            .files
+            .get_mut(&file)
+            .filter(|f| !f.ended)
+            .ok_or(MachineError::UnknownTicket)?;
         open.ended = true;
         if let Some(node) = newer {
             // The place in the directory was kept for this name and no other.
-            open.node = Node { name: std::mem::take(&mut open.node.name), ..node };
+            open.node = Node {
+                name: std::mem::take(&mut open.node.name),
+                ..node
+            };
         }
         self.open_streams -= usize::from(open.source == Reading::Stream);
         self.counts.files_new += 1;
@@ -172,10 +214,20 @@ impl BackupMachine {
     ///
     /// # Errors
     /// [`MachineError::UnknownTicket`]; [`MachineError::OpenStreams`] for a stream, which must not be left out.
-    pub fn give_up(&mut self, file: FileTicket, issue: Issue, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        let open = self.files.remove(&file).ok_or(MachineError::UnknownTicket)?;
+    pub fn give_up(
+        &mut self,
+        file: FileTicket,
+        issue: Issue,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let open = self
+            .files
+            .remove(&file)
+            .ok_or(MachineError::UnknownTicket)?;
         if open.source == Reading::Stream {
-            return Err(MachineError::OpenStreams { streams: self.open_streams });
+            return Err(MachineError::OpenStreams {
+                streams: self.open_streams,
+            });
         }
         self.issue(issue);
         let ready = self.tree.fill(open.slot, None)?;
@@ -229,29 +281,55 @@ impl BackupMachine {
         }
     }
 
-    fn blob_done(&mut self, ticket: Ticket, id: Id, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+    fn blob_done(
+        &mut self,
+        ticket: Ticket,
+        id: Id,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
         if let Some(directory) = self.directories.remove(&ticket) {
             let ready = self.tree.saved(directory, id)?;
             self.save_directory(ready, jobs);
             return Ok(());
         }
-        let (file, at) = self.chunks.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+        let (file, at) = self
+            .chunks
+            .remove(&ticket)
+            .ok_or(MachineError::UnknownTicket)?;
         // A file that was given up has no use for its chunks.
-        let Some(open) = self.files.get_mut(&file) else { return Ok(()) };
-        *open.content.get_mut(at).ok_or(MachineError::UnknownTicket)? = Some(id);
+        let Some(open) = self.files.get_mut(&file) else {
+            return Ok(());
+        };
+        *open
+            .content
+            .get_mut(at)
+            .ok_or(MachineError::UnknownTicket)? = Some(id);
         open.waiting -= 1;
         self.settle(file, jobs)
     }
 
     /// Hands a file to its directory if nothing of it is missing.
     fn settle(&mut self, file: FileTicket, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        if !self.files.get(&file).is_some_and(|f| f.ended && f.waiting == 0) {
+        if !self
+            .files
+            .get(&file)
+            .is_some_and(|f| f.ended && f.waiting == 0)
+        {
             return Ok(());
         }
-        let open = self.files.remove(&file).ok_or(MachineError::UnknownTicket)?;
+        let open = self
+            .files
+            .remove(&file)
+            .ok_or(MachineError::UnknownTicket)?;
         let content = open.content.into_iter().collect::<Option<Vec<Id>>>();
         let content = content.ok_or(MachineError::UnknownTicket)?;
-        let node = Node { kind: NodeKind::File, size: open.bytes, content: Some(content), subtree: None, ..open.node };
+        let node = Node {
+            kind: NodeKind::File,
+            size: open.bytes,
+            content: Some(content),
+            subtree: None,
+            ..open.node
+        };
         let ready = self.tree.fill(open.slot, Some(node))?;
         self.save_directory(ready, jobs);
         Ok(())
@@ -260,7 +338,9 @@ impl BackupMachine {
     fn go_on(&mut self, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
         if matches!(self.phase, Phase::Trees) && self.tree.root().is_some() {
             if self.open_streams > 0 || !self.files.is_empty() {
-                return Err(MachineError::OpenStreams { streams: self.open_streams });
+                return Err(MachineError::OpenStreams {
+                    streams: self.open_streams,
+                });
             }
             self.phase = Phase::Flushing;
             self.saver.flush(jobs)?;
@@ -280,8 +360,14 @@ impl BackupMachine {
     ///
     /// # Errors
     /// [`MachineError::AfterEnd`] if something is not durable yet, or it was called before.
-    pub fn write_snapshot(&mut self, ended: Timestamp, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        let (Phase::Ready, Some(tree), false) = (&self.phase, self.tree.root(), self.finale.has_begun()) else {
+    pub fn write_snapshot(
+        &mut self,
+        ended: Timestamp,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let (Phase::Ready, Some(tree), false) =
+            (&self.phase, self.tree.root(), self.finale.has_begun())
+        else {
             return Err(MachineError::AfterEnd);
         };
         let mut snapshot = self.snapshot.clone();
@@ -312,17 +398,33 @@ impl BackupMachine {
 }
 
 impl Machine for BackupMachine {
-    fn completed(&mut self, done: Done, now: Duration, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+    fn completed(
+        &mut self,
+        done: Done,
+        now: Duration,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
         match self.finale.take(done, &mut self.saver, jobs) {
             None => return Ok(()),
-            Some(Done::Blob { ticket, id, length, fresh }) => {
+            Some(Done::Blob {
+                ticket,
+                id,
+                length,
+                fresh,
+            }) => {
                 self.saver.processed(ticket, id, length, fresh, jobs)?;
                 self.blob_done(ticket, id, jobs)?;
             }
             Some(Done::Pack { ticket, pack }) => self.saver.finished(ticket, pack, jobs)?,
-            Some(Done::File { ticket, name, bytes }) => self.saver.encoded(ticket, name, bytes, jobs)?,
+            Some(Done::File {
+                ticket,
+                name,
+                bytes,
+            }) => self.saver.encoded(ticket, name, bytes, jobs)?,
             Some(Done::Stored { ticket }) => self.saver.stored(ticket, now, jobs)?,
-            Some(Done::Tree { .. } | Done::Fetched { .. }) => return Err(MachineError::UnknownTicket),
+            Some(Done::Tree { .. } | Done::Fetched { .. }) => {
+                return Err(MachineError::UnknownTicket);
+            }
         }
         self.go_on(jobs)
     }

@@ -30,7 +30,10 @@ impl Claims {
         }
         let shard = usize::from(id.as_bytes()[31]) % SHARDS;
         match self.fresh.get(shard) {
-            Some(fresh) => fresh.lock().unwrap_or_else(PoisonError::into_inner).insert((id, kind)),
+            Some(fresh) => fresh
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert((id, kind)),
             None => true,
         }
     }

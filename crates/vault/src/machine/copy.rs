@@ -37,7 +37,12 @@ pub struct CopyMachine {
 
 impl CopyMachine {
     /// A copy of `snapshot`, which is what will be written.
-    pub fn new(saver: Saver, source: Arc<BlobIndex>, target: Arc<BlobIndex>, snapshot: Snapshot) -> CopyMachine {
+    pub fn new(
+        saver: Saver,
+        source: Arc<BlobIndex>,
+        target: Arc<BlobIndex>,
+        snapshot: Snapshot,
+    ) -> CopyMachine {
         CopyMachine {
             saver,
             source,
@@ -77,7 +82,8 @@ impl CopyMachine {
         if !self.is_ready_for_snapshot() {
             return Err(MachineError::AfterEnd);
         }
-        self.finale.begin(self.snapshot.clone(), &mut self.saver, jobs);
+        self.finale
+            .begin(self.snapshot.clone(), &mut self.saver, jobs);
         Ok(())
     }
 
@@ -102,7 +108,8 @@ impl CopyMachine {
             if self.frontier.is_empty() && self.fetching.is_empty() && self.decoding.is_empty() {
                 self.phase = Phase::Blobs;
                 self.seen = HashSet::default();
-                self.missing.sort_unstable_by_key(|w| std::cmp::Reverse((w.place.number, w.place.offset)));
+                self.missing
+                    .sort_unstable_by_key(|w| std::cmp::Reverse((w.place.number, w.place.offset)));
             }
         }
         if matches!(self.phase, Phase::Blobs) {
@@ -120,12 +127,21 @@ impl CopyMachine {
 
     fn read_directories(&mut self, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
         while self.fetching.len() < FETCHES && self.decoding.len() < FETCHES {
-            let Some(tree) = self.frontier.pop() else { return Ok(()) };
+            let Some(tree) = self.frontier.pop() else {
+                return Ok(());
+            };
             if !self.seen.insert((tree, BlobKind::Tree)) {
                 continue;
             }
-            let place = self.source.place(BlobKind::Tree, &tree).ok_or(TreeProblem::NotListed { tree })?;
-            let wanted = Wanted { id: tree, kind: BlobKind::Tree, place };
+            let place = self
+                .source
+                .place(BlobKind::Tree, &tree)
+                .ok_or(TreeProblem::NotListed { tree })?;
+            let wanted = Wanted {
+                id: tree,
+                kind: BlobKind::Tree,
+                place,
+            };
             if !self.target.contains(BlobKind::Tree, &tree) {
                 self.missing.push(wanted);
             }
@@ -138,15 +154,22 @@ impl CopyMachine {
         for node in nodes {
             self.frontier.extend(node.subtree);
             for chunk in node.content.iter().flatten() {
-                let known = self.target.contains(BlobKind::Data, chunk) || !self.seen.insert((*chunk, BlobKind::Data));
+                let known = self.target.contains(BlobKind::Data, chunk)
+                    || !self.seen.insert((*chunk, BlobKind::Data));
                 if known {
                     continue;
                 }
-                let place = self.source.place(BlobKind::Data, chunk).ok_or_else(|| TreeProblem::ChunkNotListed {
-                    chunk: *chunk,
-                    name: node.name.escape_ascii().to_string(),
+                let place = self.source.place(BlobKind::Data, chunk).ok_or_else(|| {
+                    TreeProblem::ChunkNotListed {
+                        chunk: *chunk,
+                        name: node.name.escape_ascii().to_string(),
+                    }
                 })?;
-                self.missing.push(Wanted { id: *chunk, kind: BlobKind::Data, place });
+                self.missing.push(Wanted {
+                    id: *chunk,
+                    kind: BlobKind::Data,
+                    place,
+                });
             }
         }
         Ok(())
@@ -156,7 +179,8 @@ impl CopyMachine {
         while self.fetching.len() < FETCHES {
             let run = next_run(&self.missing);
             let bytes = span(run).1;
-            let room = self.saver.has_room(self.fetching_bytes + bytes) || self.fetching.is_empty() && self.saver.has_room(bytes);
+            let room = self.saver.has_room(self.fetching_bytes + bytes)
+                || self.fetching.is_empty() && self.saver.has_room(bytes);
             if run.is_empty() || !room {
                 return;
             }
@@ -174,26 +198,51 @@ impl CopyMachine {
         let ticket = self.saver.ticket();
         self.fetching_bytes += length;
         let (pack, offset) = (first.place.pack, u64::from(start));
-        jobs.push(Job::Transfer(Transfer::Fetch { ticket, pack, offset, length: length as u64 }));
+        jobs.push(Job::Transfer(Transfer::Fetch {
+            ticket,
+            pack,
+            offset,
+            length: length as u64,
+        }));
         self.fetching.insert(ticket, Fetch { blobs, purpose });
     }
 
-    fn fetched(&mut self, ticket: Ticket, bytes: &[u8], jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        let Fetch { blobs, purpose } = self.fetching.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+    fn fetched(
+        &mut self,
+        ticket: Ticket,
+        bytes: &[u8],
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let Fetch { blobs, purpose } = self
+            .fetching
+            .remove(&ticket)
+            .ok_or(MachineError::UnknownTicket)?;
         let (start, length) = span(&blobs);
         self.fetching_bytes -= length;
         for Wanted { id, kind, place } in blobs {
             let from = (place.offset - start) as usize;
-            let sealed = bytes.get(from..from + place.length as usize).unwrap_or_default().to_vec();
+            let sealed = bytes
+                .get(from..from + place.length as usize)
+                .unwrap_or_default()
+                .to_vec();
             let uncompressed_length = place.uncompressed_length;
             match purpose {
                 Purpose::Directory => {
                     let ticket = self.saver.ticket();
                     self.decoding.insert(ticket);
-                    jobs.push(Job::Compute(Compute::Decode { ticket, id, sealed, uncompressed_length }));
+                    jobs.push(Job::Compute(Compute::Decode {
+                        ticket,
+                        id,
+                        sealed,
+                        uncompressed_length,
+                    }));
                 }
                 Purpose::Copy => {
-                    let blob = Blob::Stored { id, sealed, uncompressed_length };
+                    let blob = Blob::Stored {
+                        id,
+                        sealed,
+                        uncompressed_length,
+                    };
                     self.resealing.insert(self.saver.push(kind, blob, jobs));
                 }
             }
@@ -203,7 +252,12 @@ impl CopyMachine {
 }
 
 impl Machine for CopyMachine {
-    fn completed(&mut self, done: Done, now: Duration, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+    fn completed(
+        &mut self,
+        done: Done,
+        now: Duration,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
         match self.finale.take(done, &mut self.saver, jobs) {
             None => return Ok(()),
             Some(Done::Tree { ticket, nodes }) => {
@@ -213,13 +267,22 @@ impl Machine for CopyMachine {
                 self.note_entries(&nodes)?;
             }
             Some(Done::Fetched { ticket, bytes }) => self.fetched(ticket, &bytes, jobs)?,
-            Some(Done::Blob { ticket, id, length, fresh }) => {
+            Some(Done::Blob {
+                ticket,
+                id,
+                length,
+                fresh,
+            }) => {
                 self.resealing.remove(&ticket);
                 self.copied += u64::from(fresh.is_some());
                 self.saver.processed(ticket, id, length, fresh, jobs)?;
             }
             Some(Done::Pack { ticket, pack }) => self.saver.finished(ticket, pack, jobs)?,
-            Some(Done::File { ticket, name, bytes }) => self.saver.encoded(ticket, name, bytes, jobs)?,
+            Some(Done::File {
+                ticket,
+                name,
+                bytes,
+            }) => self.saver.encoded(ticket, name, bytes, jobs)?,
             Some(Done::Stored { ticket }) => self.saver.stored(ticket, now, jobs)?,
         }
         self.go_on(jobs)
@@ -267,13 +330,15 @@ enum Phase {
 /// Reads under way at once.
 const FETCHES: usize = 8;
 /// Bytes of one read that holds several blobs.
-const RUN_BYTES: usize = 4 << 20;
+const RUN_BYTES: usize = 2 << 20;
 /// Unwanted bytes between two blobs that are read with them rather than skipped.
 const GAP: u32 = 16 << 10;
 
 /// The blobs at the end of `missing` (descending) that one read brings.
 fn next_run(missing: &[Wanted]) -> &[Wanted] {
-    let Some(first) = missing.last() else { return &[] };
+    let Some(first) = missing.last() else {
+        return &[];
+    };
     let mut end = first.place.offset;
     let fits = |wanted: &&Wanted| {
         let place = &wanted.place;
@@ -284,13 +349,24 @@ fn next_run(missing: &[Wanted]) -> &[Wanted] {
         end = end.max(stop);
         goes
     };
-    let count = missing.iter().rev().take_while({ let mut fits = fits; move |w| fits(w) }).count();
+    let count = missing
+        .iter()
+        .rev()
+        .take_while({
+            let mut fits = fits;
+            move |w| fits(w)
+        })
+        .count();
     missing.get(missing.len() - count..).unwrap_or_default()
 }
 
 /// First byte and length of the read that brings these blobs of one pack.
 fn span(blobs: &[Wanted]) -> (u32, usize) {
     let start = blobs.iter().map(|w| w.place.offset).min().unwrap_or(0);
-    let end = blobs.iter().map(|w| w.place.offset.saturating_add(w.place.length)).max().unwrap_or(0);
+    let end = blobs
+        .iter()
+        .map(|w| w.place.offset.saturating_add(w.place.length))
+        .max()
+        .unwrap_or(0);
     (start, (end - start) as usize)
 }

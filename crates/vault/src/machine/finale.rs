@@ -16,19 +16,41 @@ pub(super) enum Finale {
 }
 
 impl Finale {
-    pub(super) fn begin(&mut self, snapshot: Box<Snapshot>, saver: &mut Saver, jobs: &mut Vec<Job>) {
+    pub(super) fn begin(
+        &mut self,
+        snapshot: Box<Snapshot>,
+        saver: &mut Saver,
+        jobs: &mut Vec<Job>,
+    ) {
         let ticket = saver.ticket();
         *self = Finale::Sealing(ticket);
         jobs.push(Job::Compute(Compute::Snapshot { ticket, snapshot }));
     }
 
     /// Takes what concerns the snapshot; gives back everything else.
-    pub(super) fn take(&mut self, done: Done, saver: &mut Saver, jobs: &mut Vec<Job>) -> Option<Done> {
+    pub(super) fn take(
+        &mut self,
+        done: Done,
+        saver: &mut Saver,
+        jobs: &mut Vec<Job>,
+    ) -> Option<Done> {
         match (&*self, done) {
-            (Finale::Sealing(expected), Done::File { ticket, name, bytes }) if ticket == *expected => {
+            (
+                Finale::Sealing(expected),
+                Done::File {
+                    ticket,
+                    name,
+                    bytes,
+                },
+            ) if ticket == *expected => {
                 let ticket = saver.ticket();
                 *self = Finale::Storing(ticket, name);
-                jobs.push(Job::Transfer(Transfer::Put { ticket, object: ObjectKind::Snapshot, name, bytes }));
+                jobs.push(Job::Transfer(Transfer::Put {
+                    ticket,
+                    object: ObjectKind::Snapshot,
+                    name,
+                    bytes,
+                }));
                 None
             }
             (Finale::Storing(expected, name), Done::Stored { ticket }) if ticket == *expected => {

@@ -30,7 +30,12 @@ pub trait Machine: Send {
     ///
     /// # Errors
     /// [`MachineError`]; the work must then be given up.
-    fn completed(&mut self, done: Done, now: Duration, jobs: &mut Vec<Job>) -> Result<(), MachineError>;
+    fn completed(
+        &mut self,
+        done: Done,
+        now: Duration,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError>;
     /// Hands out what makes durable work findable although the whole is given up: an index of what is stored.
     fn salvage(&mut self, jobs: &mut Vec<Job>);
     /// Whether this much more may be taken in now.

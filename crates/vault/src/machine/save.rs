@@ -23,14 +23,25 @@ pub struct Settings {
     pub budget: usize,
 }
 
+impl Settings {
+    /// The default, with room for as many threads as the machine runs at once.
+    pub fn for_machine(parallelism: usize) -> Settings {
+        let budget = (24 << 20) + parallelism.clamp(1, 64) * (4 << 20);
+        Settings {
+            budget,
+            ..Settings::default()
+        }
+    }
+}
+
 impl Default for Settings {
-    /// As restic: packs of 16 MiB, an index for each 50,000 blobs or 10 minutes; and 48 MiB under way.
+    /// As restic: packs of 16 MiB, an index for each 50,000 blobs or 10 minutes; and 32 MiB under way.
     fn default() -> Settings {
         Settings {
             pack_bytes: 16 << 20,
             index_blobs: 50_000,
             index_age: Duration::from_secs(600),
-            budget: 48 << 20,
+            budget: 32 << 20,
         }
     }
 }
@@ -103,15 +114,30 @@ impl Saver {
 
     /// Bytes of blobs and packs in memory, open packs included.
     pub fn memory(&self) -> usize {
-        self.held + self.open.iter().flatten().map(PackWriter::len).sum::<usize>()
+        self.held
+            + self
+                .open
+                .iter()
+                .flatten()
+                .map(PackWriter::len)
+                .sum::<usize>()
     }
 
     /// Takes a blob, or gives it back when there is no room: then wait until something was completed.
     ///
     /// # Errors
     /// [`WouldBlock`].
-    pub fn offer(&mut self, kind: BlobKind, blob: Blob, jobs: &mut Vec<Job>) -> Result<Ticket, WouldBlock> {
-        if self.has_room(blob.len()) { Ok(self.push(kind, blob, jobs)) } else { Err(WouldBlock(blob)) }
+    pub fn offer(
+        &mut self,
+        kind: BlobKind,
+        blob: Blob,
+        jobs: &mut Vec<Job>,
+    ) -> Result<Ticket, WouldBlock> {
+        if self.has_room(blob.len()) {
+            Ok(self.push(kind, blob, jobs))
+        } else {
+            Err(WouldBlock(blob))
+        }
     }
 
     /// Takes a blob for which there was room when it was asked for.
@@ -141,7 +167,10 @@ impl Saver {
         fresh: Option<SealedBlob>,
         jobs: &mut Vec<Job>,
     ) -> Result<(), MachineError> {
-        let (kind, bytes) = self.processing.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+        let (kind, bytes) = self
+            .processing
+            .remove(&ticket)
+            .ok_or(MachineError::UnknownTicket)?;
         self.held -= bytes;
         if let Some(sealed) = fresh {
             let count = match kind {
@@ -159,10 +188,22 @@ impl Saver {
     ///
     /// # Errors
     /// [`MachineError::UnknownTicket`].
-    pub fn finished(&mut self, ticket: Ticket, pack: FinishedPack, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        let held = self.finishing.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+    pub fn finished(
+        &mut self,
+        ticket: Ticket,
+        pack: FinishedPack,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let held = self
+            .finishing
+            .remove(&ticket)
+            .ok_or(MachineError::UnknownTicket)?;
         self.held -= held;
-        let FinishedPack { id: name, bytes, blobs } = pack;
+        let FinishedPack {
+            id: name,
+            bytes,
+            blobs,
+        } = pack;
         self.added.packs.push(name);
         self.added.stored_bytes += bytes.len() as u64;
         let listed = IndexPack { id: name, blobs };
@@ -181,7 +222,9 @@ impl Saver {
         bytes: Vec<u8>,
         jobs: &mut Vec<Job>,
     ) -> Result<(), MachineError> {
-        self.encoding.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+        self.encoding
+            .remove(&ticket)
+            .ok_or(MachineError::UnknownTicket)?;
         self.added.indexes.push(name);
         self.put(ObjectKind::Index, name, bytes, Storing::Index, jobs);
         Ok(())
@@ -191,8 +234,16 @@ impl Saver {
     ///
     /// # Errors
     /// [`MachineError::UnknownTicket`].
-    pub fn stored(&mut self, ticket: Ticket, now: Duration, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        let (bytes, what) = self.storing.remove(&ticket).ok_or(MachineError::UnknownTicket)?;
+    pub fn stored(
+        &mut self,
+        ticket: Ticket,
+        now: Duration,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        let (bytes, what) = self
+            .storing
+            .remove(&ticket)
+            .ok_or(MachineError::UnknownTicket)?;
         self.held -= bytes;
         if let Storing::Pack(pack) = what {
             self.durable_since.get_or_insert(now);
@@ -200,7 +251,9 @@ impl Saver {
         }
         let blobs: usize = self.durable.iter().map(|pack| pack.blobs.len()).sum();
         let since = self.durable_since.unwrap_or(now);
-        if blobs >= self.settings.index_blobs || now.saturating_sub(since) >= self.settings.index_age {
+        if blobs >= self.settings.index_blobs
+            || now.saturating_sub(since) >= self.settings.index_age
+        {
             self.index(jobs);
         }
         self.flush_if_due(jobs)
@@ -222,7 +275,10 @@ impl Saver {
 
     /// Whether everything is durable and indexed.
     pub fn is_durable(&self) -> bool {
-        self.flushing && self.is_idle() && self.durable.is_empty() && self.open.iter().flatten().all(PackWriter::is_empty)
+        self.flushing
+            && self.is_idle()
+            && self.durable.is_empty()
+            && self.open.iter().flatten().all(PackWriter::is_empty)
     }
 
     /// What was newly stored so far.
@@ -275,11 +331,23 @@ impl Saver {
         jobs.push(Job::Compute(Compute::Finish { ticket, pack }));
     }
 
-    fn put(&mut self, object: ObjectKind, name: Id, bytes: Vec<u8>, what: Storing, jobs: &mut Vec<Job>) {
+    fn put(
+        &mut self,
+        object: ObjectKind,
+        name: Id,
+        bytes: Vec<u8>,
+        what: Storing,
+        jobs: &mut Vec<Job>,
+    ) {
         let ticket = self.ticket();
         self.held += bytes.len();
         self.storing.insert(ticket, (bytes.len(), what));
-        jobs.push(Job::Transfer(Transfer::Put { ticket, object, name, bytes }));
+        jobs.push(Job::Transfer(Transfer::Put {
+            ticket,
+            object,
+            name,
+            bytes,
+        }));
     }
 
     fn index(&mut self, jobs: &mut Vec<Job>) {
@@ -308,9 +376,12 @@ impl Saver {
 
     /// Closes both packs of a kind, as one if they are small.
     fn close_lane(&mut self, at: usize, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
-        let Some(pair) = self.open.get_mut(at) else { return Ok(()) };
+        let Some(pair) = self.open.get_mut(at) else {
+            return Ok(());
+        };
         let kind = pair[0].kind();
-        let [mut first, second] = std::mem::replace(pair, [PackWriter::new(kind), PackWriter::new(kind)]);
+        let [mut first, second] =
+            std::mem::replace(pair, [PackWriter::new(kind), PackWriter::new(kind)]);
         let both = first.len() + second.len();
         let second = if both <= self.settings.pack_bytes {
             append(&mut first, &second)?;
@@ -327,7 +398,10 @@ impl Saver {
     }
 
     fn is_idle(&self) -> bool {
-        self.processing.is_empty() && self.finishing.is_empty() && self.storing.is_empty() && self.encoding.is_empty()
+        self.processing.is_empty()
+            && self.finishing.is_empty()
+            && self.storing.is_empty()
+            && self.encoding.is_empty()
     }
 }
 
@@ -365,7 +439,10 @@ fn lane(kind: BlobKind) -> usize {
 fn append(to: &mut PackWriter, from: &PackWriter) -> Result<(), MachineError> {
     for blob in from.blobs() {
         let start = blob.offset as usize;
-        let sealed = from.bytes().get(start..start + blob.length as usize).unwrap_or_default();
+        let sealed = from
+            .bytes()
+            .get(start..start + blob.length as usize)
+            .unwrap_or_default();
         to.add(blob.id, sealed, blob.uncompressed_length)?;
     }
     Ok(())

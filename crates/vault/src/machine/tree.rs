@@ -50,8 +50,19 @@ impl Assembler {
     /// The root is open.
     pub fn new() -> Assembler {
         let root = DirectoryId(0);
-        let directory = Directory { parent: None, node: Node::default(), entries: Vec::new(), waiting: 0, left: false };
-        Assembler { directories: HashMap::from([(root, directory)]), path: vec![root], next: 1, root: None }
+        let directory = Directory {
+            parent: None,
+            node: Node::default(),
+            entries: Vec::new(),
+            waiting: 0,
+            left: false,
+        };
+        Assembler {
+            directories: HashMap::from([(root, directory)]),
+            path: vec![root],
+            next: 1,
+            root: None,
+        }
     }
 
     /// Goes down into a new directory.
@@ -62,7 +73,13 @@ impl Assembler {
         let parent = self.reserve()?;
         let id = DirectoryId(self.next);
         self.next += 1;
-        let directory = Directory { parent: Some(parent), node, entries: Vec::new(), waiting: 0, left: false };
+        let directory = Directory {
+            parent: Some(parent),
+            node,
+            entries: Vec::new(),
+            waiting: 0,
+            left: false,
+        };
         self.directories.insert(id, directory);
         self.path.push(id);
         Ok(())
@@ -86,7 +103,9 @@ impl Assembler {
     /// [`MachineError::NotLeft`], [`MachineError::AfterEnd`].
     pub fn close(&mut self) -> Result<Option<Ready>, MachineError> {
         if self.path.len() > 1 {
-            return Err(MachineError::NotLeft { depth: self.path.len() - 1 });
+            return Err(MachineError::NotLeft {
+                depth: self.path.len() - 1,
+            });
         }
         let id = self.path.pop().ok_or(MachineError::AfterEnd)?;
         self.mark_left(id)
@@ -118,8 +137,14 @@ impl Assembler {
     /// # Errors
     /// [`MachineError::UnknownTicket`] if the directory was handed out already, which a slot prevents.
     pub fn fill(&mut self, slot: Slot, node: Option<Node>) -> Result<Option<Ready>, MachineError> {
-        let directory = self.directories.get_mut(&slot.directory).ok_or(MachineError::UnknownTicket)?;
-        *directory.entries.get_mut(slot.at).ok_or(MachineError::UnknownTicket)? = node;
+        let directory = self
+            .directories
+            .get_mut(&slot.directory)
+            .ok_or(MachineError::UnknownTicket)?;
+        *directory
+            .entries
+            .get_mut(slot.at)
+            .ok_or(MachineError::UnknownTicket)? = node;
         directory.waiting -= 1;
         Ok(self.take_if_ready(slot.directory))
     }
@@ -129,9 +154,18 @@ impl Assembler {
     /// # Errors
     /// [`MachineError::UnknownTicket`].
     pub fn saved(&mut self, directory: DirectoryId, id: Id) -> Result<Option<Ready>, MachineError> {
-        let done = self.directories.remove(&directory).ok_or(MachineError::UnknownTicket)?;
+        let done = self
+            .directories
+            .remove(&directory)
+            .ok_or(MachineError::UnknownTicket)?;
         match done.parent {
-            Some(slot) => self.fill(slot, Some(Node { subtree: Some(id), ..done.node })),
+            Some(slot) => self.fill(
+                slot,
+                Some(Node {
+                    subtree: Some(id),
+                    ..done.node
+                }),
+            ),
             None => {
                 self.root = Some(id);
                 Ok(None)
@@ -146,18 +180,35 @@ impl Assembler {
 
     fn current(&mut self) -> Result<(DirectoryId, &mut Directory), MachineError> {
         let id = *self.path.last().ok_or(MachineError::AfterEnd)?;
-        Ok((id, self.directories.get_mut(&id).ok_or(MachineError::AfterEnd)?))
+        Ok((
+            id,
+            self.directories
+                .get_mut(&id)
+                .ok_or(MachineError::AfterEnd)?,
+        ))
     }
 
     fn mark_left(&mut self, id: DirectoryId) -> Result<Option<Ready>, MachineError> {
-        self.directories.get_mut(&id).ok_or(MachineError::UnknownTicket)?.left = true;
+        self.directories
+            .get_mut(&id)
+            .ok_or(MachineError::UnknownTicket)?
+            .left = true;
         Ok(self.take_if_ready(id))
     }
 
     fn take_if_ready(&mut self, id: DirectoryId) -> Option<Ready> {
-        let directory = self.directories.get_mut(&id).filter(|d| d.left && d.waiting == 0)?;
-        let nodes = std::mem::take(&mut directory.entries).into_iter().flatten().collect();
-        Some(Ready { directory: id, nodes })
+        let directory = self
+            .directories
+            .get_mut(&id)
+            .filter(|d| d.left && d.waiting == 0)?;
+        let nodes = std::mem::take(&mut directory.entries)
+            .into_iter()
+            .flatten()
+            .collect();
+        Some(Ready {
+            directory: id,
+            nodes,
+        })
     }
 }
 
@@ -172,7 +223,10 @@ mod tests {
     use super::*;
 
     fn named(name: &str) -> Node {
-        Node { name: name.into(), ..Node::default() }
+        Node {
+            name: name.into(),
+            ..Node::default()
+        }
     }
 
     #[test]
@@ -204,7 +258,10 @@ mod tests {
         let mut tree = Assembler::new();
         assert!(matches!(tree.leave(), Err(MachineError::LeftRoot)));
         tree.enter(named("d")).unwrap();
-        assert!(matches!(tree.close(), Err(MachineError::NotLeft { depth: 1 })));
+        assert!(matches!(
+            tree.close(),
+            Err(MachineError::NotLeft { depth: 1 })
+        ));
         tree.leave().unwrap();
         tree.close().unwrap();
         assert!(matches!(tree.add(named("x")), Err(MachineError::AfterEnd)));

@@ -1,12 +1,21 @@
 //! What the tests share: repositories in memory, trees of given bytes, and everything of a point as one value.
-#![allow(dead_code, unreachable_pub, clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex};
 
 use vouchsafe_capture::{
-    CaptureError, CleanEnd, Content, ContentSink, NoProgress, PointReader, Sink, StreamContent, Visit,
+    CaptureError, CleanEnd, Content, ContentSink, NoProgress, PointReader, Sink, StreamContent,
+    Visit,
 };
 use vouchsafe_format::{Id, KdfParams, Node, NodeKind, Timestamp};
 use vouchsafe_host::{Interrupt, ManualClock, OsRandom, Random, SeededRandom, SystemClock};
@@ -47,7 +56,10 @@ pub fn env_of(clock: Arc<dyn vouchsafe_host::Clock>, random: Arc<dyn Random>) ->
 }
 
 pub fn options() -> CreateOptions {
-    CreateOptions { polynomial: None, kdf: Some(KDF) }
+    CreateOptions {
+        polynomial: None,
+        kdf: Some(KDF),
+    }
 }
 
 pub fn memory() -> Arc<MemoryStore> {
@@ -97,14 +109,28 @@ pub fn node(name: &[u8], kind: NodeKind, size: u64) -> Node {
     };
     let at = Timestamp::utc(1_700_000_000, 123_456_789);
     let inode = u64::from_le_bytes(Id::of(name).as_bytes()[..8].try_into().unwrap()) >> 1;
-    Node { name: name.to_vec(), kind, mode, size, mtime: at, atime: at, ctime: at, inode, links: 1, ..Node::default() }
+    Node {
+        name: name.to_vec(),
+        kind,
+        mode,
+        size,
+        mtime: at,
+        atime: at,
+        ctime: at,
+        inode,
+        links: 1,
+        ..Node::default()
+    }
 }
 
 /// The content id as the change time: a file with other bytes is another file.
 pub fn file_node(name: &[u8], bytes: &[u8]) -> Node {
     let digest = Id::of(bytes);
     let nanos = u32::from_le_bytes(digest.as_bytes()[..4].try_into().unwrap()) % 1_000_000_000;
-    Node { ctime: Timestamp::utc(1_700_000_000, nanos), ..node(name, NodeKind::File, bytes.len() as u64) }
+    Node {
+        ctime: Timestamp::utc(1_700_000_000, nanos),
+        ..node(name, NodeKind::File, bytes.len() as u64)
+    }
 }
 
 pub fn fill(sink: &mut dyn Sink, items: &[Item]) -> Result<(), CaptureError> {
@@ -116,15 +142,26 @@ pub fn fill(sink: &mut dyn Sink, items: &[Item]) -> Result<(), CaptureError> {
                 sink.leave()?;
             }
             Item::File(name, bytes) => {
-                sink.file(file_node(name, bytes), Box::new(BytesContent(Some(bytes.clone()))))?;
+                sink.file(
+                    file_node(name, bytes),
+                    Box::new(BytesContent(Some(bytes.clone()))),
+                )?;
             }
-            Item::Unreadable(name) => sink.file(node(name, NodeKind::File, 1), Box::new(BytesContent(None)))?,
+            Item::Unreadable(name) => {
+                sink.file(node(name, NodeKind::File, 1), Box::new(BytesContent(None)))?
+            }
             Item::Link(name, target) => {
-                sink.entry(Node { linktarget: target.clone(), ..node(name, NodeKind::Symlink, 0) })?;
+                sink.entry(Node {
+                    linktarget: target.clone(),
+                    ..node(name, NodeKind::Symlink, 0)
+                })?;
             }
             Item::Stream(name, bytes) | Item::BrokenStream(name, bytes) => {
                 let proved = matches!(item, Item::Stream(..));
-                let stream = BytesStream { bytes: Cursor::new(bytes.to_vec()), proved };
+                let stream = BytesStream {
+                    bytes: Cursor::new(bytes.to_vec()),
+                    proved,
+                };
                 sink.stream(node(name, NodeKind::File, 0), Box::new(stream))?;
             }
         }
@@ -138,7 +175,11 @@ impl Content for BytesContent {
     fn open(&mut self) -> Result<Box<dyn Read + Send>, CaptureError> {
         match self.0.take() {
             Some(bytes) => Ok(Box::new(Cursor::new(Arc::unwrap_or_clone(bytes)))),
-            None => Err(CaptureError::io("open", "a secret place", io::Error::from(io::ErrorKind::PermissionDenied))),
+            None => Err(CaptureError::io(
+                "open",
+                "a secret place",
+                io::Error::from(io::ErrorKind::PermissionDenied),
+            )),
         }
     }
 }
@@ -159,7 +200,11 @@ impl StreamContent for BytesStream {
 }
 
 pub fn backup_options() -> BackupOptions {
-    BackupOptions::new(vec!["/data".to_owned()], "testhost".to_owned(), Time::from_secs(1_767_225_600))
+    BackupOptions::new(
+        vec!["/data".to_owned()],
+        "testhost".to_owned(),
+        Time::from_secs(1_767_225_600),
+    )
 }
 
 pub fn back_up(repository: &Repository, items: &[Item]) -> Result<BackupReport, BackupError> {
@@ -171,8 +216,13 @@ pub fn back_up_after(
     items: &[Item],
     parent: Option<Id>,
 ) -> Result<BackupReport, BackupError> {
-    let options = BackupOptions { parent, ..backup_options() };
-    repository.backup(&options, &NoProgress, |sink| fill(sink, items)).map(|((), report)| report)
+    let options = BackupOptions {
+        parent,
+        ..backup_options()
+    };
+    repository
+        .backup(&options, &NoProgress, |sink| fill(sink, items))
+        .map(|((), report)| report)
 }
 
 /// All of a point: what each path is, and what it holds.
@@ -191,7 +241,12 @@ pub fn expected(items: &[Item]) -> BTreeMap<String, Vec<u8>> {
 
 fn collect(above: &str, items: &[Item], out: &mut BTreeMap<String, Vec<u8>>) {
     for item in items {
-        let shown = |name: &[u8]| vouchsafe_capture::TreePath::root().join(name).unwrap().to_string();
+        let shown = |name: &[u8]| {
+            vouchsafe_capture::TreePath::root()
+                .join(name)
+                .unwrap()
+                .to_string()
+        };
         match item {
             Item::Dir(name, below) => {
                 let path = format!("{above}{}", shown(name));
@@ -202,7 +257,10 @@ fn collect(above: &str, items: &[Item], out: &mut BTreeMap<String, Vec<u8>>) {
                 out.insert(format!("{above}{}", shown(name)), bytes.to_vec());
             }
             Item::Link(name, target) => {
-                out.insert(format!("{above}{}", shown(name)), [b"-> ", target.as_slice()].concat());
+                out.insert(
+                    format!("{above}{}", shown(name)),
+                    [b"-> ", target.as_slice()].concat(),
+                );
             }
             Item::Unreadable(_) | Item::BrokenStream(..) => {}
         }
@@ -219,17 +277,26 @@ pub fn read(point: &dyn PointReader) -> Result<Everything, CaptureError> {
                 paths.push(path.to_string());
             }
             NodeKind::Symlink => {
-                everything.entries.insert(path.to_string(), [b"-> ", node.linktarget.as_slice()].concat());
+                everything.entries.insert(
+                    path.to_string(),
+                    [b"-> ", node.linktarget.as_slice()].concat(),
+                );
             }
             _ => {
-                everything.entries.insert(path.to_string(), node.kind.as_str().into());
+                everything
+                    .entries
+                    .insert(path.to_string(), node.kind.as_str().into());
             }
         }
         Ok(Visit::Into)
     })?;
     let received = Received(Mutex::new(vec![Part::default(); files.len()]));
     point.fetch(&files, &received)?;
-    for ((path, part), node) in paths.into_iter().zip(received.0.into_inner().unwrap()).zip(&files) {
+    for ((path, part), node) in paths
+        .into_iter()
+        .zip(received.0.into_inner().unwrap())
+        .zip(&files)
+    {
         match part.failed {
             Some(message) => {
                 assert!(!part.finished, "{path} is both failed and finished");
@@ -281,7 +348,14 @@ impl ContentSink for Received {
 /// A tree with a bit of everything.
 pub fn sample() -> Vec<Item> {
     vec![
-        dir("a", vec![file("empty", ""), file("one", "x"), dir("deep", vec![file("text", "hello ".repeat(1000))])]),
+        dir(
+            "a",
+            vec![
+                file("empty", ""),
+                file("one", "x"),
+                dir("deep", vec![file("text", "hello ".repeat(1000))]),
+            ],
+        ),
         dir("b", vec![]),
         file("noise", noise(1, 3 << 20)),
         file("same", noise(1, 3 << 20)),

@@ -1,5 +1,5 @@
 //! A simulated life of two vaults: backups, copies, crashes; and what must hold after each of them.
-#![allow(unreachable_pub)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,13 @@ use vouchsafe_model::{Outcome, Time};
 use vouchsafe_store::{Key, MemoryStore, PutMode, SimConfig, SimStore, SimWorld, Store};
 use vouchsafe_vault::machine::Settings;
 use vouchsafe_vault::{
-    BackupOptions, Budget, CreateOptions, Driver, Env, OpenError, ReadBack, Repository, Simulation, copy,
-    from_timestamp,
+    BackupOptions, Budget, CreateOptions, Driver, Env, OpenError, ReadBack, Repository, Simulation,
+    copy, from_timestamp,
 };
 
-use super::common::{Item, KDF, backup_options, env_of, expected, fill, noise, read, secret, still_env};
+use super::common::{
+    Item, KDF, backup_options, env_of, expected, fill, noise, read, secret, still_env,
+};
 
 /// Two vaults, what was tried, and what was promised.
 pub struct World {
@@ -81,7 +83,11 @@ pub fn crash_at(seed: u64, step: u64) -> Result<bool, String> {
 
 impl World {
     pub fn new(seed: u64) -> Result<World, String> {
-        let config = if seed.is_multiple_of(3) { SimConfig::calm() } else { SimConfig::rough() };
+        let config = if seed.is_multiple_of(3) {
+            SimConfig::calm()
+        } else {
+            SimConfig::rough()
+        };
         World::with_config(seed, config)
     }
 
@@ -129,7 +135,10 @@ impl World {
 
     fn create(&mut self, at: usize) -> Result<(), String> {
         for _ in 0..20 {
-            let options = CreateOptions { polynomial: self.polynomial, kdf: Some(KDF) };
+            let options = CreateOptions {
+                polynomial: self.polynomial,
+                kdf: Some(KDF),
+            };
             match Repository::create(self.vaults[at].clone(), &self.env, &secret(), &options) {
                 Ok(repository) => {
                     self.polynomial = Some(repository.polynomial());
@@ -144,10 +153,22 @@ impl World {
 
     fn open(&self, at: usize) -> Option<Repository> {
         let store = self.vaults[at].clone();
-        let settings = Settings { pack_bytes: 6_000, index_blobs: 9, budget: 40_000, ..Settings::default() };
-        let simulation = Simulation { seed: self.random.u64(), flights: Some(store.clone()) };
+        let settings = Settings {
+            pack_bytes: 6_000,
+            index_blobs: 9,
+            budget: 40_000,
+            ..Settings::default()
+        };
+        let simulation = Simulation {
+            seed: self.random.u64(),
+            flights: Some(store.clone()),
+        };
         let repository = Repository::open(store, &self.env, &secret()).ok()?;
-        Some(repository.with_driver(Driver::Simulated(simulation)).with_settings(settings))
+        Some(
+            repository
+                .with_driver(Driver::Simulated(simulation))
+                .with_settings(settings),
+        )
     }
 
     fn operate(&mut self) -> Result<(), String> {
@@ -173,14 +194,18 @@ impl World {
         let name = |n: u64| format!("f{n}").into_bytes();
         for _ in 0..=self.below(6) {
             let n = self.below(12);
-            let length = match self.below(8) {
-                0 => 0,
-                1 => 1_300_000,
+            let length = match self.below(24) {
+                0 | 1 => 0,
+                2 => 600_000,
                 _ => self.below(5_000) as usize,
             };
             let seed = self.random.u64();
             // Long files are of few bytes, so that they are cut, and quick.
-            let bytes = if length > 10_000 { vec![seed as u8; length] } else { noise(seed, length) };
+            let bytes = if length > 10_000 {
+                vec![seed as u8; length]
+            } else {
+                noise(seed, length)
+            };
             let item = if self.below(6) == 0 {
                 Item::Stream(name(n), Arc::new(bytes))
             } else {
@@ -193,16 +218,28 @@ impl World {
 
     /// Backs up to the first vault, reads back, and only then claims.
     fn back_up(&mut self) -> bool {
-        let Some(repository) = self.open(0) else { return false };
+        let Some(repository) = self.open(0) else {
+            return false;
+        };
         let time = Time::from_secs(1_767_225_600 + self.attempts.len() as i64);
         self.attempts.insert(time, expected(&self.items));
         let claims: Vec<Id> = self.claimed[0].keys().copied().collect();
         let parent = (!claims.is_empty()).then(|| claims[self.below(claims.len() as u64) as usize]);
-        let options = BackupOptions { time, parent, ..backup_options() };
+        let options = BackupOptions {
+            time,
+            parent,
+            ..backup_options()
+        };
         let items = self.items.clone();
-        let Ok(((), report)) = repository.backup(&options, &NoProgress, |sink| fill(sink, &items)) else { return false };
+        let Ok(((), report)) = repository.backup(&options, &NoProgress, |sink| fill(sink, &items))
+        else {
+            return false;
+        };
         assert_eq!(report.outcome, Outcome::Done);
-        let Ok(back) = repository.read_back(&report.snapshot, ReadBack::Added(report.added_packs)) else { return false };
+        let Ok(back) = repository.read_back(&report.snapshot, ReadBack::Added(report.added_packs))
+        else {
+            return false;
+        };
         let whole = back.problems.is_empty();
         if whole {
             self.claimed[0].insert(report.snapshot, time);
@@ -212,14 +249,23 @@ impl World {
 
     /// Copies one claimed snapshot to the second vault, reads it back, and only then claims.
     fn copy(&mut self) -> bool {
-        let claims: Vec<(Id, Time)> = self.claimed[0].iter().map(|(id, time)| (*id, *time)).collect();
+        let claims: Vec<(Id, Time)> = self.claimed[0]
+            .iter()
+            .map(|(id, time)| (*id, *time))
+            .collect();
         if claims.is_empty() {
             return false;
         }
         let (snapshot, time) = claims[self.below(claims.len() as u64) as usize];
-        let (Some(from), Some(to)) = (self.open(0), self.open(1)) else { return false };
-        let Ok(report) = copy(&from, &to, &snapshot, &NoProgress) else { return false };
-        let Ok(back) = to.read_back(&report.snapshot, ReadBack::Everything) else { return false };
+        let (Some(from), Some(to)) = (self.open(0), self.open(1)) else {
+            return false;
+        };
+        let Ok(report) = copy(&from, &to, &snapshot, &NoProgress) else {
+            return false;
+        };
+        let Ok(back) = to.read_back(&report.snapshot, ReadBack::Everything) else {
+            return false;
+        };
         let whole = back.problems.is_empty();
         if whole {
             self.claimed[1].insert(report.snapshot, time);
@@ -241,7 +287,8 @@ impl World {
     /// Looks at what is really stored, without faults.
     pub fn check_invariants(&self) -> Result<(), String> {
         for (at, vault) in self.vaults.iter().enumerate() {
-            self.check_vault(at, vault).map_err(|broken| format!("vault {at}: {broken}"))?;
+            self.check_vault(at, vault)
+                .map_err(|broken| format!("vault {at}: {broken}"))?;
         }
         Ok(())
     }
@@ -253,9 +300,14 @@ impl World {
             if is_torn(&key, &bytes) {
                 torn.push(key.to_string());
             }
-            store.put(&key, &bytes, PutMode::Replace).map_err(|e| e.to_string())?;
+            store
+                .put(&key, &bytes, PutMode::Replace)
+                .map_err(|e| e.to_string())?;
         }
-        let still = Driver::Simulated(Simulation { seed: 0, flights: None });
+        let still = Driver::Simulated(Simulation {
+            seed: 0,
+            flights: None,
+        });
         let repository = Repository::open(store, &still_env(0), &secret())
             .map_err(|e| format!("it does not open any more: {e}"))?
             .with_driver(still);
@@ -267,15 +319,23 @@ impl World {
         }
         for (id, snapshot) in &snapshots {
             let time = from_timestamp(&snapshot.time);
-            let wanted = self.attempts.get(&time).ok_or(format!("snapshot {id} was never tried"))?;
+            let wanted = self
+                .attempts
+                .get(&time)
+                .ok_or(format!("snapshot {id} was never tried"))?;
             let point = repository.reader(id).map_err(|e| e.to_string())?;
             let found = read(&point).map_err(|e| format!("snapshot {id} cannot be read: {e}"))?;
             if !found.failed.is_empty() || found.entries != *wanted {
-                return Err(format!("snapshot {id} is not what was backed up: {:?}", found.failed));
+                return Err(format!(
+                    "snapshot {id} is not what was backed up: {:?}",
+                    found.failed
+                ));
             }
         }
         let check = repository.check(&NoProgress).map_err(|e| e.to_string())?;
-        let verify = repository.verify(Budget::All, 0, &NoProgress).map_err(|e| e.to_string())?;
+        let verify = repository
+            .verify(Budget::All, 0, &NoProgress)
+            .map_err(|e| e.to_string())?;
         for problem in check.problems.into_iter().chain(verify.problems) {
             if !torn.contains(&problem.place) {
                 return Err(format!("{}: {}", problem.place, problem.message));

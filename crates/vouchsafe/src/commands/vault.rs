@@ -26,7 +26,7 @@ fn name(text: &str) -> Result<VaultName, Failure> {
 fn in_vault(name: &str, source: vouchsafe_vault::RepoError) -> Failure {
     KeeperError::Repository {
         vault: name.to_owned(),
-        source,
+        source: Box::new(source),
     }
     .into()
 }

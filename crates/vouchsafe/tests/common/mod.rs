@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// A temporary directory with a policy, a folder tree, a database and a git repository.
-pub struct Workspace {
+pub(crate) struct Workspace {
     dir: tempfile::TempDir,
 }
 
-pub const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 policy: { id: T-1, title: Test policy, owner: o@example.com, version: "1", next_review: 2999-01-01 }
 vaults:
   local:   { url: ./vaults/local, region: here, country: GB }
@@ -41,7 +41,7 @@ systems:
 
 impl Workspace {
     /// Real data, nothing initialised.
-    pub fn new() -> Workspace {
+    pub(crate) fn new() -> Workspace {
         let dir = tempfile::tempdir().unwrap();
         let w = Workspace { dir };
         fs::write(w.path("policy.yaml"), POLICY).unwrap();
@@ -52,17 +52,17 @@ impl Workspace {
     }
 
     /// Real data, initialised.
-    pub fn ready() -> Workspace {
+    pub(crate) fn ready() -> Workspace {
         let w = Workspace::new();
         w.ok(["init"]);
         w
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -106,7 +106,7 @@ impl Workspace {
     }
 
     /// The command, not yet started.
-    pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Command {
+    pub(crate) fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vouchsafe"));
         command
             .args(args)
@@ -116,12 +116,12 @@ impl Workspace {
     }
 
     /// Runs it and returns what it printed.
-    pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Output {
+    pub(crate) fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Runs it; it must exit with `code`. Returns standard output and standard error.
-    pub fn exits<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+    pub(crate) fn exits<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
         &self,
         code: i32,
         args: I,
@@ -137,19 +137,19 @@ impl Workspace {
     }
 
     /// Runs it; it must exit with 0.
-    pub fn ok<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> String {
+    pub(crate) fn ok<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> String {
         self.exits(0, args).0
     }
 
     /// The packs of a vault, largest first.
-    pub fn packs(&self, vault: &str) -> Vec<PathBuf> {
+    pub(crate) fn packs(&self, vault: &str) -> Vec<PathBuf> {
         let mut out = files_below(&self.path(format!("vaults/{vault}/repo/data")));
         out.sort_by_key(|p| std::cmp::Reverse(fs::metadata(p).unwrap().len()));
         out
     }
 
     /// Makes stored objects writable and hands their bytes to `change`.
-    pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = fs::read(path).unwrap();
         change(&mut bytes);
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -157,7 +157,7 @@ impl Workspace {
     }
 
     /// Stock restic on a vault, through the lines that `vault env` prints.
-    pub fn restic(&self, vault: &str, restic: &Path, args: &str) -> Output {
+    pub(crate) fn restic(&self, vault: &str, restic: &Path, args: &str) -> Output {
         let binary = env!("CARGO_BIN_EXE_vouchsafe");
         let script = format!(
             "eval \"$({binary} vault env {vault})\" && {} --no-cache {args}",
@@ -173,7 +173,7 @@ impl Workspace {
 }
 
 /// Bytes without a pattern, always the same.
-pub fn noise(len: usize) -> Vec<u8> {
+pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut out = Vec::with_capacity(len + 8);
     while out.len() < len {
@@ -186,7 +186,7 @@ pub fn noise(len: usize) -> Vec<u8> {
     out
 }
 
-pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
         let path = entry.unwrap().path();
@@ -200,7 +200,7 @@ pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     out
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -35,6 +35,24 @@ fn a_fact_answers_what_it_lists_and_nothing_else() {
 }
 
 #[test]
+fn a_deed_answers_only_its_own_kind() {
+    let mut world = World::good();
+    let ids: Vec<_> = world
+        .facts
+        .iter()
+        .filter_map(|r| match &r.entry.fact {
+            Fact::RecoveryPoint(p) => Some(p.obligations.clone()),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    world.each_point(|p| p.obligations.clear());
+    // Like a capture, a drill concerns a protection and no vault: only its kind tells them apart.
+    world.each_drill(|d| d.obligations.extend(ids.clone()));
+    assert_eq!(counts(&world), (15, 0, 9));
+}
+
+#[test]
 fn late_is_not_on_time_and_not_missed() {
     let mut world = World::good();
     world.each_point(|p| {
