@@ -277,16 +277,17 @@ fn two_runs_at_once_do_not_meet() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut locked = false;
-    for _ in 0..200 {
-        let out = w.run(["run", "code"]);
-        locked |= out.status.code() == Some(11);
-        if locked || first.try_wait().unwrap().is_some() {
-            break;
-        }
+    let holder = || fs::read_to_string(w.path(".vouchsafe/lock")).unwrap_or_default();
+    while holder().trim() != first.id().to_string() {
+        assert!(
+            first.try_wait().unwrap().is_none(),
+            "the first run never took the lock"
+        );
+        std::thread::sleep(Duration::from_millis(5));
     }
+    let (_, err) = w.exits(11, ["run", "code"]);
+    assert!(err.contains(&first.id().to_string()), "{err}");
     assert!(first.wait().unwrap().success());
-    assert!(locked, "the second run never met the lock");
     w.ok(["run", "code"]);
 }
 
