@@ -235,3 +235,94 @@ pub(crate) fn shared_lock(vault: &VaultHandle) -> Result<LockGuard, KeeperError>
             source,
         })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use vouchsafe_host::clock::SystemClock;
+    use vouchsafe_host::files;
+    use vouchsafe_host::process::LocalSpawn;
+    use vouchsafe_host::random::OsRandom;
+    use vouchsafe_host::signals::Interrupt;
+
+    use crate::{PolicyFile, RunOrder, Silent, State, Tools};
+
+    const POLICY: &str = "
+vaults:
+  local: { url: ./vault }
+plans:
+  daily: { schedule: daily, copies: [local] }
+systems:
+  site: { source: \"files:./site\", plan: daily }
+";
+
+    fn keeper(dir: &Path) -> Keeper {
+        fs::create_dir(dir.join("site")).unwrap();
+        fs::write(dir.join("site/page"), "hello").unwrap();
+        fs::write(dir.join("policy.yaml"), POLICY).unwrap();
+        let file = PolicyFile::read(&dir.join("policy.yaml")).unwrap();
+        let tools = Tools {
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(OsRandom),
+            interrupt: Interrupt::manual(),
+            spawn: Arc::new(LocalSpawn),
+        };
+        let policy = file.lowered.policy.unwrap();
+        let state = State::at(dir.join("state"));
+        let text = file.text.into_bytes();
+        crate::init(policy, text, state, tools, false, &Silent::default())
+            .unwrap()
+            .0
+    }
+
+    fn points(keeper: &Keeper) -> usize {
+        Catalogue::of(&keeper.facts().unwrap()).len()
+    }
+
+    #[test]
+    fn nothing_is_claimed_before_it_was_read_back() {
+        let dir = files::temp_dir("vouchsafe-test-").unwrap();
+        let keeper = keeper(dir.path());
+        let order = RunOrder::default();
+        let reports = keeper.run(&order, &Silent::default()).unwrap();
+        assert_eq!(reports[0].outcome, Outcome::Done, "{:?}", reports[0].issues);
+        assert_eq!(points(&keeper), 1);
+
+        // The same steps, but the store loses a byte between the write and the reading back.
+        let (_, protection) = keeper.policy.protections().next().unwrap();
+        let vault = keeper.vault(&protection.copies[0].vault).unwrap();
+        fs::write(dir.path().join("site/page"), "hello again").unwrap();
+        let (_, backup) = keeper
+            .capture(protection, &vault, &Silent::default())
+            .unwrap();
+        let hex = backup.added_packs[0].to_hex();
+        let pack = dir
+            .path()
+            .join(format!("vault/repo/data/{}/{hex}", &hex[..2]));
+        let mut bytes = fs::read(&pack).unwrap();
+        bytes[20] ^= 1;
+        fs::set_permissions(&pack, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&pack, bytes).unwrap();
+        let run = keeper.new_run();
+        let point = PointId::from_random([7; 8]);
+        let making = Making {
+            protection,
+            point,
+            run: &run,
+            complete: true,
+        };
+        let result = keeper.read_back(&vault, &making, &Written::from(&backup), &Silent::default());
+        assert!(
+            matches!(result, Err(KeeperError::Damaged { .. })),
+            "{result:?}"
+        );
+        assert_eq!(points(&keeper), 1);
+    }
+}

@@ -188,7 +188,7 @@ impl Keeper {
         Ok(report)
     }
 
-    fn capture(
+    pub(crate) fn capture(
         &self,
         protection: &Protection,
         vault: &VaultHandle,

@@ -138,6 +138,31 @@ fn stock_restic_restores_it_without_us() {
 }
 
 #[test]
+fn only_points_known_to_the_ledger_count() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    let restic = Restic::newest();
+    let foreign = w.restic(
+        "local",
+        restic.program(),
+        "backup site --time '2099-01-01 00:00:00'",
+    );
+    assert!(foreign.status.success(), "{}", text(&foreign.stderr));
+    let known: Value = serde_json::from_str(&w.ok(["--json", "points"])).unwrap();
+    assert_eq!(known["points"].as_array().unwrap().len(), 1);
+    let listed = w.ok(["vault", "ls", "local"]);
+    assert_eq!(
+        listed.matches("not in the ledger; kept").count(),
+        1,
+        "{listed}"
+    );
+    // It neither displaces our newest point nor disturbs the next capture.
+    w.ok(["run", "website"]);
+    w.ok(["drill", "website", "--vault", "local"]);
+    w.ok(["verify"]);
+}
+
+#[test]
 fn a_second_run_stores_only_what_changed() {
     let w = Workspace::ready();
     w.ok(["run", "website"]);

@@ -76,6 +76,7 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
     let mut lines = vec![
         format!("ledger {}", report.origin),
         format!("public key {}", report.public_key),
+        format!("fingerprint {}", fingerprint(&report.public_key)),
         format!(
             "{} entries, {} published heads matched",
             report.entries, report.published_matched
@@ -114,6 +115,11 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
         (false, None) => "✗ the record is not what was signed".to_owned(),
     });
     lines.join("\n")
+}
+
+fn fingerprint(vkey: &str) -> String {
+    vouchsafe_ledger::VerifyingKey::parse(vkey)
+        .map_or_else(|e| e.to_string(), |key| key.fingerprint())
 }
 
 fn show(session: &Session, last: u64) -> Result<Exit, Failure> {
