@@ -9,7 +9,7 @@ use vouchsafe_model::{Issue, Outcome, Time};
 
 use crate::drive::simulated::Simulated;
 use crate::drive::threaded::Engine;
-use crate::drive::{Drive, Driver, Origin, ReadTask, Stopped, Workshop};
+use crate::drive::{Drive, Driver, Origin, ReadTask, Workshop};
 use crate::env::to_timestamp;
 use crate::error::{BackupError, RepoError, WorkError};
 use crate::index::BlobIndex;
@@ -134,33 +134,31 @@ impl Repository {
         mut front: Front<D>,
         fill: impl FnOnce(&mut dyn Sink) -> Result<T, CaptureError>,
     ) -> Result<(T, BackupMachine, Parent), BackupError> {
-        let filled = fill(&mut front);
-        let filled = match filled {
-            Ok(value) => self.finish(&mut front.drive).map(|()| Ok(value)),
-            Err(error) => Ok(Err(error)),
+        let filled = match fill(&mut front) {
+            Ok(value) => self.finish(&mut front.drive).map(|()| value),
+            Err(error) => Err(error),
         };
         let Front { drive, parent, .. } = front;
-        if let Ok(Err(error)) = filled {
+        match filled {
+            Ok(value) => Ok((value, drive.end().map_err(work_error)?, parent)),
             // What made the engine give up comes first: the source may only have seen that it did.
-            return Err(match (drive.end().err(), error) {
+            Err(error) => Err(match (drive.abandon(), error) {
                 (Some(error), _) => work_error(error),
                 (None, CaptureError::Interrupted) => BackupError::Interrupted,
                 (None, error) => BackupError::Capture(error),
-            });
-        }
-        let machine = drive.end().map_err(work_error)?;
-        match filled {
-            Ok(Ok(value)) => Ok((value, machine, parent)),
-            _ => Err(BackupError::Work(WorkError::Stuck)),
+            }),
         }
     }
 
-    fn finish(&self, drive: &mut impl Drive<BackupMachine>) -> Result<(), Stopped> {
+    fn finish(&self, drive: &mut impl Drive<BackupMachine>) -> Result<(), CaptureError> {
         drive.apply(BackupMachine::close)?;
         drive.work_until(BackupMachine::is_ready_for_snapshot)?;
+        if self.env().interrupt.requested() {
+            return Err(CaptureError::Interrupted);
+        }
         let ended = self.env().timestamp();
         drive.apply(|machine, jobs| machine.write_snapshot(ended, jobs))?;
-        drive.work_until(|machine| machine.result().is_some())
+        Ok(drive.work_until(|machine| machine.result().is_some())?)
     }
 
     fn parent(

@@ -1,7 +1,7 @@
 //! Fetching blobs: single ones, and many in the order of their packs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use vouchsafe_capture::{CaptureError, ContentSink};
 use vouchsafe_format::{BlobError, BlobKind, Id, MasterKey, Node, open_blob};
@@ -110,7 +110,7 @@ impl Blobs {
         out: &dyn ContentSink,
     ) -> Result<(), CaptureError> {
         uses.sort_unstable_by_key(|u| (u.place.number, u.place.offset));
-        let failure = std::sync::Mutex::new(None);
+        let failure = Mutex::new(None);
         let runs = runs(&uses);
         let all =
             parallel::each(
@@ -122,16 +122,13 @@ impl Blobs {
                     Err(error) => {
                         failure
                             .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner)
+                            .unwrap_or_else(PoisonError::into_inner)
                             .get_or_insert(error);
                         false
                     }
                 },
             );
-        match failure
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-        {
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None if all => Ok(()),
             None => Err(CaptureError::Interrupted),
@@ -210,7 +207,8 @@ struct Use {
 
 struct FileProgress {
     missing: AtomicU32,
-    failed: AtomicBool,
+    /// Held for reading while bytes are handed out, so that nothing comes after a failure was told.
+    failed: RwLock<bool>,
 }
 
 impl FileProgress {
@@ -218,12 +216,12 @@ impl FileProgress {
         let blobs = node.content.as_ref().map_or(0, Vec::len);
         FileProgress {
             missing: AtomicU32::new(u32::try_from(blobs).unwrap_or(u32::MAX)),
-            failed: AtomicBool::new(false),
+            failed: RwLock::new(false),
         }
     }
 
     fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::SeqCst)
+        *self.failed.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,9 +231,13 @@ fn hand_out(
     progress: &[FileProgress],
     out: &dyn ContentSink,
 ) -> Result<(), CaptureError> {
-    let Some(file) = progress.get(used.file).filter(|file| !file.has_failed()) else {
+    let Some(file) = progress.get(used.file) else {
         return Ok(());
     };
+    let failed = file.failed.read().unwrap_or_else(PoisonError::into_inner);
+    if *failed {
+        return Ok(());
+    }
     out.write(used.file, used.at, plaintext)?;
     // The one who brings the last blob tells that the file is whole; a failed file never gets there.
     if file.missing.fetch_sub(1, Ordering::SeqCst) == 1 {
@@ -251,18 +253,17 @@ fn give_up(
     progress: &[FileProgress],
     out: &dyn ContentSink,
 ) {
-    if progress
-        .get(file)
-        .is_some_and(|p| !p.failed.swap(true, Ordering::SeqCst))
-    {
+    let Some(given_up) = progress.get(file) else {
+        return;
+    };
+    let mut failed = given_up
+        .failed
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    if !std::mem::replace(&mut *failed, true) {
         let place = String::from_utf8_lossy(&node.name).into_owned();
-        out.failed(
-            file,
-            Issue {
-                place,
-                message: in_words(problem),
-            },
-        );
+        let message = in_words(problem);
+        out.failed(file, Issue { place, message });
     }
 }
 

@@ -79,3 +79,25 @@ fn reads_as_frame(stored: &[u8], length: usize) -> bool {
 fn contains(stored: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && stored.windows(part.len()).any(|window| window == part)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_sealed_is_seen() {
+        let plaintext = b"some text ".repeat(20);
+        let frame = Compressor::new(3).unwrap().compress(&plaintext).unwrap();
+        assert!(contains(
+            &[b"before ".as_slice(), &plaintext].concat(),
+            &plaintext
+        ));
+        assert!(reads_as_frame(&frame, plaintext.len()));
+        assert!(reads_as_frame(
+            &[&[7; 16], frame.as_slice()].concat(),
+            plaintext.len()
+        ));
+        assert!(!contains(&frame, &plaintext));
+        assert!(!reads_as_frame(&plaintext, plaintext.len()));
+    }
+}

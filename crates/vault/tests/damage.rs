@@ -292,9 +292,17 @@ fn a_damaged_index() {
 
 #[test]
 fn a_validly_sealed_wrong_chunk() {
+    swap_chunks(&[file("one", noise(1, 1000)), file("two", noise(2, 1000))]);
+    // Compressed, and to the same length.
+    swap_chunks(&[
+        file("one", b"1".repeat(1000)),
+        file("two", b"2".repeat(1000)),
+    ]);
+}
+
+fn swap_chunks(items: &[Item]) {
     let base: Arc<dyn Store> = memory();
-    let items = [file("one", noise(1, 1000)), file("two", noise(2, 1000))];
-    let report = back_up(&create(base.clone()), &items).unwrap();
+    let report = back_up(&create(base.clone()), items).unwrap();
     let (key_file, _) = list_all(&*base, "keys/").unwrap().remove(0);
     let key = open_key_file(&base.get(&key_file).unwrap(), PASSWORD.as_bytes()).unwrap();
     let (index_key, _) = list_all(&*base, "index/").unwrap().remove(0);
@@ -347,6 +355,14 @@ fn a_validly_sealed_wrong_chunk() {
     assert_eq!(back.problems.len(), 2);
     let found = read(&repository.reader(&report.snapshot).unwrap()).unwrap();
     assert_eq!((found.entries.len(), found.failed.len()), (0, 2));
+    let error = copy(
+        &repository,
+        &create(memory()),
+        &report.snapshot,
+        &NoProgress,
+    )
+    .unwrap_err();
+    assert!(format!("{error:?}").contains("WrongHash"), "{error:?}");
 }
 
 #[test]
@@ -442,4 +458,119 @@ fn a_budget_is_kept_and_says_so() {
         .verify(Budget::Share(0.001), 2, &NoProgress)
         .unwrap();
     assert_eq!(tiny.packs_read, 1);
+}
+
+/// Puts another index in the place of the only one.
+fn reindex(twin: &Twin, index: &[IndexPack]) {
+    let (old, _) = list_all(&*twin.base, "index/").unwrap().remove(0);
+    twin.damage(&old, Damage::Missing);
+    let sealed = twin
+        .key
+        .seal([9; 16], &encode_unpacked(&encode_index(index), 3).unwrap());
+    let name = Key::new(format!("index/{}", Id::of(&sealed))).unwrap();
+    twin.twin.put(&name, &sealed, PutMode::IfAbsent).unwrap();
+}
+
+#[test]
+fn an_index_that_disagrees_with_a_header() {
+    let twin = twin();
+    let mut index = twin.index.clone();
+    let pack = index.iter_mut().find(|pack| pack.blobs.len() > 1).unwrap();
+    // The sizes add up all the same.
+    let first = pack.blobs[0].id;
+    pack.blobs[0].id = pack.blobs[1].id;
+    pack.blobs[1].id = first;
+    let pack = pack.id;
+    reindex(&twin, &index);
+    let (damaged, sound) = twin.checked();
+    twin.must_name("disagree", &damaged, &sound);
+    twin.must_name(&pack.to_hex(), &damaged, &sound);
+    let (damaged, sound) = twin.verified();
+    twin.must_name("disagree", &damaged, &sound);
+}
+
+#[test]
+fn a_pack_that_was_sealed_anew_under_its_old_name() {
+    let twin = twin();
+    let (pack, blobs) = twin.pack(BlobKind::Data);
+    let mut bytes = twin.base.get(&pack_key(&pack)).unwrap();
+    let range = blobs[0].offset as usize..(blobs[0].offset + blobs[0].length) as usize;
+    let sealed = twin
+        .key
+        .seal([8; 16], &twin.key.open(&bytes[range.clone()]).unwrap());
+    bytes[range].copy_from_slice(&sealed);
+    let found = Id::of(&bytes);
+    twin.damage(&pack_key(&pack), Damage::Replace(bytes));
+    let (damaged, sound) = twin.verified();
+    twin.must_name(&found.to_hex(), &damaged, &sound);
+    assert!(twin.never_wrong_bytes().is_empty());
+}
+
+#[test]
+fn chunks_that_are_not_listed() {
+    let twin = twin();
+    let trees: Vec<IndexPack> = twin
+        .index
+        .iter()
+        .filter(|pack| pack.blobs[0].kind == BlobKind::Tree)
+        .cloned()
+        .collect();
+    reindex(&twin, &trees);
+    let (damaged, sound) = twin.checked();
+    twin.must_name("no index lists the chunk", &damaged, &sound);
+    twin.must_name("/a/deep/text", &damaged, &sound);
+    let (damaged, sound) = twin.read_back(&ReadBack::Everything);
+    twin.must_name("/a/deep/text", &damaged, &sound);
+    let lost = twin.never_wrong_bytes();
+    assert!(lost.contains(&"/noise".to_owned()), "{lost:?}");
+    let error = copy(
+        &twin.repository(),
+        &create(memory()),
+        &twin.snapshot,
+        &NoProgress,
+    );
+    assert!(format!("{error:?}").contains("ChunkNotListed"), "{error:?}");
+    // The parent's directories are there, but not its chunks: all files are read again.
+    let report = back_up_after(&twin.repository(), &sample(), Some(twin.snapshot)).unwrap();
+    assert_eq!(
+        report.files_unchanged, 1,
+        "only the empty file needs no chunk"
+    );
+    assert!(twin.never_wrong_bytes().is_empty());
+}
+
+#[test]
+fn a_chunk_that_a_broken_file_shares_with_a_sound_one() {
+    use vouchsafe_format::{Chunker, Cut};
+    for seed in 0..6 {
+        let base: Arc<dyn Store> = memory();
+        let repository = create(base.clone());
+        let whole = noise(seed, 4 << 20);
+        let Cut::At(first) = Chunker::new(repository.polynomial()).push(&whole) else {
+            continue;
+        };
+        let items = [
+            file("broken", whole.clone()),
+            file("sound", &whole[first..]),
+        ];
+        let report = back_up(&repository, &items).unwrap();
+        let (key_file, _) = list_all(&*base, "keys/").unwrap().remove(0);
+        let key = open_key_file(&base.get(&key_file).unwrap(), PASSWORD.as_bytes()).unwrap();
+        let (index, _) = list_all(&*base, "index/").unwrap().remove(0);
+        let plaintext = key.open(&base.get(&index).unwrap()).unwrap();
+        let packs = decode_index(&decode_unpacked(&plaintext).unwrap()).unwrap();
+        let bad = Id::of(&whole[..first]);
+        let (pack, blob) = packs
+            .iter()
+            .flat_map(|pack| pack.blobs.iter().map(move |blob| (pack.id, blob)))
+            .find(|(_, blob)| blob.id == bad)
+            .unwrap();
+        let twin = Arc::new(Overlay::new(base));
+        let offset = u64::from(blob.offset) + 50;
+        twin.damage(&pack_key(&pack), Damage::FlipByte { offset })
+            .unwrap();
+        let found = read(&open(twin).reader(&report.snapshot).unwrap()).unwrap();
+        assert!(found.failed.contains_key("/broken"));
+        assert!(found.entries["/sound"] == whole[first..]);
+    }
 }

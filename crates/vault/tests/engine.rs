@@ -424,3 +424,58 @@ fn a_file_that_changed_while_it_was_read_has_its_newer_metadata() {
         assert_eq!(read(&point).unwrap().entries["/f"], b"longer");
     }
 }
+
+#[test]
+fn what_was_durable_before_an_interrupt_is_not_stored_again() {
+    use vouchsafe_store::list_all;
+    let store = memory();
+    create(store.clone());
+    let env = real_env();
+    let stopped = Repository::open(store.clone(), &env, &secret()).unwrap();
+    let items: Vec<_> = (0..24)
+        .map(|n| file(&format!("f{n}"), noise(n, 2 << 20)))
+        .collect();
+    let result = stopped.backup(&backup_options(), &NoProgress, |sink| {
+        fill(sink, &items)?;
+        while list_all(&*store, "data/").unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        env.interrupt.raise();
+        Err::<(), _>(CaptureError::Interrupted)
+    });
+    assert!(
+        matches!(result, Err(BackupError::Interrupted)),
+        "{result:?}"
+    );
+    let next = open(store);
+    let check = next.check(&NoProgress).unwrap();
+    assert!(
+        check.blobs > 0 && check.unlisted_packs.is_empty(),
+        "{check:?}"
+    );
+    let report = back_up(&next, &items).unwrap();
+    assert!(report.added_bytes < 40 << 20, "{}", report.added_bytes);
+}
+
+#[test]
+fn a_file_that_only_changed_its_content_and_times_is_read_again() {
+    let repository = create(memory());
+    let first = back_up(&repository, &[file("f", "old")]).unwrap();
+    let second = back_up_after(&repository, &[file("f", "new")], Some(first.snapshot)).unwrap();
+    assert_eq!(second.files_unchanged, 0);
+    let everything = read(&repository.reader(&second.snapshot).unwrap()).unwrap();
+    assert_eq!(everything.entries["/f"], b"new");
+    let summary = repository
+        .snapshot(&second.snapshot)
+        .unwrap()
+        .summary
+        .unwrap();
+    assert_eq!(
+        (
+            summary.files_new,
+            summary.files_changed,
+            summary.files_unmodified
+        ),
+        (0, 1, 0)
+    );
+}

@@ -164,7 +164,7 @@ fn a_copy_survives_the_failure_of_each_call() {
 
 #[test]
 fn what_passes_by_itself_is_tried_again() {
-    let (_, store, parent) = prepared();
+    let (inner, store, parent) = prepared();
     for (on, kind) in [
         (Operation::Get, FaultKind::Transient),
         (Operation::List, FaultKind::Transient),
@@ -178,8 +178,14 @@ fn what_passes_by_itself_is_tried_again() {
         nth: 4,
         kind: FaultKind::Ambiguous,
     });
+    store.plan(Fault {
+        on: Operation::Put,
+        nth: 6,
+        kind: FaultKind::TornPut { keep: 20 },
+    });
     attempt(store.clone(), parent).unwrap();
     assert_eq!(store.unhit(), []);
+    must_be_whole(&inner);
 }
 
 fn kinds(on: Operation) -> Vec<FaultKind> {

@@ -52,3 +52,33 @@ fn equal_seeds_do_equal_things() {
         assert_ne!(first.end, world::live(seed + 100, 4).unwrap().end);
     }
 }
+
+#[test]
+fn what_was_just_written_is_found_though_listings_are_late() {
+    use common::*;
+    use vouchsafe_store::{SimConfig, SimWorld};
+    use vouchsafe_vault::{Driver, ReadBack, Repository, Simulation};
+    let late = SimConfig {
+        stale_list: 4,
+        ..SimConfig::calm()
+    };
+    let world = SimWorld::new(9, late);
+    let store = world.store("late");
+    let env = env_of(
+        world.clock(),
+        std::sync::Arc::new(vouchsafe_host::SeededRandom::new(1)),
+    );
+    let repository = Repository::create(store, &env, &secret(), &options())
+        .unwrap()
+        .with_driver(Driver::Simulated(Simulation {
+            seed: 1,
+            flights: None,
+        }));
+    for n in 0..30 {
+        let report = back_up(&repository, &[file("f", noise(n, 100))]).unwrap();
+        let back = repository
+            .read_back(&report.snapshot, ReadBack::Added(report.added_packs))
+            .unwrap();
+        assert_eq!(back.problems, [], "backup {n}");
+    }
+}

@@ -101,4 +101,6 @@ pub(crate) trait Drive<M: Machine> {
     fn work_until(&mut self, goal: fn(&M) -> bool) -> Result<(), Stopped>;
     /// Ends all work. The machine comes back if all went well.
     fn end(self) -> Result<M, WorkError>;
+    /// Gives the work up, and tells why if it had failed before.
+    fn abandon(self) -> Option<WorkError>;
 }

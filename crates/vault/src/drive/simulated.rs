@@ -284,4 +284,8 @@ impl Drive<BackupMachine> for Simulated<BackupMachine> {
     fn end(self) -> Result<BackupMachine, WorkError> {
         self.finish()
     }
+
+    fn abandon(self) -> Option<WorkError> {
+        self.failure
+    }
 }

@@ -196,24 +196,36 @@ impl Drive<BackupMachine> for Engine<BackupMachine> {
     fn end(self) -> Result<BackupMachine, WorkError> {
         self.finish()
     }
+
+    fn abandon(self) -> Option<WorkError> {
+        self.give_up()
+    }
 }
 
 impl<M: Machine + 'static> Engine<M> {
     /// Ends all threads. The machine comes back if all went well.
     pub(crate) fn finish(self) -> Result<M, WorkError> {
-        let failure = self.shared.lock().failure.take();
-        if let Some(failure) = failure {
-            // Nobody shall go on while what is durable is being listed.
-            self.shared.lock().over = true;
-            self.shared.wake_all();
-            if !matches!(failure, WorkError::Store(_) | WorkError::Died) {
-                self.salvage();
-            }
-            return Err(failure);
-        }
         let mut state = self.shared.lock();
+        if state.failure.is_none() {
+            state.over = true;
+            return state.machine.take().ok_or(WorkError::Died);
+        }
+        drop(state);
+        Err(self.give_up().unwrap_or(WorkError::Died))
+    }
+
+    /// Ends all threads and lists what is durable, unless the store is what failed.
+    pub(crate) fn give_up(self) -> Option<WorkError> {
+        let mut state = self.shared.lock();
+        let failure = state.failure.take();
+        // Nobody shall go on while what is durable is being listed.
         state.over = true;
-        state.machine.take().ok_or(WorkError::Died)
+        drop(state);
+        self.shared.wake_all();
+        if !matches!(failure, Some(WorkError::Store(_) | WorkError::Died)) {
+            self.salvage();
+        }
+        failure
     }
 }
 

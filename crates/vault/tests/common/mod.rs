@@ -325,6 +325,7 @@ impl ContentSink for Received {
     fn write(&self, file: usize, offset: u64, bytes: &[u8]) -> Result<(), CaptureError> {
         let part = &mut self.0.lock().unwrap()[file];
         assert!(!part.finished, "bytes came after the end");
+        assert!(part.failed.is_none(), "bytes came after the failure");
         let (start, end) = (offset as usize, offset as usize + bytes.len());
         if part.bytes.len() < end {
             part.bytes.resize(end, 0);
