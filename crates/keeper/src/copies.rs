@@ -126,6 +126,14 @@ impl Keeper {
         let facts = self.facts()?;
         for rule in making.protection.copies.iter().skip(1) {
             self.stop_if_asked()?;
+            if !self.connected_vaults().any(|v| *v == rule.vault) {
+                let text = format!(
+                    "vault {} is declared, not yet connected: no copy of {id} goes there",
+                    rule.vault
+                );
+                reporter.event(&Event::Note { text });
+                continue;
+            }
             if !self.copy_is_wanted(&facts, making.protection, rule) {
                 continue;
             }

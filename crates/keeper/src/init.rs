@@ -13,7 +13,7 @@ use vouchsafe_store::Store;
 use vouchsafe_vault::{CreateOptions, Env, Repository};
 
 use crate::error::KeeperError;
-use crate::events::Reporter;
+use crate::events::{Event, Reporter};
 use crate::keeper::{Keeper, Tools, ledger_url};
 use crate::publish::{self, VaultObjects};
 use crate::state::State;
@@ -55,7 +55,7 @@ pub fn init(
     state.create()?;
     let lock = state.lock()?;
     let env = tools.env();
-    let made = make_vaults(&policy, &state, &env, tools.random.as_ref())?;
+    let made = make_vaults(&policy, &state, &env, tools.random.as_ref(), reporter)?;
     let known = state.is_initialised()?;
     let joined = if known || new_ledger {
         None
@@ -97,9 +97,15 @@ fn make_vaults(
     state: &State,
     env: &Env,
     random: &dyn Random,
+    reporter: &dyn Reporter,
 ) -> Result<Vec<Made>, KeeperError> {
     let mut made: Vec<Made> = Vec::new();
     for spec in policy.vaults.values() {
+        if !vaults::is_connected(spec, &policy.base) {
+            let text = format!("vault {} is declared, not yet connected", spec.name);
+            reporter.event(&Event::Note { text });
+            continue;
+        }
         let root = vaults::root_store(spec, &policy.base, true)?;
         let polynomial = made.first().map(|m| m.repo.polynomial());
         made.push(make_vault(spec, state, root, env, random, polynomial)?);

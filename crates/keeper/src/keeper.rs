@@ -98,6 +98,13 @@ impl Keeper {
         vaults::open(spec, &self.policy.base, &self.state, &self.tools.env())
     }
 
+    /// The vaults of the policy that this version can reach.
+    pub fn connected_vaults(&self) -> impl Iterator<Item = &VaultName> {
+        let all = self.policy.vaults.values();
+        all.filter(|v| vaults::is_connected(v, &self.policy.base))
+            .map(|v| &v.name)
+    }
+
     /// The protections that `names` ask for (`system` or `system/protection`); all if there are none.
     pub fn select(&self, names: &[String]) -> Result<Vec<(&System, &Protection)>, KeeperError> {
         if names.is_empty() {

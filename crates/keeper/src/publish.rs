@@ -81,7 +81,7 @@ impl Keeper {
         let to = facts.len() as u64;
         let root = self.ledger.head_at(to)?.root.to_string();
         let mut published = Vec::new();
-        for name in self.policy.vaults.keys() {
+        for name in self.connected_vaults() {
             let from = published_up_to(&facts, name);
             let result = self
                 .vault(name)

@@ -55,6 +55,11 @@ pub fn local_dir(vault: &Vault, base: &Path) -> Option<PathBuf> {
     Some(base.join(path))
 }
 
+/// Whether this version can reach the vault; one that it cannot is declared, not yet connected.
+pub(crate) fn is_connected(vault: &Vault, base: &Path) -> bool {
+    local_dir(vault, base).is_some()
+}
+
 /// The whole vault as a store, made if it is local and not there yet.
 pub(crate) fn root_store(
     vault: &Vault,

@@ -32,7 +32,7 @@ impl Keeper {
         self.reconcile()?;
         let names: Vec<VaultName> = match vault {
             Some(name) => vec![crate::vaults::find(&self.policy, name)?.name.clone()],
-            None => self.policy.vaults.keys().cloned().collect(),
+            None => self.connected_vaults().cloned().collect(),
         };
         let mut out = Vec::new();
         for name in names {

@@ -195,6 +195,32 @@ fn an_unreadable_file_makes_the_point_incomplete() {
     assert_eq!(newest["point"]["obligations"].as_array().unwrap().len(), 0);
 }
 
+#[test]
+fn what_is_not_yet_connected_is_said_and_hinders_nothing_else() {
+    let w = Workspace::new();
+    let policy = common::POLICY.replace("url: ./vaults/offsite", "url: \"s3://acme-backup/prod\"");
+    let policy = format!(
+        "{policy}  rds: {{ source: \"postgres://u@h/d\", tier: standard, plan: nightly }}\n"
+    );
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    let (_, err) = w.exits(0, ["init"]);
+    assert!(
+        err.contains("offsite is declared, not yet connected"),
+        "{err}"
+    );
+    let (_, err) = w.exits(0, ["run"]);
+    assert!(err.contains("no copy of website/main goes there"), "{err}");
+    w.ok(["verify"]);
+    let (_, err) = w.exits(2, ["run", "rds"]);
+    assert!(err.contains("not yet connected"), "{err}");
+    // Declared is not kept: neither the second copy nor the database is there.
+    let (out, _) = w.exits(1, ["--json", "status"]);
+    let status: Value = serde_json::from_str(&out).unwrap();
+    for protection in status["protections"].as_array().unwrap() {
+        assert_ne!(protection["verdict"], "met", "{protection}");
+    }
+}
+
 /// A small file system of its own; unmounted at the end.
 struct Tmpfs<'a>(&'a std::path::Path);
 

@@ -165,7 +165,7 @@ pub(crate) fn key(session: &Session, args: &KeyCommand) -> Result<Exit, Failure>
 fn list_keys(session: &Session) -> Result<Exit, Failure> {
     let keeper = session.keeper()?;
     let mut rows = Vec::new();
-    for vault in keeper.policy.vaults.keys() {
+    for vault in keeper.connected_vaults() {
         let open = keeper.vault(vault)?;
         let (keys, issues) = open.repo.keys().map_err(|e| in_vault(vault.as_str(), e))?;
         for issue in issues {
