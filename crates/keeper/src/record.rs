@@ -77,9 +77,11 @@ impl Keeper {
         }])
     }
 
-    /// Brings the record up to the policy and the present: the policy in force, runs that died, and every
-    /// obligation up to the horizon. Called before each deed; calling it twice changes nothing.
-    pub fn reconcile(&self) -> Result<(), KeeperError> {
+    /// Brings the record up to the policy and the present: the policy in force, runs that died with what they left
+    /// behind, and every obligation up to the horizon. Called before each deed, with the lock held; calling it twice
+    /// changes nothing.
+    pub(crate) fn reconcile(&self) -> Result<(), KeeperError> {
+        self.state.clear_sandboxes()?;
         let facts = self.facts()?;
         let now = self.tools.clock.now();
         let mut new = Vec::new();

@@ -80,6 +80,16 @@ impl State {
         Ok(dir)
     }
 
+    /// Removes what drills that were killed have left behind: restored data must not outlive its drill.
+    /// Only for the holder of the lock, for then no drill is going on.
+    pub(crate) fn clear_sandboxes(&self) -> Result<(), KeeperError> {
+        let dir = self.sandbox_dir()?;
+        for name in files::list_dir(&dir)? {
+            files::remove_tree(dir.join(name))?;
+        }
+        Ok(())
+    }
+
     /// Takes the lock that one recording command holds at a time; an error if another process has it.
     pub fn lock(&self) -> Result<StateLock, KeeperError> {
         Ok(lockfile::try_lock(self.root.join("lock"))?)

@@ -357,6 +357,37 @@ fn killed_at_any_time_the_next_run_goes_on() {
 }
 
 #[test]
+fn what_a_killed_drill_restored_does_not_outlive_the_next_deed() {
+    let w = Workspace::ready();
+    fs::write(w.path("site/big.bin"), noise(80_000_000)).unwrap();
+    w.ok(["run", "website"]);
+    let mut drill = w
+        .command(["drill", "website", "--negative"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let sandboxes = w.path(".vouchsafe/sandbox");
+    let restored = || {
+        let all = fs::read_dir(&sandboxes).into_iter().flatten();
+        all.flatten().any(|e| e.path().join("restored").exists())
+    };
+    while !restored() {
+        assert!(
+            drill.try_wait().unwrap().is_none(),
+            "the drill ended too soon to be killed"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drill.kill().unwrap();
+    drill.wait().unwrap();
+    assert!(restored());
+    w.ok(["verify"]);
+    assert!(fs::read_dir(&sandboxes).unwrap().next().is_none());
+    w.ok(["drill", "website"]);
+}
+
+#[test]
 fn a_term_signal_ends_it_cleanly() {
     let w = Workspace::ready();
     fs::write(w.path("site/big.bin"), noise(150_000_000)).unwrap();
