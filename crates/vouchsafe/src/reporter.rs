@@ -1,9 +1,10 @@
 //! What a person sees while something goes on: one progress line on a terminal, one line per deed, or JSON events.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use vouchsafe_capture::Progress;
 use vouchsafe_host::terminal;
 use vouchsafe_keeper::{Event, Reporter};
@@ -21,6 +22,8 @@ pub(crate) struct Console {
 struct Bar {
     bar: ProgressBar,
     phase: Mutex<String>,
+    /// Items of the phase so far, read when the line is drawn.
+    items: Arc<AtomicU64>,
 }
 
 impl Console {
@@ -37,6 +40,7 @@ impl Console {
         let bar = Bar {
             bar,
             phase: Mutex::new(String::new()),
+            items: Arc::default(),
         };
         Console {
             output,
@@ -122,21 +126,32 @@ impl Bar {
         self.bar.reset();
     }
 
-    fn style(known: bool) -> ProgressStyle {
+    fn style(&self, known: bool) -> ProgressStyle {
         let text = if known {
-            "{spinner} {msg}  {bar:24} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left"
+            "{spinner} {msg}  {items}{bar:24} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left"
         } else {
-            "{spinner} {msg}  {decimal_bytes}  {decimal_bytes_per_sec}  {elapsed}"
+            "{spinner} {msg}  {items}{decimal_bytes}  {decimal_bytes_per_sec}  {elapsed}"
         };
-        ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_bar())
+        let items = Arc::clone(&self.items);
+        let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let count = items.load(Ordering::Relaxed);
+            if count > 0 {
+                // A line that cannot be drawn is not worth an error.
+                let _ = write!(out, "{count} items  ");
+            }
+        };
+        ProgressStyle::with_template(text)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("items", draw)
     }
 }
 
 impl Progress for Bar {
     fn phase(&self, name: &str, _total_items: Option<u64>, total_bytes: Option<u64>) {
         let deed = self.phase.lock().map(|p| p.clone()).unwrap_or_default();
+        self.items.store(0, Ordering::Relaxed);
         self.bar.reset();
-        self.bar.set_style(Bar::style(total_bytes.is_some()));
+        self.bar.set_style(self.style(total_bytes.is_some()));
         self.bar.set_length(total_bytes.unwrap_or(0));
         self.bar.set_message(if deed.contains(name) {
             deed
@@ -145,7 +160,8 @@ impl Progress for Bar {
         });
     }
 
-    fn advance(&self, _items: u64, bytes: u64) {
+    fn advance(&self, items: u64, bytes: u64) {
+        self.items.fetch_add(items, Ordering::Relaxed);
         self.bar.inc(bytes);
     }
 }

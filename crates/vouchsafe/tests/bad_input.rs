@@ -356,6 +356,44 @@ fn killed_at_any_time_the_next_run_goes_on() {
     }
 }
 
+/// Starts a command and kills it right after it told its `n`th event; false if it did not tell as many.
+fn killed_at_event(w: &Workspace, args: &[&str], n: usize) -> bool {
+    use std::io::{BufRead, BufReader};
+    let mut command = w.command(["--json"].iter().chain(args));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = lines.map_while(Result::ok).take(n).count();
+    let _ = child.kill();
+    child.wait().unwrap();
+    told == n
+}
+
+#[test]
+fn killed_at_every_event_of_every_deed_nothing_is_lost() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    let commands: [&[&str]; 3] = [
+        &["run", "website"],
+        &["verify"],
+        &["drill", "website", "--negative"],
+    ];
+    for args in commands {
+        let mut n = 1;
+        while killed_at_event(&w, args, n) {
+            w.ok(["ledger", "verify"]);
+            assert_ne!(w.run(["status"]).status.code(), Some(2));
+            n += 1;
+        }
+        assert!(n > 4, "{args:?} told only {n} events");
+        w.ok(args.iter());
+    }
+    w.ok(["verify"]);
+}
+
 #[test]
 fn what_a_killed_drill_restored_does_not_outlive_the_next_deed() {
     let w = Workspace::ready();

@@ -155,7 +155,6 @@ impl Walk<'_> {
         if is_directory {
             let directory = self.described(name, path, &seen);
             self.sink.enter(directory)?;
-            self.ctx.progress.advance(1, 0);
             return Ok(true);
         }
         self.leaf(name, path, &seen)?;
@@ -166,9 +165,8 @@ impl Walk<'_> {
         let mut node = self.described(name, path, seen);
         if seen.kind == Kind::File {
             let content = FileContent::new(path.to_path_buf(), seen.clone(), node.clone());
-            self.sink.file(node, Box::new(content))?;
-            self.ctx.progress.advance(1, seen.size);
-            return Ok(());
+            // The sink counts what it takes.
+            return self.sink.file(node, Box::new(content));
         }
         if seen.kind == Kind::Symlink {
             match inode::read_link(path) {
@@ -180,9 +178,7 @@ impl Walk<'_> {
                 }
             }
         }
-        self.sink.entry(node)?;
-        self.ctx.progress.advance(1, 0);
-        Ok(())
+        self.sink.entry(node)
     }
 
     /// The node with its extended attributes; those that cannot be read are an issue.
