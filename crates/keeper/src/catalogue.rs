@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vouchsafe_model::fact::{CopyFact, Fact, Outcome, Recorded, RecoveryPoint};
-use vouchsafe_model::{ObligationId, PointId, ProtectionId, SystemName, Time, VaultName};
+use vouchsafe_model::{ObligationId, PointId, ProtectionId, SystemName, VaultName};
 
 /// One point with its copies, each with its ledger sequence number.
 #[derive(Clone, Debug)]
@@ -74,13 +74,6 @@ impl Catalogue {
         self.of_protection(id)
             .into_iter()
             .rfind(|p| !complete || p.is_complete())
-    }
-
-    /// The newest point whose content is not later than `at`.
-    pub fn at(&self, system: &SystemName, at: Time) -> Option<&KnownPoint> {
-        self.of_system(system)
-            .into_iter()
-            .rfind(|p| p.point.content_time <= at)
     }
 
     /// The point of that id.

@@ -7,10 +7,11 @@ use vouchsafe_model::{Issue, ObligationKind, PointId, Protection, RunId, VaultNa
 use vouchsafe_vault::{BackupReport, CopyReport, LockGuard, LockKind, ReadBack};
 
 use crate::catalogue::Catalogue;
+use crate::error::chain;
 use crate::error::{Category, KeeperError};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
-use crate::run::{RunReport, chain};
+use crate::run::RunReport;
 use crate::vaults::VaultHandle;
 
 /// The point whose copies are made, and by which run.

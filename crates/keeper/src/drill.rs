@@ -12,10 +12,10 @@ use vouchsafe_model::{
 
 use crate::catalogue::{Catalogue, KnownPoint};
 use crate::error::KeeperError;
+use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
 use crate::ladder::{Claim, Climb};
-use crate::run::chain;
 use crate::twin::Controls;
 
 /// Which point a drill restores.

@@ -14,9 +14,9 @@ use vouchsafe_model::{DigestManifest, Ladder, Phase, Rung, RungOutcome, Secret, 
 use vouchsafe_store::Store;
 use vouchsafe_vault::{Point, ReadBack, Repository};
 
+use crate::error::chain;
 use crate::events::Reporter;
 use crate::keeper::Tools;
-use crate::run::chain;
 use crate::watch::{Watched, read_manifest};
 
 /// What the ledger says of a copy: the restore is held against this, never against what the vault says of itself.

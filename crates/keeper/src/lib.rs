@@ -24,7 +24,7 @@ mod vaults;
 mod verify;
 mod watch;
 
-pub use error::{Category, KeeperError};
+pub use error::{Category, KeeperError, chain};
 pub use events::{Event, Reporter, Silent};
 pub use init::{InitReport, init};
 pub use judge::{Judged, LedgerHead};

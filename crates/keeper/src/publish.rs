@@ -11,9 +11,9 @@ use vouchsafe_store::{Key, PutMode, Store, StoreError};
 use vouchsafe_vault::Repository;
 
 use crate::error::KeeperError;
+use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
-use crate::run::chain;
 use crate::vaults::VaultHandle;
 
 /// The folder of a vault that holds ledgers.

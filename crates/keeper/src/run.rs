@@ -12,7 +12,7 @@ use vouchsafe_vault::{BackupOptions, BackupReport};
 
 use crate::catalogue::Catalogue;
 use crate::copies::{Making, Written, shared_lock};
-use crate::error::KeeperError;
+use crate::error::{KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
 use crate::record;
@@ -349,19 +349,4 @@ fn failed(id: &ProtectionId, issue: Issue) -> RunReport {
         bytes: 0,
         added_bytes: 0,
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = inner.source();
-    }
-    text
 }

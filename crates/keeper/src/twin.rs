@@ -14,8 +14,8 @@ use vouchsafe_store::{Key, Overlay, Store};
 use vouchsafe_vault::{BackupOptions, BackupReport, Repository, StoredBlob};
 
 use crate::error::KeeperError;
+use crate::error::chain;
 use crate::ladder::{Claim, Climb, Climbed};
-use crate::run::chain;
 use crate::watch::{push_bytes, push_manifest};
 
 /// Everything the controls of one drill share.

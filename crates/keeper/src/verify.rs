@@ -5,9 +5,9 @@ use vouchsafe_model::{Issue, ObligationKind, VaultName, human_bytes};
 use vouchsafe_vault::Budget;
 
 use crate::error::KeeperError;
+use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
-use crate::run::chain;
 
 /// What was found in one vault.
 #[derive(Clone, Debug)]

@@ -67,25 +67,3 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Keeper(#[from] KeeperError),
 }
-
-impl Failure {
-    /// The error with its causes, each once, in one line.
-    pub(crate) fn in_full(&self) -> String {
-        Failure::of_cause(self)
-    }
-
-    /// Any error with its causes, each once, in one line.
-    pub(crate) fn of_cause(error: &dyn std::error::Error) -> String {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let more = inner.to_string();
-            if !text.contains(&more) {
-                text.push_str(": ");
-                text.push_str(&more);
-            }
-            cause = inner.source();
-        }
-        text
-    }
-}

@@ -39,11 +39,11 @@ fn main() -> ExitCode {
         Err(failure) => {
             let exit = Exit::of(&failure);
             if cli.json {
-                let error = serde_json::json!({ "event": "error", "message": failure.in_full(), "exit": exit as u8 });
+                let error = serde_json::json!({ "event": "error", "message": vouchsafe_keeper::chain(&failure), "exit": exit as u8 });
                 // If standard output is gone, the exit code still tells.
                 let _ = Output::new(true).json(&error);
             } else {
-                Output::complain(&format!("error: {}", failure.in_full()));
+                Output::complain(&format!("error: {}", vouchsafe_keeper::chain(&failure)));
             }
             exit.into()
         }

@@ -162,7 +162,7 @@ fn damage_in_a_vault_is_found_and_named() {
 #[test]
 fn an_unreadable_file_makes_the_point_incomplete() {
     let w = Workspace::ready();
-    // A directory that answers reads with an error even to root: a file of another process's memory map.
+    // A link that leads nowhere is no unreadable file.
     std::os::unix::fs::symlink("/nonexistent", w.path("site/dangling")).unwrap();
     w.ok(["run", "website"]);
     let setpriv = |args: &[&str]| {

@@ -36,7 +36,11 @@ fn verify(
         Some(path) => {
             let file = files::open_read(path).map_err(KeeperError::from)?;
             verify_export(BufReader::new(file), key, &published).map_err(|e| {
-                Failure::Usage(format!("{}: {}", path.display(), Failure::of_cause(&e)))
+                Failure::Usage(format!(
+                    "{}: {}",
+                    path.display(),
+                    vouchsafe_keeper::chain(&e)
+                ))
             })?
         }
         None => session

@@ -5,7 +5,7 @@ use vouchsafe_evidence::{
 };
 use vouchsafe_host::files;
 use vouchsafe_keeper::KeeperError;
-use vouchsafe_model::{Span, SystemName, Time, Verdict};
+use vouchsafe_model::{Span, SystemName, Time};
 
 use crate::args::{Agenda, Points, Report, ReportFormat, Status};
 use crate::exit::{Exit, Failure};
@@ -25,9 +25,7 @@ pub(crate) fn status(session: &Session, args: &Status) -> Result<Exit, Failure> 
             .output
             .text(&status_text_counting(&judged.assessment, &counts, options))?;
     }
-    Ok(Exit::judged(
-        judged.assessment.verdict.is_good() || judged.assessment.verdict == Verdict::Met,
-    ))
+    Ok(Exit::judged(judged.assessment.verdict.is_good()))
 }
 
 /// Shows what will happen.
