@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask tidy`, `setup`, `env`, `test`.
+//! The project's own chores: `cargo xtask tidy`, `setup`, `env`, `test`, `bench`.
 
 // A chore talks to the person who called it and works on the machine it runs on; none of it ships.
 #![allow(
@@ -9,6 +9,7 @@
 )]
 
 mod apt;
+mod bench;
 mod oracles;
 mod packages;
 mod phases;
@@ -24,7 +25,8 @@ usage: cargo xtask tidy                        hold the tree against its own rul
        cargo xtask setup                       install what the tests need
        cargo xtask env                         print the variables that the tests read, for eval
        cargo xtask test [-p PACKAGE]… [CARGO ARGUMENTS] [-- TEST ARGUMENTS]
-                                               set up, then run the tests of all or some packages";
+                                               set up, then run the tests of all or some packages
+       cargo xtask bench [OPTIONS]             measure the engine beside its peers; --help says how";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ("setup", []) => suite::set_up(),
         ("env", []) => suite::print_environment(),
         ("test", rest) => suite::test(rest),
+        ("bench", rest) => bench::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {
