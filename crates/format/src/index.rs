@@ -1,5 +1,7 @@
 //! Index files: which blobs lie in which pack, and where.
 
+mod plain;
+
 use serde::Deserialize;
 
 use crate::crypto::OVERHEAD;
@@ -65,6 +67,14 @@ pub fn encode_index(packs: &[IndexPack]) -> Vec<u8> {
 /// # Errors
 /// [`IndexError`]; an object without `packs` is not an index, not an empty one.
 pub fn decode_index(json: &[u8]) -> Result<Vec<IndexPack>, IndexError> {
+    match plain::packs(json) {
+        Some(packs) => Ok(packs),
+        None => decode_any(json),
+    }
+}
+
+/// Reads an index in whichever form JSON allows.
+fn decode_any(json: &[u8]) -> Result<Vec<IndexPack>, IndexError> {
     let index: IndexJson = serde_json::from_slice(json)?;
     let packs = index.packs.unwrap_or_default();
     packs.into_iter().map(checked_pack).collect()
@@ -143,4 +153,99 @@ fn push_blob(out: &mut Vec<u8>, blob: &PackedBlob) {
         out.extend_from_slice(length.to_string().as_bytes());
     }
     out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn some_packs() -> Vec<IndexPack> {
+        let blob = |name: &[u8], kind, offset, uncompressed_length| PackedBlob {
+            id: Id::of(name),
+            kind,
+            offset,
+            length: 40,
+            uncompressed_length,
+        };
+        let pack = |name: &[u8], blobs| IndexPack {
+            id: Id::of(name),
+            blobs,
+        };
+        vec![
+            pack(
+                b"1",
+                vec![
+                    blob(b"a", BlobKind::Data, 0, None),
+                    blob(b"b", BlobKind::Tree, u32::MAX - 40, Some(u32::MAX)),
+                ],
+            ),
+            pack(b"2", Vec::new()),
+            pack(b"3", vec![blob(b"c", BlobKind::Data, 40, Some(9))]),
+        ]
+    }
+
+    #[test]
+    fn the_usual_form_needs_no_general_parser() {
+        for packs in [Vec::new(), some_packs()] {
+            let json = encode_index(&packs);
+            assert_eq!(plain::packs(&json).unwrap(), packs);
+            assert_eq!(decode_any(&json).unwrap(), packs);
+        }
+    }
+
+    #[test]
+    fn another_form_is_read_all_the_same() {
+        let usual = String::from_utf8(encode_index(&some_packs())).unwrap();
+        let forms = [
+            usual.replace(',', ", "),
+            usual.replace(r#""packs""#, r#""supersedes":[],"packs""#),
+            usual.replace(
+                r#""type":"tree","offset""#,
+                r#""more":{},"type":"tree","offset""#,
+            ),
+            usual.replace(":40,", ":4.0e1,").replace("4.0e1", "40 "),
+        ];
+        for form in forms {
+            assert!(plain::packs(form.as_bytes()).is_none(), "{form}");
+            assert_eq!(decode_index(form.as_bytes()).unwrap(), some_packs());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_left_to_the_general_parser() {
+        let usual = String::from_utf8(encode_index(&some_packs())).unwrap();
+        for (from, to) in [
+            (":40", ":31"),
+            (":40", ":040"),
+            (":40", ":4294967336"),
+            (":40", ":99999999999999999999"),
+            (":40", ":"),
+            (":40", ":-40"),
+            ("data", "date"),
+            ("]}]}", "]}]"),
+            ("]}]}", "]}]}]"),
+            ("]}]}", "]},]}"),
+            (r#""id":""#, r#""id":"g"#),
+        ] {
+            let wrong = usual.replacen(from, to, 1);
+            assert_ne!(wrong, usual);
+            assert!(plain::packs(wrong.as_bytes()).is_none(), "{wrong}");
+            assert!(decode_index(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the fast reader takes, the general parser takes for the same.
+        #[test]
+        fn both_readers_agree(at in 0..700_usize, byte: u8, cut in 0..700_usize) {
+            let mut json = encode_index(&some_packs());
+            let at = at % json.len();
+            json[at] = byte;
+            json.truncate(json.len() - cut % 3);
+            if let Some(packs) = plain::packs(&json) {
+                prop_assert_eq!(decode_any(&json).unwrap(), packs);
+            }
+        }
+    }
 }
