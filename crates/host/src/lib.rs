@@ -10,6 +10,7 @@ pub mod machine;
 pub mod process;
 pub mod random;
 pub mod sandbox;
+pub mod scratch;
 pub mod secret;
 pub mod signals;
 pub mod sparse;

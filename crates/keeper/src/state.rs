@@ -57,6 +57,12 @@ impl State {
         self.root.join("keys").join(format!("{vault}.passphrase"))
     }
 
+    /// Where a vault's index is kept if it is too large for the memory. It is made when it is needed, and may be removed
+    /// at any time.
+    pub fn index_cache(&self, vault: &VaultName) -> PathBuf {
+        self.root.join("cache").join(vault.as_str())
+    }
+
     /// The recovery sheet.
     pub fn sheet_path(&self) -> PathBuf {
         self.root.join("recovery-sheet.txt")

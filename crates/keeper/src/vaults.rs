@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vouchsafe_host::{files, secret};
 use vouchsafe_model::{Policy, Secret, Vault, VaultName};
 use vouchsafe_store::{Key, Prefixed, Store};
-use vouchsafe_vault::{Env, OpenError, Repository};
+use vouchsafe_vault::{Env, IndexSettings, OpenError, Repository};
 
 use crate::error::KeeperError;
 use crate::state::State;
@@ -113,7 +113,11 @@ pub(crate) fn open(
 ) -> Result<VaultHandle, KeeperError> {
     let root = root_store(vault, base, false)?;
     let password = passphrase(vault, state)?;
-    let repo = open_repo(&root, env, &password, &vault.name)?;
+    let settings = IndexSettings {
+        cache: Some(state.index_cache(&vault.name)),
+        ..IndexSettings::default()
+    };
+    let repo = open_repo(&root, env, &password, &vault.name)?.with_index_settings(settings);
     Ok(VaultHandle {
         spec: vault.clone(),
         root,

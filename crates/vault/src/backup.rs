@@ -102,6 +102,7 @@ impl Repository {
         let saver = Saver::new(self.settings, Arc::clone(&self.env().random));
         let machine = BackupMachine::new(saver, self.new_snapshot(options));
         let workshop = self.workshop(Arc::clone(&index), None);
+        let stored = Arc::clone(&index);
         let (value, machine, parent) = match &self.driver {
             Driver::Simulated(simulation) => {
                 let drive = Simulated::new(machine, workshop, self.chunker(), simulation)
@@ -123,6 +124,10 @@ impl Repository {
             }
         };
         issues.extend(parent.into_issues());
+        // What could not be looked up was stored once more.
+        let trouble = stored.trouble();
+        issues
+            .extend(trouble.map(|trouble| crate::repository::issue("index".to_owned(), &trouble)));
         self.note_written(&machine.saver().added().indexes);
         let report = report(&machine, issues).ok_or(BackupError::Work(WorkError::Stuck))?;
         Ok((value, report))

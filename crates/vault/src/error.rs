@@ -9,6 +9,7 @@ use vouchsafe_format::{
 use vouchsafe_model::Time;
 use vouchsafe_store::StoreError;
 
+use crate::index::IndexFileError;
 use crate::machine::MachineError;
 
 /// A repository could not be created or opened.
@@ -145,6 +146,9 @@ pub enum RepoError {
         /// The store.
         store: String,
     },
+    /// The index is too large for the memory, and cannot be kept in a file.
+    #[error(transparent)]
+    IndexFile(#[from] IndexFileError),
     /// Something could not be sealed.
     #[error("data could not be sealed")]
     Seal(#[source] Damage),

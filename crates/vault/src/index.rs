@@ -1,17 +1,66 @@
-//! Where blobs are: all index files of a repository as one compact table in memory, 48 bytes for each blob.
+//! Where blobs are: all index files of a repository as one. Of a repository of ordinary size it is in memory; of a huge
+//! one in a file, with a filter in memory, and in memory besides only what was added since.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+mod build;
+mod builder;
+mod disk;
+mod filter;
+mod layout;
+mod pages;
+mod recent;
+mod record;
+mod sorter;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::path::Path;
+use std::sync::Arc;
 
 use vouchsafe_format::{BlobKind, Id, IndexPack, OVERHEAD, PackedBlob};
 
+use disk::Disk;
+use pages::Fault;
+use record::{PackRow, Record};
+use table::Table;
+
+pub(crate) use build::Scratch;
+pub(crate) use builder::{IndexBuilder, Room};
+
 /// A repository's blobs, by id. A blob may lie in several packs.
+///
+/// Packs are numbered from 0, and so are entries: pack by pack, in the order of their bytes.
 #[derive(Clone, Debug, Default)]
 pub struct BlobIndex {
     files: BTreeSet<Id>,
-    packs: Vec<Pack>,
-    /// Sorted by id, kind, pack, offset.
-    entries: Vec<Entry>,
+    /// Comes first: its packs and entries have the lower numbers.
+    base: Option<Arc<Disk>>,
+    table: Table,
+}
+
+/// A pack as the index lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPack {
+    /// Its name.
+    pub id: Id,
+    /// Bytes that it must have, header included.
+    pub bytes: u64,
+    /// Its blobs, in the order of their bytes.
+    pub blobs: Vec<PackedBlob>,
+}
+
+/// The file that holds the index of a huge repository cannot be made or read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "the index of the repository cannot be kept in {place}: {reason}; see whether there is room, and try again"
+)]
+pub struct IndexFileError {
+    /// The file, or its directory.
+    pub place: String,
+    /// What went wrong.
+    pub reason: String,
 }
 
 /// Where one copy of a blob lies.
@@ -40,33 +89,30 @@ impl Place {
 }
 
 impl BlobIndex {
-    /// This index and the blobs of further index files.
-    pub fn with(mut self, files: impl IntoIterator<Item = (Id, Vec<IndexPack>)>) -> BlobIndex {
-        let mut numbers: HashMap<Id, u32, ById> = (0..)
-            .zip(&self.packs)
-            .map(|(number, pack)| (pack.id, number))
-            .collect();
+    /// This index and the blobs of further index files, which are held in memory.
+    pub fn with(self, files: impl IntoIterator<Item = (Id, Vec<IndexPack>)>) -> BlobIndex {
+        let mut builder = IndexBuilder::new(Arc::new(self), None);
         for (file, packs) in files {
-            if !self.files.insert(file) {
-                continue;
-            }
-            for pack in packs {
-                let next = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
-                let number = *numbers.entry(pack.id).or_insert_with(|| {
-                    self.packs.push(Pack {
-                        id: pack.id,
-                        bytes: 0,
-                    });
-                    next
-                });
-                self.entries
-                    .extend(pack.blobs.iter().map(|blob| Entry::new(number, blob)));
-            }
+            builder.take(file, packs);
         }
-        self.entries.sort_unstable();
-        self.entries.dedup();
-        self.measure_packs();
-        self
+        builder.into_memory()
+    }
+
+    /// The index that was published in a file, if there is one of this repository.
+    ///
+    /// # Errors
+    /// [`IndexFileError`] if it is damaged: then it is good for nothing.
+    pub(crate) fn open(path: &Path, repository: &Id) -> Result<Option<BlobIndex>, IndexFileError> {
+        let opened = Disk::open(path, repository)?;
+        Ok(opened.map(|(disk, files)| BlobIndex::on(disk, files)))
+    }
+
+    fn on(disk: Disk, files: BTreeSet<Id>) -> BlobIndex {
+        BlobIndex {
+            files,
+            base: Some(Arc::new(disk)),
+            table: Table::default(),
+        }
     }
 
     /// The index files that went into it.
@@ -74,94 +120,191 @@ impl BlobIndex {
         &self.files
     }
 
+    /// What went wrong with the file that holds it, if anything did. Blobs that could not be looked up since were said
+    /// not to be stored. That does no harm where they are then stored again; whoever concludes anything else from a
+    /// blob's absence must ask this first.
+    pub fn trouble(&self) -> Option<IndexFileError> {
+        self.base.as_ref()?.trouble()
+    }
+
     /// Whether the blob is stored.
     pub fn contains(&self, kind: BlobKind, id: &Id) -> bool {
-        !self.copies(kind, id).is_empty()
+        self.first(kind, id).is_some()
     }
 
     /// Where the blob is stored; the first of several places.
     pub fn place(&self, kind: BlobKind, id: &Id) -> Option<Place> {
-        self.places(kind, id).next()
+        self.to_place(self.first(kind, id)?)
     }
 
     /// All places where the blob is stored.
     pub fn places(&self, kind: BlobKind, id: &Id) -> impl Iterator<Item = Place> + '_ {
-        self.copies(kind, id)
-            .iter()
-            .filter_map(|entry| self.to_place(entry))
+        let below = self.base.as_ref().map(|disk| disk.find(kind, id));
+        let below = below.into_iter().flatten().map(Found::below);
+        let above = self.table.find(kind, id);
+        below
+            .chain(above.map(|(number, record)| self.above(number, record)))
+            .filter_map(|found| self.to_place(found))
+    }
+
+    /// The number of the blob's first entry.
+    pub fn position(&self, kind: BlobKind, id: &Id) -> Option<u64> {
+        Some(self.first(kind, id)?.entry)
     }
 
     /// Number of entries: blobs, counted once for each place.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries_below() + self.table.len()
     }
 
     /// Whether there is no blob.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
-    /// All packs, each with the bytes it must have, header included.
+    /// Number of packs.
+    pub fn pack_count(&self) -> u32 {
+        self.packs_below() + self.table.packs().len() as u32
+    }
+
+    /// All packs, in the order of their numbers, each with the bytes it must have, header included.
     pub fn packs(&self) -> impl ExactSizeIterator<Item = (Id, u64)> + '_ {
-        self.packs.iter().map(|pack| (pack.id, pack.bytes))
+        (0..self.pack_count()).map(|number| {
+            self.row(number)
+                .map_or((Id::from_bytes([0; 32]), 0), |row| (row.id, row.bytes))
+        })
+    }
+
+    /// The number of a pack.
+    pub fn pack_number(&self, pack: &Id) -> Option<u32> {
+        let below = self.base.as_ref().and_then(|disk| disk.number(pack));
+        below.or_else(|| Some(self.packs_below() + self.table.number(pack)?))
     }
 
     /// Bytes that a pack must have, by its number; 0 if there is no such pack.
     pub fn pack_bytes(&self, number: u32) -> u64 {
-        self.packs.get(number as usize).map_or(0, |pack| pack.bytes)
+        self.row(number).map_or(0, |row| row.bytes)
     }
 
-    /// All blobs, pack by pack, in the order of their bytes.
-    pub fn by_pack(&self) -> Vec<(Id, Vec<PackedBlob>)> {
-        let mut out: Vec<(Id, Vec<PackedBlob>)> = self
-            .packs
-            .iter()
-            .map(|pack| (pack.id, Vec::new()))
-            .collect();
-        for entry in &self.entries {
-            if let Some((_, blobs)) = out.get_mut(entry.number() as usize) {
-                blobs.push(entry.to_blob());
-            }
-        }
-        for (_, blobs) in &mut out {
-            blobs.sort_unstable_by_key(|blob| blob.offset);
-        }
-        out
-    }
-
-    fn copies(&self, kind: BlobKind, id: &Id) -> &[Entry] {
-        let key = (*id.as_bytes(), tree_bit(kind));
-        let from = self.entries.partition_point(|entry| entry.key() < key);
-        let rest = self.entries.get(from..).unwrap_or_default();
-        let count = rest.iter().take_while(|entry| entry.key() == key).count();
-        rest.get(..count).unwrap_or_default()
-    }
-
-    fn to_place(&self, entry: &Entry) -> Option<Place> {
-        let number = entry.number();
-        let blob = entry.to_blob();
-        self.packs.get(number as usize).map(|pack| Place {
-            pack: pack.id,
-            number,
-            offset: blob.offset,
-            length: blob.length,
-            uncompressed_length: blob.uncompressed_length,
+    /// A pack with all its blobs, by its number.
+    pub fn pack(&self, number: u32) -> Option<ListedPack> {
+        let row = self.row(number)?;
+        let blobs = match &self.base {
+            Some(disk) if number < disk.packs() => disk.blobs(&row),
+            _ => self
+                .table
+                .records_of(&row)
+                .iter()
+                .map(Record::blob)
+                .collect(),
+        };
+        Some(ListedPack {
+            id: row.id,
+            bytes: row.bytes,
+            blobs,
         })
     }
 
-    fn measure_packs(&mut self) {
-        for pack in &mut self.packs {
-            pack.bytes = HEADER_FRAME;
-        }
-        for entry in &self.entries {
-            let listed = if entry.uncompressed == 0 {
-                PLAIN_ENTRY
-            } else {
-                COMPRESSED_ENTRY
-            };
-            if let Some(pack) = self.packs.get_mut(entry.number() as usize) {
-                pack.bytes += u64::from(entry.length) + listed;
+    /// All blobs, pack by pack, in the order of their bytes. This holds all of them in memory: where there may be very
+    /// many, ask for one [`BlobIndex::pack`] after the other.
+    pub fn by_pack(&self) -> Vec<(Id, Vec<PackedBlob>)> {
+        (0..self.pack_count())
+            .filter_map(|number| self.pack(number))
+            .map(|pack| (pack.id, pack.blobs))
+            .collect()
+    }
+
+    /// Shows every entry, in the order of their numbers: the number of the blob's *first* entry, which is the same for
+    /// all its copies, the pack's number, and the blob.
+    pub fn visit(&self, mut visit: impl FnMut(u64, u32, PackedBlob)) {
+        let mut entry = 0;
+        for number in 0..self.pack_count() {
+            for blob in self.pack(number).map(|pack| pack.blobs).unwrap_or_default() {
+                let alone = self
+                    .base
+                    .as_ref()
+                    .is_some_and(|disk| number < disk.packs() && disk.is_alone(&blob.id));
+                let first = if alone {
+                    None
+                } else {
+                    self.position(blob.kind, &blob.id)
+                };
+                visit(first.unwrap_or(entry), number, blob);
+                entry += 1;
             }
+        }
+    }
+
+    fn first(&self, kind: BlobKind, id: &Id) -> Option<Found> {
+        let below = self
+            .base
+            .as_ref()
+            .and_then(|disk| disk.find_first(kind, id));
+        below.map(Found::below).or_else(|| {
+            let (number, record) = self.table.find(kind, id).next()?;
+            Some(self.above(number, record))
+        })
+    }
+
+    fn above(&self, number: u32, record: &Record) -> Found {
+        Found {
+            entry: self.entries_below() as u64 + u64::from(number),
+            pack: self.packs_below() + record.pack(),
+            blob: record.blob(),
+        }
+    }
+
+    fn row(&self, number: u32) -> Option<PackRow> {
+        match &self.base {
+            Some(disk) if number < disk.packs() => disk.row(number),
+            _ => {
+                let above = number.checked_sub(self.packs_below())?;
+                self.table.packs().get(above as usize).copied()
+            }
+        }
+    }
+
+    fn to_place(&self, found: Found) -> Option<Place> {
+        self.row(found.pack).map(|row| Place {
+            pack: row.id,
+            number: found.pack,
+            offset: found.blob.offset,
+            length: found.blob.length,
+            uncompressed_length: found.blob.uncompressed_length,
+        })
+    }
+
+    fn packs_below(&self) -> u32 {
+        self.base.as_ref().map_or(0, |disk| disk.packs())
+    }
+
+    fn entries_below(&self) -> usize {
+        self.base.as_ref().map_or(0, |disk| disk.len())
+    }
+}
+
+/// An entry with its number, and its pack's.
+struct Found {
+    entry: u64,
+    pack: u32,
+    blob: PackedBlob,
+}
+
+impl Found {
+    fn below((number, record): (u32, Record)) -> Found {
+        Found {
+            entry: number.into(),
+            pack: record.pack(),
+            blob: record.blob(),
+        }
+    }
+}
+
+impl IndexFileError {
+    fn new(place: &Path, fault: Fault) -> IndexFileError {
+        IndexFileError {
+            place: place.display().to_string(),
+            reason: fault.to_string(),
         }
     }
 }
@@ -192,139 +335,5 @@ impl Hasher for IdHasher {
 
     fn finish(&self) -> u64 {
         self.0
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Pack {
-    id: Id,
-    bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Entry {
-    id: [u8; 32],
-    /// The highest bit tells trees; the others are the pack's number.
-    pack: u32,
-    offset: u32,
-    length: u32,
-    /// 0 if it is not compressed.
-    uncompressed: u32,
-}
-
-impl Entry {
-    fn new(number: u32, blob: &PackedBlob) -> Entry {
-        Entry {
-            id: *blob.id.as_bytes(),
-            pack: number & !TREE | tree_bit(blob.kind),
-            offset: blob.offset,
-            length: blob.length,
-            uncompressed: blob.uncompressed_length.unwrap_or(0),
-        }
-    }
-
-    fn key(&self) -> ([u8; 32], u32) {
-        (self.id, self.pack & TREE)
-    }
-
-    fn number(&self) -> u32 {
-        self.pack & !TREE
-    }
-
-    fn to_blob(self) -> PackedBlob {
-        PackedBlob {
-            id: Id::from_bytes(self.id),
-            kind: if self.pack & TREE == 0 {
-                BlobKind::Data
-            } else {
-                BlobKind::Tree
-            },
-            offset: self.offset,
-            length: self.length,
-            uncompressed_length: Some(self.uncompressed).filter(|length| *length > 0),
-        }
-    }
-}
-
-const TREE: u32 = 1 << 31;
-const PLAIN_ENTRY: u64 = 37;
-const COMPRESSED_ENTRY: u64 = 41;
-/// What a header takes besides its entries: the overhead of sealing and 4 bytes of length.
-const HEADER_FRAME: u64 = OVERHEAD as u64 + 4;
-
-fn tree_bit(kind: BlobKind) -> u32 {
-    match kind {
-        BlobKind::Data => 0,
-        BlobKind::Tree => TREE,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use vouchsafe_format::{MasterKey, PackWriter, seal_blob};
-
-    fn blob(text: &[u8], kind: BlobKind, offset: u32) -> PackedBlob {
-        PackedBlob {
-            id: Id::of(text),
-            kind,
-            offset,
-            length: 40,
-            uncompressed_length: None,
-        }
-    }
-
-    #[test]
-    fn an_entry_takes_48_bytes() {
-        assert_eq!(size_of::<Entry>(), 48);
-    }
-
-    #[test]
-    fn blobs_are_found_in_all_their_places() {
-        let one = IndexPack {
-            id: Id::of(b"1"),
-            blobs: vec![blob(b"a", BlobKind::Data, 0)],
-        };
-        let two = IndexPack {
-            id: Id::of(b"2"),
-            blobs: vec![
-                blob(b"b", BlobKind::Data, 40),
-                blob(b"a", BlobKind::Data, 0),
-            ],
-        };
-        let index = BlobIndex::default()
-            .with([(Id::of(b"i"), vec![one])])
-            .with([(Id::of(b"j"), vec![two.clone()]), (Id::of(b"k"), vec![two])]);
-        assert_eq!(index.len(), 3);
-        assert_eq!(index.places(BlobKind::Data, &Id::of(b"a")).count(), 2);
-        assert!(index.contains(BlobKind::Data, &Id::of(b"b")));
-        assert!(!index.contains(BlobKind::Tree, &Id::of(b"b")));
-        assert!(!index.contains(BlobKind::Data, &Id::of(b"c")));
-        let by_pack = index.by_pack();
-        assert_eq!(
-            by_pack[1].1.iter().map(|b| b.offset).collect::<Vec<_>>(),
-            [0, 40]
-        );
-    }
-
-    #[test]
-    fn a_packs_size_follows_from_its_blobs() {
-        let key = MasterKey::from_random([7; 64]).unwrap();
-        let mut pack = PackWriter::new(BlobKind::Tree);
-        for text in [b"hello".as_slice(), b"world"] {
-            let sealed = seal_blob(&key, [1; 16], BlobKind::Tree, text, None).unwrap();
-            pack.add(Id::of(text), &sealed.bytes, sealed.uncompressed_length)
-                .unwrap();
-        }
-        let pack = pack.finish(&key, [2; 16]).unwrap();
-        let listed = IndexPack {
-            id: pack.id,
-            blobs: pack.blobs,
-        };
-        let index = BlobIndex::default().with([(Id::of(b"i"), vec![listed])]);
-        assert_eq!(
-            index.packs().collect::<Vec<_>>(),
-            [(pack.id, pack.bytes.len() as u64)]
-        );
     }
 }

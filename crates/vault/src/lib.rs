@@ -20,6 +20,7 @@ mod env;
 mod error;
 mod fetch;
 mod index;
+mod indexes;
 mod keys;
 mod lock;
 mod objects;
@@ -29,7 +30,6 @@ mod parent;
 mod point;
 mod probe;
 mod read_back;
-mod reading;
 mod references;
 mod repository;
 mod stored;
@@ -44,16 +44,13 @@ pub use env::{Env, from_timestamp, to_timestamp};
 pub use error::{
     BackupError, CopyError, Damage, LockError, OpenError, RepoError, TreeProblem, WorkError,
 };
-pub use index::{BlobIndex, Place};
+pub use index::{BlobIndex, IndexFileError, ListedPack, Place};
+pub use indexes::IndexSettings;
 pub use keys::KeyInfo;
 pub use lock::{LockGuard, LockKind};
 pub use point::Point;
 pub use probe::EncryptionProbe;
 pub use read_back::{ReadBack, ReadBackReport};
-pub use reading::{
-    ArchiveReport, Change, ChangeKind, DiffReport, DumpError, FindReport, Hit, LookupError,
-    SelectError,
-};
 pub use repository::{CreateOptions, Repository, Snapshots};
 pub use stored::StoredBlob;
 pub use verify::{Budget, VerifyReport};

@@ -1,11 +1,11 @@
 //! Reading back: what was just stored is fetched from the store anew, before anybody counts on it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use vouchsafe_capture::NoProgress;
-use vouchsafe_format::{BlobKind, Id, PackedBlob};
+use vouchsafe_format::{BlobKind, Id};
 use vouchsafe_model::Issue;
 
 use crate::error::{Damage, RepoError};
@@ -89,21 +89,15 @@ impl Repository {
     }
 
     fn read_packs(&self, packs: &[Id], index: &BlobIndex) -> Result<ReadBackReport, RepoError> {
-        let listed: HashMap<Id, (Vec<PackedBlob>, u64)> = index
-            .by_pack()
-            .into_iter()
-            .zip(index.packs())
-            .map(|((id, blobs), (_, bytes))| (id, (blobs, bytes)))
-            .collect();
         let read = parallel::map(
             packs,
             self.hands(),
             &self.env().interrupt,
-            |pack| match listed.get(pack) {
-                Some((blobs, bytes)) => (
-                    blobs.len() as u64,
-                    *bytes,
-                    self.verify_pack(pack, *bytes, blobs),
+            |pack| match index.pack_number(pack).and_then(|n| index.pack(n)) {
+                Some(listed) => (
+                    listed.blobs.len() as u64,
+                    listed.bytes,
+                    self.verify_pack(pack, listed.bytes, &listed.blobs),
                 ),
                 None => (
                     0,

@@ -1,12 +1,10 @@
 //! A repository: created, opened, its snapshots and its index.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use vouchsafe_format::{
     Chunker, Config, ConfigError, CryptoError, Id, KdfParams, MasterKey, Polynomial, Snapshot,
-    decode_index,
 };
 use vouchsafe_host::machine;
 use vouchsafe_model::{Issue, Secret};
@@ -15,11 +13,10 @@ use vouchsafe_store::{Store, StoreError};
 use crate::drive::{Driver, Threads};
 use crate::env::Env;
 use crate::error::{Damage, OpenError, RepoError};
-use crate::index::BlobIndex;
+use crate::indexes::Indexes;
 use crate::keys;
 use crate::machine::{ObjectKind, Settings};
 use crate::objects::{Objects, config_key, open_file, show};
-use crate::parallel;
 
 /// An open restic repository in a store that is rooted at it.
 pub struct Repository {
@@ -28,9 +25,7 @@ pub struct Repository {
     pub(crate) config: Config,
     pub(crate) driver: Driver,
     pub(crate) settings: Settings,
-    index: Mutex<Arc<BlobIndex>>,
-    /// Index files written through this value: a listing may be late in showing them.
-    written: Mutex<BTreeSet<Id>>,
+    pub(crate) indexes: Indexes,
 }
 
 /// How a repository is to be.
@@ -252,79 +247,6 @@ impl Repository {
         }
     }
 
-    /// The index as the store has it now; what was read before is not read again. Damaged files are left out, and
-    /// said.
-    pub(crate) fn index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
-        let mut listed: BTreeSet<Id> = self
-            .objects
-            .list(ObjectKind::Index)?
-            .into_iter()
-            .map(|(id, _)| id)
-            .collect();
-        listed.extend(
-            self.written
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter(),
-        );
-        let known = Arc::clone(&self.index.lock().unwrap_or_else(PoisonError::into_inner));
-        let base = if known.files().is_subset(&listed) {
-            known
-        } else {
-            Arc::default()
-        };
-        let missing: Vec<Id> = listed.difference(base.files()).copied().collect();
-        if missing.is_empty() {
-            return Ok((base, Vec::new()));
-        }
-        let (index, issues) = self.read_indexes(&base, &missing)?;
-        let index = Arc::new(index);
-        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
-        Ok((index, issues))
-    }
-
-    /// The index, read anew from the store.
-    pub(crate) fn fresh_index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
-        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
-        self.index()
-    }
-
-    pub(crate) fn note_written(&self, indexes: &[Id]) {
-        self.written
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(indexes);
-    }
-
-    fn read_indexes(
-        &self,
-        base: &BlobIndex,
-        names: &[Id],
-    ) -> Result<(BlobIndex, Vec<Issue>), RepoError> {
-        let read = parallel::map(names, self.hands(), &self.env().interrupt, |name| {
-            let json = self.objects.get_file(&self.key, ObjectKind::Index, name);
-            let decoded = json.and_then(|json| {
-                let damaged = |error: vouchsafe_format::IndexError| {
-                    self.objects.damaged(ObjectKind::Index, name, error.into())
-                };
-                decode_index(&json).map_err(damaged)
-            });
-            (*name, decoded)
-        })
-        .ok_or(RepoError::Interrupted)?;
-        let (mut files, mut issues) = (Vec::new(), Vec::new());
-        for (name, decoded) in read {
-            match decoded {
-                Ok(packs) => files.push((name, packs)),
-                // Removed since it was listed: a repack has put another one in its place.
-                Err(RepoError::Store(error)) if error.is_not_found() => {}
-                Err(RepoError::Store(error)) => return Err(error.into()),
-                Err(error) => issues.push(issue(show(ObjectKind::Index, &name), &error)),
-            }
-        }
-        Ok((base.clone().with(files), issues))
-    }
-
     fn assemble(objects: Objects, key: MasterKey, config: Config) -> Repository {
         Repository {
             objects,
@@ -332,8 +254,7 @@ impl Repository {
             config,
             driver: Driver::default(),
             settings: Settings::for_machine(machine::parallelism()),
-            index: Mutex::default(),
-            written: Mutex::default(),
+            indexes: Indexes::default(),
         }
     }
 }

@@ -1,0 +1,119 @@
+//! The first page of the index's file: what it is of, and where its parts are.
+
+use vouchsafe_format::Id;
+
+use super::build::KEY;
+use super::pages::{Fault, LARGE, SMALL, Section};
+use super::record::{PACK_ROW, RECORD};
+
+/// Where the parts of the file are, in the order in which they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Entries, pack by pack.
+    pub(super) records: Section,
+    pub(super) packs: Section,
+    /// Packs by their ids.
+    pub(super) pack_keys: Section,
+    /// Entries by their ids.
+    pub(super) keys: Section,
+    /// The first key of each page of `pack_keys`.
+    pub(super) pack_fences: Section,
+    /// The first key of each page of `keys`.
+    pub(super) key_fences: Section,
+    pub(super) filter: Section,
+    /// Keys that several entries have.
+    pub(super) shared: Section,
+    /// Index files that it holds the entries of.
+    pub(super) files: Section,
+}
+
+/// What else the first page says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) repository: Id,
+    /// Whether `shared` names all such keys.
+    pub(super) shared_is_whole: bool,
+}
+
+const MAGIC: &[u8; 24] = b"vouchsafe blob index 1\n\0";
+/// Magic, repository, one number, and two for each part.
+const LENGTH: usize = 24 + 32 + 8 + 9 * 16;
+
+impl Layout {
+    pub(super) fn encode(&self, stamp: &Stamp) -> Vec<u8> {
+        let mut out = Vec::with_capacity(LENGTH);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(stamp.repository.as_bytes());
+        out.extend_from_slice(&u64::from(stamp.shared_is_whole).to_le_bytes());
+        for section in self.sections() {
+            out.extend_from_slice(&section.start.to_le_bytes());
+            out.extend_from_slice(&section.rows.to_le_bytes());
+        }
+        out
+    }
+
+    /// Reads a first page whose digest is right; nothing if it is none of ours, or of another form of file.
+    ///
+    /// # Errors
+    /// [`Fault`] if the parts do not lie one behind the other, up to the file's end.
+    pub(super) fn decode(page: &[u8], length: u64) -> Result<Option<(Layout, Stamp)>, Fault> {
+        let Some(rest) = page.strip_prefix(MAGIC) else {
+            return Ok(None);
+        };
+        let torn = || Fault::Other("its first page is damaged");
+        let (id, rest) = rest.split_first_chunk::<32>().ok_or_else(torn)?;
+        let (whole, rest) = rest.split_first_chunk::<8>().ok_or_else(torn)?;
+        let mut pairs = rest.as_chunks::<16>().0.iter();
+        let mut expected = SMALL as u64;
+        let mut section = |width, page| {
+            let pair = pairs.next().ok_or_else(torn)?.as_chunks::<8>().0;
+            let [start, rows] =
+                [pair.first(), pair.get(1)].map(|n| n.copied().map_or(0, u64::from_le_bytes));
+            let section = Section {
+                start,
+                rows,
+                width,
+                page,
+            };
+            let end = section.end().filter(|end| *end <= length);
+            if start != expected {
+                return Err(Fault::Other("its parts do not lie side by side"));
+            }
+            expected = end.ok_or(Fault::Other("it is shorter than it says"))?;
+            Ok(section)
+        };
+        let layout = Layout {
+            records: section(RECORD, LARGE)?,
+            packs: section(PACK_ROW, SMALL)?,
+            pack_keys: section(KEY, SMALL)?,
+            keys: section(KEY, SMALL)?,
+            pack_fences: section(8, SMALL)?,
+            key_fences: section(8, SMALL)?,
+            filter: section(8, SMALL)?,
+            shared: section(8, SMALL)?,
+            files: section(32, SMALL)?,
+        };
+        if expected != length {
+            return Err(Fault::Other("it is longer than it says"));
+        }
+        let stamp = Stamp {
+            repository: Id::from_bytes(*id),
+            shared_is_whole: u64::from_le_bytes(*whole) == 1,
+        };
+        Ok(Some((layout, stamp)))
+    }
+
+    fn sections(&self) -> [Section; 9] {
+        [
+            self.records,
+            self.packs,
+            self.pack_keys,
+            self.keys,
+            self.pack_fences,
+            self.key_fences,
+            self.filter,
+            self.shared,
+            self.files,
+        ]
+    }
+}
