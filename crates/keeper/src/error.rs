@@ -8,7 +8,9 @@ use vouchsafe_host::secret::SecretError;
 use vouchsafe_ledger::LedgerError;
 use vouchsafe_model::{PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
-use vouchsafe_vault::{BackupError, CopyError, OpenError, RepoError};
+use vouchsafe_vault::{
+    BackupError, CopyError, DumpError, LookupError, OpenError, RepoError, SelectError,
+};
 
 /// The classes of errors that have an exit code of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +142,30 @@ pub enum KeeperError {
         /// Why.
         source: Box<RepoError>,
     },
+    /// A snapshot could not be chosen.
+    #[error("vault `{vault}`: {source}")]
+    Select {
+        /// In which vault.
+        vault: String,
+        /// Why.
+        source: Box<SelectError>,
+    },
+    /// A pattern to look for cannot be understood.
+    #[error("the pattern `{pattern}` cannot be used: {reason}")]
+    Pattern {
+        /// As given.
+        pattern: String,
+        /// What is wrong, and what to do.
+        reason: &'static str,
+    },
+    /// Nothing can be handed out of a place in a vault.
+    #[error("vault `{vault}`: {source}")]
+    Dump {
+        /// Which.
+        vault: String,
+        /// Why.
+        source: Box<DumpError>,
+    },
     /// A capture failed.
     #[error("{protection}: {source}")]
     Backup {
@@ -222,6 +248,7 @@ impl KeeperError {
             | KeeperError::Policy { .. }
             | KeeperError::Source(_)
             | KeeperError::VaultUrl(_)
+            | KeeperError::Pattern { .. }
             | KeeperError::Secret(_) => Category::CannotStart,
             KeeperError::Open {
                 source: OpenError::NoRepository { .. },
@@ -233,6 +260,22 @@ impl KeeperError {
             } => Category::WrongKey,
             KeeperError::VaultLock { .. } | KeeperError::StateLock(LockError::Held { .. }) => {
                 Category::Locked
+            }
+            KeeperError::Select { source, .. } => match source.as_ref() {
+                SelectError::Repository(_) => Category::Failed,
+                _ => Category::CannotStart,
+            },
+            KeeperError::Dump { source, .. } => match source.as_ref() {
+                DumpError::Lookup(LookupError::Absent { .. }) | DumpError::NoContent { .. } => {
+                    Category::CannotStart
+                }
+                DumpError::Interrupted => Category::Interrupted,
+                _ => Category::Failed,
+            },
+            KeeperError::Repository { source, .. }
+                if matches!(source.as_ref(), RepoError::Interrupted) =>
+            {
+                Category::Interrupted
             }
             KeeperError::Interrupted | KeeperError::Capture(CaptureError::Interrupted) => {
                 Category::Interrupted

@@ -13,6 +13,7 @@ mod keeper;
 mod ladder;
 mod policy_file;
 mod publish;
+pub mod reading;
 mod record;
 mod recover_state;
 mod restore;

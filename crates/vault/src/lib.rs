@@ -30,6 +30,7 @@ mod parent;
 mod point;
 mod probe;
 mod read_back;
+mod reading;
 mod references;
 mod repository;
 mod stored;
@@ -51,6 +52,10 @@ pub use lock::{LockGuard, LockKind};
 pub use point::Point;
 pub use probe::EncryptionProbe;
 pub use read_back::{ReadBack, ReadBackReport};
+pub use reading::{
+    ArchiveReport, Change, ChangeKind, DiffReport, DumpError, FindReport, Hit, LookupError,
+    SelectError,
+};
 pub use repository::{CreateOptions, Repository, Snapshots};
 pub use stored::StoredBlob;
 pub use verify::{Budget, VerifyReport};

@@ -17,8 +17,8 @@ use crate::trees::Trees;
 pub struct Point {
     id: Id,
     snapshot: Snapshot,
-    blobs: Blobs,
-    trees: Trees,
+    pub(crate) blobs: Blobs,
+    pub(crate) trees: Trees,
     index_issues: Vec<Issue>,
 }
 

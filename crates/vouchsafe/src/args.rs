@@ -1,5 +1,7 @@
 //! The command line's grammar.
 
+pub(crate) mod reading;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -278,11 +280,14 @@ pub(crate) enum VaultCommand {
         /// The vault's name.
         vault: String,
     },
-    /// List the snapshots in a vault, and which of them the ledger knows.
-    Ls {
-        /// The vault's name.
-        vault: String,
-    },
+    /// List the snapshots in a vault, and which of them the ledger knows; or what is in one of them.
+    Ls(reading::Ls),
+    /// Look for names in all snapshots, or in some.
+    Find(reading::Find),
+    /// Say what differs between two snapshots: + added, - removed, M modified, T another type, U metadata only.
+    Diff(reading::Diff),
+    /// Write a file, or a tree as an archive, to standard output.
+    Dump(reading::Dump),
     /// Check the structure of a vault.
     Check {
         /// The vault's name.

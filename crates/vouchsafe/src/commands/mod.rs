@@ -1,5 +1,6 @@
 //! The verbs, one function each.
 
+pub(crate) mod browse;
 pub(crate) mod deeds;
 pub(crate) mod demo;
 pub(crate) mod init;

@@ -7,6 +7,7 @@ use vouchsafe_keeper::catalogue::Catalogue;
 use vouchsafe_model::VaultName;
 
 use crate::args::{KeyCommand, VaultCommand};
+use crate::commands::browse;
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
@@ -14,7 +15,13 @@ use crate::session::Session;
 pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Failure> {
     match args {
         VaultCommand::Env { vault } => env(session, vault),
-        VaultCommand::Ls { vault } => ls(session, vault),
+        VaultCommand::Ls(args) => match &args.snapshot {
+            None => ls(session, &args.vault),
+            Some(wanted) => browse::entries(session, args, wanted),
+        },
+        VaultCommand::Find(args) => browse::find(session, args),
+        VaultCommand::Diff(args) => browse::diff(session, args),
+        VaultCommand::Dump(args) => browse::dump(session, args),
         VaultCommand::Check { vault } => check(session, vault),
     }
 }
