@@ -18,6 +18,7 @@ pub mod pack;
 pub mod polynomial;
 mod printable;
 pub mod quote;
+pub mod references;
 pub mod snapshot;
 pub mod timestamp;
 pub mod tree;
@@ -37,6 +38,7 @@ pub use pack::{
     header_length, open_blob, parse_header, seal_blob,
 };
 pub use polynomial::{Polynomial, PolynomialError};
+pub use references::{References, decode_references};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotSummary};
 pub use timestamp::{Timestamp, TimestampError};
 pub use tree::{TreeError, decode_tree, encode_tree};

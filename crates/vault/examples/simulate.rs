@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         .filter_map(|text| text.parse().ok())
         .collect();
     let (first, count, operations) = match numbers[..] {
-        [first, count] => (first, count, 6),
+        [first, count] => (first, count, 7),
         [first, count, operations] => (first, count, operations as u32),
         _ => {
             println!("usage: simulate FIRST COUNT [OPERATIONS]");
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         }
     };
     let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
-    let totals = [const { AtomicU64::new(0) }; 3];
+    let totals = [const { AtomicU64::new(0) }; 5];
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -42,9 +42,14 @@ fn main() -> ExitCode {
                     }
                     match world::live(seed, operations) {
                         Ok(life) => {
-                            for (total, more) in
-                                totals.iter().zip([life.claimed, life.crashes, life.steps])
-                            {
+                            let life = [
+                                life.claimed,
+                                life.crashes,
+                                life.steps,
+                                life.prunes,
+                                life.packs_removed,
+                            ];
+                            for (total, more) in totals.iter().zip(life) {
                                 total.fetch_add(more, Ordering::Relaxed);
                             }
                         }
@@ -57,9 +62,10 @@ fn main() -> ExitCode {
             });
         }
     });
-    let [claimed, crashes, steps] = totals.map(AtomicU64::into_inner);
+    let [claimed, crashes, steps, prunes, removed] = totals.map(AtomicU64::into_inner);
     println!(
-        "{count} seeds from {first}: {steps} store writes, {crashes} crashes, {claimed} points claimed"
+        "{count} seeds from {first}: {steps} store writes, {crashes} crashes, {claimed} points claimed, \
+         {prunes} prunes, {removed} packs removed"
     );
     if failed.into_inner() {
         ExitCode::FAILURE

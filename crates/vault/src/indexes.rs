@@ -71,8 +71,8 @@ impl Repository {
         if known.files().is_empty() {
             known = self.kept_index(&mut issues);
         }
-        // What a removed index file listed may be gone, and is in the way.
-        if !known.files().is_subset(&listed) {
+        // What a removed index file listed may be gone, and is in the way. A late listing may show it all the same.
+        if !known.files().is_subset(&listed) || !self.objects.lists_consistently() {
             known = Arc::default();
         }
         self.complete(known, &listed, issues)
@@ -87,6 +87,13 @@ impl Repository {
 
     pub(crate) fn note_written(&self, indexes: &[Id]) {
         self.indexes.written().extend(indexes);
+    }
+
+    /// These index files are gone.
+    pub(crate) fn note_removed(&self, indexes: &[Id]) {
+        self.indexes
+            .written()
+            .retain(|name| !indexes.contains(name));
     }
 
     /// What is held in memory of the index is read anew the next time.

@@ -1,4 +1,4 @@
-//! The engine: back up, restore, check, verify, copy, keys, locks.
+//! The engine: back up, restore, check, verify, copy, prune, keys, locks.
 //!
 //! A [`Repository`] is one restic repository of format version 2 in a [`Store`](vouchsafe_store::Store). Its data is
 //! sealed by the `format` crate; this crate decides what is read and written, and when. It knows no policy, no
@@ -8,7 +8,7 @@
 //! either by threads or, in a simulation, by one thread in an order that follows from a seed ([`Driver`]).
 //!
 //! Order of writing: packs, then the index of them, then the snapshot; each only when what it refers to is durable.
-//! A crash at any time leaves objects that nothing refers to, and never a snapshot that is not whole.
+//! A crash at any time leaves objects that nothing refers to, and never a snapshot that is not whole. Order of removing: the other way round, and nothing without a [`DeletionCleared`].
 
 pub mod machine;
 
@@ -29,6 +29,7 @@ mod parallel;
 mod parent;
 mod point;
 mod probe;
+mod prune;
 mod read_back;
 mod reading;
 mod references;
@@ -51,6 +52,10 @@ pub use keys::KeyInfo;
 pub use lock::{LockGuard, LockKind};
 pub use point::Point;
 pub use probe::EncryptionProbe;
+pub use prune::{
+    ClearanceError, DeletionCleared, Forget, KnownPoints, PackWork, PendingPack, PruneError,
+    PruneFigures, PruneMode, PruneOptions, PruneReport, PruneWorklist, WholeRecord, Why,
+};
 pub use read_back::{ReadBack, ReadBackReport};
 pub use reading::{
     ArchiveReport, Change, ChangeKind, DiffReport, DumpError, FindReport, Hit, LookupError,

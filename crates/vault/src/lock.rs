@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use vouchsafe_format::{Id, LockFile, MasterKey, compress};
 use vouchsafe_host::files;
-use vouchsafe_model::Span;
+use vouchsafe_model::{Span, Time};
+use vouchsafe_store::StoreError;
 
 use crate::env::{Env, from_timestamp};
 use crate::error::{Damage, LockError, RepoError};
 use crate::machine::ObjectKind;
 use crate::objects::{Objects, seal_file};
+use crate::prune::Dated;
 use crate::repository::Repository;
 
 /// Whom a lock keeps out.
@@ -34,7 +36,8 @@ impl Repository {
     /// Takes a lock.
     ///
     /// Locks not refreshed for 30 minutes, and those of processes of this machine that are gone, are removed.
-    /// A lock that cannot be read hinders an exclusive lock and no other; an empty one is left over from a crash.
+    /// A lock that cannot be read hinders an exclusive lock and no other, until the store says that it is that old,
+    /// too; an empty one is left over from a crash.
     ///
     /// # Errors
     /// [`LockError::Held`] at once, without waiting for the holder; [`LockError::Store`].
@@ -65,6 +68,44 @@ impl Repository {
 }
 
 impl LockGuard {
+    /// Whom it keeps out.
+    pub fn kind(&self) -> LockKind {
+        self.inner.kind
+    }
+
+    /// Whether it is still held, by asking the store whether it is there.
+    ///
+    /// # Errors
+    /// The store's failure: then it is not known.
+    pub fn confirm(&self) -> Result<bool, StoreError> {
+        if !self.still_held() {
+            return Ok(false);
+        }
+        let mut held = self.inner.held();
+        let Some(id) = held.id else { return Ok(false) };
+        let there = self.inner.objects.size(ObjectKind::Lock, &id)?.is_some();
+        if !there {
+            held.lost = true;
+            held.id = None;
+        }
+        Ok(there)
+    }
+
+    /// When the lock was last written, by our clock and by the store's; nothing if it is gone.
+    pub(crate) fn dated(&self) -> Result<Option<Dated>, StoreError> {
+        let held = self.inner.held();
+        let (Some(id), Some((before, after))) = (held.id, held.written) else {
+            return Ok(None);
+        };
+        let meta = self.inner.objects.meta(ObjectKind::Lock, &id)?;
+        Ok(meta.map(|meta| Dated {
+            before,
+            after,
+            monotonic: held.refreshed,
+            theirs: meta.modified,
+        }))
+    }
+
     /// Whether nobody can have taken the lock for stale: it was refreshed within the last 22 minutes and nobody
     /// removed it. Whoever holds a lock that is not held any more must stop writing.
     pub fn still_held(&self) -> bool {
@@ -106,6 +147,8 @@ struct Inner {
 struct Held {
     id: Option<Id>,
     refreshed: Duration,
+    /// The wall clock before and after the lock was written.
+    written: Option<(Time, Time)>,
     lost: bool,
     stopped: bool,
 }
@@ -132,6 +175,7 @@ impl Inner {
             gid: env.gid,
         };
         let before = env.clock.monotonic();
+        let wall = env.clock.now();
         let json = lock
             .encode()
             .map_err(|error| LockError::Seal(error.into()))?;
@@ -140,6 +184,7 @@ impl Inner {
         self.objects.put(ObjectKind::Lock, &id, &bytes)?;
         let old = held.id.replace(id);
         held.refreshed = before;
+        held.written = Some((wall, env.clock.now()));
         if let Some(old) = old {
             self.objects.delete(ObjectKind::Lock, &old)?;
         }
@@ -204,6 +249,11 @@ fn refuse_if_held(
             Err(RepoError::Store(error)) if error.is_not_found() => continue,
             Err(RepoError::Store(error)) => return Err(error.into()),
             Err(_) if kind == LockKind::Shared => continue,
+            // Torn by a crash: whoever works on has written another one since.
+            Err(_) if is_old(objects, &id)? => {
+                let _ = objects.delete(ObjectKind::Lock, &id);
+                continue;
+            }
             Err(_) => LockFile {
                 time: env.timestamp(),
                 exclusive: true,
@@ -233,6 +283,13 @@ fn read_lock(objects: &Objects, key: &MasterKey, id: &Id) -> Result<LockFile, Re
     let json = objects.get_file(key, ObjectKind::Lock, id)?;
     LockFile::decode(&json)
         .map_err(|error| objects.damaged(ObjectKind::Lock, id, Damage::Lock(error)))
+}
+
+fn is_old(objects: &Objects, id: &Id) -> Result<bool, StoreError> {
+    let stored = objects
+        .meta(ObjectKind::Lock, id)?
+        .and_then(|meta| meta.modified);
+    Ok(stored.is_some_and(|at| objects.env().clock.now().since(at) > STALE))
 }
 
 fn is_stale(env: &Env, lock: &LockFile) -> bool {

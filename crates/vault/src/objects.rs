@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_format::{Id, MasterKey, decode_unpacked, encode_unpacked};
-use vouchsafe_store::{Key, PutMode, Store, StoreError};
+use vouchsafe_store::{Key, ObjectMeta, PutMode, Store, StoreError};
 
 use crate::env::Env;
 use crate::error::{Damage, RepoError};
@@ -108,12 +108,26 @@ impl Objects {
 
     /// Bytes of a named object, or nothing if it is not there.
     pub(crate) fn size(&self, kind: ObjectKind, name: &Id) -> Result<Option<u64>, StoreError> {
+        Ok(self.meta(kind, name)?.map(|meta| meta.size))
+    }
+
+    /// Bytes and age of a named object, or nothing if it is not there.
+    pub(crate) fn meta(
+        &self,
+        kind: ObjectKind,
+        name: &Id,
+    ) -> Result<Option<ObjectMeta>, StoreError> {
         let key = key_of(kind, name)?;
         match self.persistently(|| self.store.head(&key)) {
-            Ok(meta) => Ok(Some(meta.size)),
+            Ok(meta) => Ok(Some(meta)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a listing surely shows what was stored before it.
+    pub(crate) fn lists_consistently(&self) -> bool {
+        self.store.capabilities().list_consistent
     }
 
     /// Names and lengths of all objects of a kind, sorted by name; keys that are no names are left out.

@@ -55,12 +55,29 @@ pub(crate) fn header_damage(
     size: u64,
     listed: &[PackedBlob],
 ) -> Result<Option<Damage>, StoreError> {
-    let eager = size.min(pack::EAGER_TAIL as u64);
-    let mut tail = objects.get_range(pack, size - eager, eager)?;
-    if let Some(longer) = missing_tail(&tail, size) {
-        tail = objects.get_range(pack, size - longer, longer)?;
-    }
+    let tail = header_tail(objects, pack, size)?;
     Ok(compare_header(key, &tail, size, listed).err())
+}
+
+/// The blobs that a pack's own header lists, or why it cannot be read.
+pub(crate) fn read_header(
+    objects: &Objects,
+    key: &MasterKey,
+    pack: &Id,
+    size: u64,
+) -> Result<Result<Vec<PackedBlob>, Damage>, StoreError> {
+    let tail = header_tail(objects, pack, size)?;
+    Ok(parse_tail(key, &tail, size))
+}
+
+/// The end of a pack, with all of its header if that has a length at all.
+fn header_tail(objects: &Objects, pack: &Id, size: u64) -> Result<Vec<u8>, StoreError> {
+    let eager = size.min(pack::EAGER_TAIL as u64);
+    let tail = objects.get_range(pack, size - eager, eager)?;
+    match missing_tail(&tail, size) {
+        Some(longer) => objects.get_range(pack, size - longer, longer),
+        None => Ok(tail),
+    }
 }
 
 /// What is wrong with the bytes of a whole pack: its name, its header, each of its blobs.
@@ -94,12 +111,7 @@ pub(crate) fn whole_pack_damage(
     damage
 }
 
-fn compare_header(
-    key: &MasterKey,
-    tail: &[u8],
-    size: u64,
-    listed: &[PackedBlob],
-) -> Result<(), Damage> {
+fn parse_tail(key: &MasterKey, tail: &[u8], size: u64) -> Result<Vec<PackedBlob>, Damage> {
     let (rest, last) = tail.split_last_chunk::<4>().ok_or(Damage::Size {
         expected: 4,
         found: size,
@@ -109,7 +121,17 @@ fn compare_header(
         .len()
         .checked_sub(length)
         .ok_or(Damage::HeaderAndIndex)?;
-    let found = parse_header(key, rest.get(from..).unwrap_or_default(), size)?;
+    let header = rest.get(from..).unwrap_or_default();
+    Ok(parse_header(key, header, size)?)
+}
+
+fn compare_header(
+    key: &MasterKey,
+    tail: &[u8],
+    size: u64,
+    listed: &[PackedBlob],
+) -> Result<(), Damage> {
+    let found = parse_tail(key, tail, size)?;
     let order = |blob: &PackedBlob| {
         (
             blob.offset,

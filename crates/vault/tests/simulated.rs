@@ -19,15 +19,16 @@ fn seeds() -> u64 {
 
 #[test]
 fn nothing_is_claimed_before_it_was_read_back_and_nothing_claimed_is_lost() {
-    let (mut claimed, mut crashes) = (0, 0);
+    let (mut claimed, mut crashes, mut removed) = (0, 0, 0);
     for seed in 0..seeds() {
-        let life = world::live(seed, 6).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        let life = world::live(seed, 7).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
         claimed += life.claimed;
         crashes += life.crashes;
+        removed += life.packs_removed;
     }
     assert!(
-        claimed >= seeds() * 2 && crashes * 2 >= seeds(),
-        "{claimed} claimed, {crashes} crashes: too little happened"
+        claimed >= seeds() * 2 && crashes * 2 >= seeds() && removed >= seeds(),
+        "{claimed} claimed, {crashes} crashes, {removed} packs removed: too little happened"
     );
 }
 

@@ -78,6 +78,27 @@ impl Workshop {
                     fresh,
                 })
             }
+            Compute::Process {
+                ticket,
+                blob:
+                    Blob::Kept {
+                        id,
+                        sealed,
+                        uncompressed_length,
+                    },
+                ..
+            } => {
+                let plaintext = open_blob(&self.key, &sealed, uncompressed_length, id)?;
+                Ok(Done::Blob {
+                    ticket,
+                    id,
+                    length: plaintext.len() as u64,
+                    fresh: Some(SealedBlob {
+                        bytes: sealed,
+                        uncompressed_length,
+                    }),
+                })
+            }
             Compute::Tree { ticket, mut nodes } => {
                 nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 let plaintext = encode_tree(&nodes)?;

@@ -176,7 +176,9 @@ impl BackupMachine {
                 Ok(Ok(()))
             }
             Err(WouldBlock(Blob::Plain(bytes))) => Ok(Err(bytes)),
-            Err(WouldBlock(Blob::Stored { sealed, .. })) => Ok(Err(sealed)),
+            Err(WouldBlock(Blob::Stored { sealed, .. } | Blob::Kept { sealed, .. })) => {
+                Ok(Err(sealed))
+            }
         }
     }
 

@@ -84,6 +84,15 @@ pub enum Blob {
         /// Bytes of its plaintext, if it is compressed.
         uncompressed_length: Option<u32>,
     },
+    /// As this repository has them: to be opened and re-hashed, and then stored again as they are.
+    Kept {
+        /// What it is called.
+        id: Id,
+        /// Its sealed bytes.
+        sealed: Vec<u8>,
+        /// Bytes of its plaintext, if it is compressed.
+        uncompressed_length: Option<u32>,
+    },
 }
 
 /// Work for a store.

@@ -8,6 +8,7 @@ pub mod claims;
 pub mod copy;
 mod finale;
 pub mod job;
+pub mod repack;
 pub mod save;
 pub mod tree;
 
@@ -15,6 +16,7 @@ pub use backup::{BackupMachine, Counts, FileTicket};
 pub use claims::Claims;
 pub use copy::CopyMachine;
 pub use job::{Blob, Compute, Done, Job, ObjectKind, Ticket, Transfer};
+pub use repack::{Moving, RepackMachine};
 pub use save::{Added, Saver, Settings};
 pub use tree::{Assembler, DirectoryId, Slot};
 

@@ -414,7 +414,7 @@ impl Blob {
     pub fn len(&self) -> usize {
         match self {
             Blob::Plain(bytes) => bytes.len(),
-            Blob::Stored { sealed, .. } => sealed.len(),
+            Blob::Stored { sealed, .. } | Blob::Kept { sealed, .. } => sealed.len(),
         }
     }
 

@@ -1,18 +1,19 @@
 //! A simulated life of two vaults: backups, copies, crashes; and what must hold after each of them.
 #![allow(dead_code, unreachable_pub)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::Id;
-use vouchsafe_host::{Random, SeededRandom};
-use vouchsafe_model::{Outcome, Time};
+use vouchsafe_host::{Clock, Random, SeededRandom};
+use vouchsafe_model::{Outcome, Span, Time};
 use vouchsafe_store::{Key, MemoryStore, PutMode, SimConfig, SimStore, SimWorld, Store};
 use vouchsafe_vault::machine::Settings;
 use vouchsafe_vault::{
-    BackupOptions, Budget, CreateOptions, Driver, Env, OpenError, ReadBack, Repository, Simulation,
-    copy, from_timestamp,
+    BackupOptions, Budget, CreateOptions, Driver, Env, Forget, KnownPoints, LockKind, OpenError,
+    PendingPack, PruneMode, PruneOptions, PruneReport, ReadBack, Repository, Simulation,
+    WholeRecord, copy, from_timestamp,
 };
 
 use super::common::{
@@ -25,13 +26,21 @@ pub struct World {
     random: SeededRandom,
     env: Env,
     vaults: [Arc<SimStore>; 2],
+    /// What lies beside the repositories.
+    beside: Arc<SimStore>,
     polynomial: Option<vouchsafe_format::Polynomial>,
     items: Vec<Item>,
     /// What each attempt at a backup was to hold, by the time in its snapshot.
     attempts: BTreeMap<Time, BTreeMap<String, Vec<u8>>>,
     /// Snapshots that were read back, by vault: promised for ever.
     claimed: [BTreeMap<Id, Time>; 2],
+    /// Snapshots that were let go, by vault: they may be there or not.
+    expired: [BTreeSet<Id>; 2],
+    /// Packs that left the index without locks, as the record has them.
+    pending: [Vec<PendingPack>; 2],
     pub crashes: u64,
+    pub prunes: u64,
+    pub packs_removed: u64,
 }
 
 /// What a life came to.
@@ -39,6 +48,9 @@ pub struct World {
 pub struct Life {
     pub claimed: u64,
     pub crashes: u64,
+    /// Prunes that went to their end, and packs that they removed.
+    pub prunes: u64,
+    pub packs_removed: u64,
     pub steps: u64,
     /// A digest of all stored bytes at the end.
     pub end: String,
@@ -97,15 +109,20 @@ impl World {
         let vaults = [sim.store("near"), sim.store("far")];
         let env = env_of(sim.clock(), random);
         let mut world = World {
-            sim,
             random: SeededRandom::new(seed),
             env,
+            beside: sim.store("beside"),
+            sim,
             vaults,
             polynomial: None,
             items: Vec::new(),
             attempts: BTreeMap::new(),
             claimed: Default::default(),
+            expired: Default::default(),
+            pending: Default::default(),
             crashes: 0,
+            prunes: 0,
+            packs_removed: 0,
         };
         for at in 0..2 {
             world.create(at)?;
@@ -124,6 +141,8 @@ impl World {
         Life {
             claimed: self.claimed.iter().map(|c| c.len() as u64).sum(),
             crashes: self.crashes,
+            prunes: self.prunes,
+            packs_removed: self.packs_removed,
             steps: self.sim.steps(),
             end: Id::of(&all).to_hex(),
         }
@@ -172,13 +191,121 @@ impl World {
     }
 
     fn operate(&mut self) -> Result<(), String> {
-        if self.below(3) < 2 {
-            self.mutate();
-            self.back_up();
-        } else {
-            self.copy();
+        match self.below(8) {
+            0..4 => {
+                self.mutate();
+                self.back_up();
+            }
+            4 | 5 => {
+                self.copy();
+            }
+            _ => {
+                self.expire_some();
+                let (at, once) = (self.below(2) as usize, self.below(3) == 0);
+                self.prune_watched(at, once)?;
+            }
+        }
+        // Now and then days pass, so that what waits for its time is removed.
+        if self.below(6) == 0 {
+            self.pass(Span::from_hours(26));
         }
         Ok(())
+    }
+
+    fn pass(&self, time: Span) {
+        self.sim.clock().advance(time.to_duration());
+    }
+
+    /// Lets go of some claimed points of each vault, never of the newest.
+    fn expire_some(&mut self) {
+        for at in 0..2 {
+            let newest = self.claimed[at].values().max().copied();
+            let old = self.claimed[at].clone();
+            for (id, time) in old {
+                if Some(time) != newest && self.below(3) == 0 {
+                    self.claimed[at].remove(&id);
+                    self.expired[at].insert(id);
+                }
+            }
+        }
+    }
+
+    /// A prune; whatever comes of it, no snapshot is gone that was not let go.
+    fn prune_watched(&mut self, at: usize, once: bool) -> Result<bool, String> {
+        let before = self.snapshot_names(at);
+        let done = self.prune(at, once).is_some();
+        let after = self.snapshot_names(at);
+        for (id, whole) in &before {
+            let goes = self.expired[at].contains(id) || !whole;
+            if !after.contains_key(id) && !goes {
+                return Err(format!(
+                    "vault {at}: snapshot {id} was removed and never let go"
+                ));
+            }
+        }
+        Ok(done)
+    }
+
+    fn prune(&mut self, at: usize, once: bool) -> Option<PruneReport> {
+        let repository = self.open(at)?;
+        // What a crash has torn was never a snapshot: its owner removes it by name.
+        let torn = self
+            .snapshot_names(at)
+            .into_iter()
+            .filter(|(_, whole)| !whole);
+        let expired = self.expired[at].iter().copied();
+        let forget = torn
+            .map(|(id, _)| (id, false))
+            .chain(expired.map(|id| (id, id.as_bytes()[0] % 2 == 0)))
+            .map(|(snapshot, erase)| Forget {
+                snapshot,
+                tree: None,
+                reason: String::new(),
+                erase,
+            });
+        let known = KnownPoints::new(self.claimed[at].keys().copied(), forget.collect());
+        let mode = match once {
+            true => PruneMode::WriteOnce {
+                pending: self.pending[at].clone(),
+                grace: Span::from_hours(24),
+            },
+            false => PruneMode::Locked,
+        };
+        let options = PruneOptions {
+            max_unused: [0.0, 0.05, 0.3][self.below(3) as usize],
+            mode,
+        };
+        let record = WholeRecord {
+            entries: 1,
+            newest: Time::MIN,
+        };
+        let cleared = if once {
+            let key = Key::new("clock").ok()?;
+            let beside = &*self.beside;
+            repository.clear_write_once(beside, &key, record).ok()?
+        } else {
+            let lock = repository.lock(LockKind::Exclusive).ok()?;
+            repository.clear_deletion(lock, record).ok()?
+        };
+        let worklist = repository.plan_prune(&known, &options, &NoProgress).ok()?;
+        let report = repository.prune(&worklist, &cleared, &NoProgress).ok()?;
+        let since = self.sim.clock().now();
+        let retired = report
+            .retired
+            .iter()
+            .map(|pack| PendingPack { pack: *pack, since });
+        self.pending[at].extend(retired);
+        self.prunes += 1;
+        self.packs_removed += report.removed.len() as u64;
+        Some(report)
+    }
+
+    /// The snapshots that are really there, and whether they are not torn.
+    fn snapshot_names(&self, at: usize) -> BTreeMap<Id, bool> {
+        let all = self.vaults[at].contents().into_iter();
+        all.filter(|(key, _)| key.as_str().starts_with("snapshots/"))
+            .filter_map(|(key, bytes)| Some((key.name().parse().ok()?, !is_torn(&key, &bytes))))
+            .collect()
     }
 
     /// A crash may have come; everything under way is lost, torn or whole.
@@ -188,6 +315,8 @@ impl World {
             self.sim.crash();
         }
         self.sim.restart();
+        // Who comes after a crash comes when its lock is stale.
+        self.pass(Span::from_mins(31));
     }
 
     fn mutate(&mut self) {
@@ -280,6 +409,17 @@ impl World {
         }
         if !(0..20).any(|_| self.copy()) {
             return Err("no copy succeeds any more".to_owned());
+        }
+        self.expire_some();
+        for at in 0..2 {
+            let mut done = false;
+            for _ in 0..40 {
+                done = done || self.prune_watched(at, false)?;
+                self.pass(Span::from_mins(31));
+            }
+            if !done {
+                return Err(format!("no prune of vault {at} succeeds any more"));
+            }
         }
         Ok(())
     }
