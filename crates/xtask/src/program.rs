@@ -18,6 +18,15 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
+/// Runs a program without arguments, of which nothing is shown unless it fails.
+pub(crate) fn run_quietly(program: &str) -> Result<(), String> {
+    if succeeds(&mut Command::new(program)) {
+        Ok(())
+    } else {
+        Err(format!("`{program}` failed"))
+    }
+}
+
 /// Runs a program and returns what it wrote to its standard output; its errors go to ours.
 pub(crate) fn read(command: &mut Command) -> Result<String, String> {
     let shown = shown(command);

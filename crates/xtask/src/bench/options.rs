@@ -158,6 +158,16 @@ fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text} is too much"))
 }
 
+impl Place {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Place::Tmpfs => "tmpfs",
+            Place::Disk => "disk",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

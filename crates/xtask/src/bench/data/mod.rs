@@ -10,7 +10,7 @@ mod write;
 pub(crate) use change::Change;
 pub(crate) use plan::{Plan, Size};
 pub(crate) use words::Words;
-pub(crate) use write::{Set, stamp_again, unstamp};
+pub(crate) use write::{Set, at, stamp_again, unstamp};
 
 #[cfg(test)]
 mod tests;
