@@ -18,13 +18,9 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// Runs a program without arguments, of which nothing is shown unless it fails.
-pub(crate) fn run_quietly(program: &str) -> Result<(), String> {
-    if succeeds(&mut Command::new(program)) {
-        Ok(())
-    } else {
-        Err(format!("`{program}` failed"))
-    }
+/// Runs a program of which nothing is shown but its errors.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<(), String> {
+    read(command).map(drop)
 }
 
 /// Runs a program and returns what it wrote to its standard output; its errors go to ours.

@@ -17,10 +17,11 @@ use vouchsafe_capture::{NoProgress, RestoreRequest};
 use vouchsafe_format::Id;
 use vouchsafe_host::{Interrupt, OsRandom, SystemClock, machine, secret};
 use vouchsafe_model::SecretRef;
-use vouchsafe_model::{Issue, Outcome, Secret};
+use vouchsafe_model::{Issue, Outcome, Secret, Time};
 use vouchsafe_store::{Store, create_url, open_url};
 use vouchsafe_vault::{
-    BackupOptions, BackupReport, Budget, CreateOptions, Env, LockKind, ReadBack, Repository,
+    BackupOptions, BackupReport, Budget, CreateOptions, Env, KnownPoints, LockKind, PruneOptions,
+    ReadBack, Repository, WholeRecord, from_timestamp,
 };
 
 const USAGE: &str = "\
@@ -30,6 +31,7 @@ usage: engine verbs
        engine backup-stdin REPOSITORY PASSWORD_FILE NAME BYTES [--no-read-back]
        engine restore REPOSITORY PASSWORD_FILE SNAPSHOT|latest TARGET
        engine check REPOSITORY PASSWORD_FILE [--read-data]
+       engine prune REPOSITORY PASSWORD_FILE
        engine many-blobs REPOSITORY PASSWORD_FILE BLOBS     index files that list blobs of packs that do not exist";
 
 /// What `cargo xtask bench` may ask of us.
@@ -39,6 +41,7 @@ const VERBS: &[&str] = &[
     "backup-stdin",
     "restore",
     "check",
+    "prune",
     "many-blobs",
 ];
 
@@ -87,6 +90,7 @@ fn work(words: &[&str]) -> Done {
         ["check", repository, password, "--read-data"] => {
             Engine::open(repository, password)?.check(true)
         }
+        ["prune", repository, password] => Engine::open(repository, password)?.prune(),
         ["many-blobs", repository, password, blobs] => {
             let engine = Engine::open(repository, password)?;
             many_blobs::write(&engine.repository, engine.store.as_ref(), blobs.parse()?)
@@ -210,6 +214,31 @@ impl Engine {
             "blobs": report.blobs,
             "snapshots": report.snapshots,
             "bytes_read": read,
+        }))
+    }
+
+    /// Every snapshot that is there stays; as with restic, 5 % may stay unused.
+    fn prune(&self) -> Done {
+        let lock = self.repository.lock(LockKind::Exclusive)?;
+        let all = self.repository.snapshots()?;
+        let newest = all
+            .last()
+            .map_or(Time::MIN, |(_, s)| from_timestamp(&s.time));
+        let known = KnownPoints::new(all.iter().map(|(id, _)| *id), Vec::new());
+        let options = PruneOptions::default();
+        let worklist = self.repository.plan_prune(&known, &options, &NoProgress)?;
+        refuse(&worklist.issues)?;
+        let record = WholeRecord {
+            entries: all.len() as u64,
+            newest,
+        };
+        let cleared = self.repository.clear_deletion(lock, record)?;
+        let report = self.repository.prune(&worklist, &cleared, &NoProgress)?;
+        Ok(json!({
+            "removed_packs": report.removed.len(),
+            "added_packs": report.added.0,
+            "freed_bytes": report.freed,
+            "moved_blobs": report.moved,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! Running tools in turn, A B A B: whatever slows the machine for a while slows all of them.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::area::Area;
 use super::data::Size;
@@ -117,7 +118,7 @@ impl Bench<'_> {
         };
         (steps.reset)(tool)?;
         if self.area.place == Place::Disk {
-            program::run_quietly("sync")?;
+            program::run_quietly(&mut Command::new("sync"))?;
             for path in (steps.warm)(tool) {
                 tree::warm(&path)?;
             }

@@ -69,5 +69,5 @@ impl Bench<'_> {
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let mut command = std::process::Command::new("cp");
     command.args(["-a", "--reflink=auto"]).arg(from).arg(to);
-    program::run(&mut command)
+    program::run_quietly(&mut command)
 }

@@ -39,6 +39,9 @@ impl Outcome {
             Rivals::MayByNoise => words.push("no peer faster in every run".to_owned()),
             Rivals::MayNot => words.push("no peer faster".to_owned()),
         }
+        if self.row.demand.size {
+            words.push("no larger than restic's".to_owned());
+        }
         words.push(format!(
             "memory ≤ {} MiB and ≤ restic's",
             self.row.demand.memory >> 20
@@ -57,6 +60,7 @@ impl Outcome {
         let (ours, restic) = (self.entry(Kind::Vouchsafe), self.entry(Kind::Restic));
         if let Some(ours) = ours {
             missed.extend(self.too_much_memory(ours, restic));
+            let restic = restic.filter(|_| self.row.demand.size);
             missed.extend(restic.and_then(|restic| too_large(ours, restic)));
         }
         missed

@@ -85,9 +85,6 @@ fn demands(outcomes: &[Outcome]) -> String {
         let demanded = outcome.demanded().join(", ");
         let _ = writeln!(text, "| {title} | {place} | {demanded} | {met} |");
     }
-    text.push_str(
-        "\nIn every row with restic: the repository, or its growth, no larger than restic's.\n",
-    );
     text
 }
 

@@ -29,7 +29,7 @@ fn figures_and_ratios_stand_in_the_table() {
     assert!(text.contains("| restic | 15.00 (10.00–20.00) | 21.00 (20.00–22.00) | 160 | 2.0 (3) |  | 0.40 | 0.43 (0.41–0.45) |"), "{text}");
     assert!(
         text.contains(
-            "wall ≤ 0.45, CPU ≤ 0.5, no peer faster, memory ≤ 192 MiB and ≤ restic's | yes |"
+            "wall ≤ 0.45, CPU ≤ 0.5, no peer faster, no larger than restic's, memory ≤ 192 MiB and ≤ restic's | yes |"
         ),
         "{text}"
     );

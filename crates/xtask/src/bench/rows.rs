@@ -41,6 +41,8 @@ pub(crate) struct Demand {
     pub(crate) rivals: Rivals,
     /// Bytes that ours may hold, whatever restic holds.
     pub(crate) memory: u64,
+    /// Whether the repository, or its growth, must be no larger than restic's.
+    pub(crate) size: bool,
 }
 
 /// Whether another peer may be faster.
@@ -61,6 +63,7 @@ const NOTHING: Demand = Demand {
     copy: None,
     rivals: Rivals::May,
     memory: 192 << 20,
+    size: false,
 };
 
 /// What ours may hold beside an index of millions of blobs.
@@ -76,6 +79,7 @@ pub(crate) const ROWS: &[Row] = &[
         demand: Demand {
             cpu: Some(0.5),
             rivals: Rivals::MayNot,
+            size: true,
             ..wall(0.45)
         },
     },
@@ -111,7 +115,10 @@ pub(crate) const ROWS: &[Row] = &[
         title: "second backup, 2 % of the files changed",
         set: Set::Files,
         work: Work::Changed,
-        demand: wall(0.4),
+        demand: Demand {
+            size: true,
+            ..wall(0.4)
+        },
     },
     Row {
         name: "prune",

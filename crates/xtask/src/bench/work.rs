@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::bases::Bases;
 use super::contest::{Bench, Entry, Last, Steps};
-use super::data::{Change, Plan, Words, at, stamp_again, unstamp};
+use super::data::{Change, Plan, Set, Words, at, stamp_again, unstamp};
 use super::jobs::{Lane, STREAM};
 use super::measure::Job;
 use super::rows::{CHANGED_PERCENT, Row, Work};
@@ -75,8 +75,10 @@ impl Row {
 
     fn restore(&self, bench: &Bench<'_>) -> Result<Vec<Entry>, String> {
         let source = bench.area.data(self.set, &bench.size)?;
-        let bases = bench.bases(self.set, &bench.tools.all)?;
-        let mut tools = bench.tools.all.clone();
+        // Large files from every peer do not fit into memory at once.
+        let takes_part = |tool: &&Tool| self.set == Set::Files || tool.kind.is_needed();
+        let mut tools: Vec<Tool> = bench.tools.all.iter().filter(takes_part).cloned().collect();
+        let bases = bench.bases(self.set, &tools)?;
         tools.push(Tool::copy()?);
         let target = bench.area.folder("restored");
         let lane = |tool: &Tool| {
