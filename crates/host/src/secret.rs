@@ -72,9 +72,25 @@ const COMMAND_TIME: Duration = Duration::from_secs(60);
 pub fn resolve(reference: &SecretRef) -> Result<Secret, SecretError> {
     let bytes = match reference {
         SecretRef::Env(name) => from_environment(name)?,
-        SecretRef::File(path) => from_file(path)?,
-        SecretRef::Command(words) => from_command(words)?,
+        SecretRef::File(path) => without_newline(from_file(path)?),
+        SecretRef::Command(words) => without_newline(from_command(words)?),
     };
+    not_empty(bytes, reference)
+}
+
+/// Fetches the passphrase of a repository, or the content of a key file, as stock restic reads it, so that both open
+/// with the same file: without white space at either end, and UTF-16 (told by its byte order mark) as UTF-8. A
+/// variable is taken as it is.
+pub fn resolve_passphrase(reference: &SecretRef) -> Result<Secret, SecretError> {
+    let bytes = match reference {
+        SecretRef::Env(name) => from_environment(name)?,
+        SecretRef::File(path) => trimmed(&decoded(from_file(path)?)),
+        SecretRef::Command(words) => trimmed(&from_command(words)?),
+    };
+    not_empty(bytes, reference)
+}
+
+fn not_empty(bytes: Vec<u8>, reference: &SecretRef) -> Result<Secret, SecretError> {
     if bytes.is_empty() {
         return Err(SecretError::Empty {
             from: reference.to_string(),
@@ -150,7 +166,7 @@ fn from_file(path: &PathBuf) -> Result<Vec<u8>, SecretError> {
     if bytes.len() as u64 > LONGEST_SECRET {
         return Err(failed(io::Error::from(io::ErrorKind::FileTooLarge)));
     }
-    Ok(without_newline(bytes))
+    Ok(bytes)
 }
 
 fn from_command(words: &[String]) -> Result<Vec<u8>, SecretError> {
@@ -163,7 +179,7 @@ fn from_command(words: &[String]) -> Result<Vec<u8>, SecretError> {
             source,
         }
     })?;
-    Ok(without_newline(output.stdout))
+    Ok(output.stdout)
 }
 
 fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -176,9 +192,72 @@ fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// Text without its byte order mark, and UTF-16 as UTF-8. Other bytes stay as they are.
+fn decoded(bytes: Vec<u8>) -> Vec<u8> {
+    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, _) = rest.as_chunks::<2>();
+        let units = pairs.iter().map(|pair| unit(*pair));
+        let decoded: String = char::decode_utf16(units)
+            .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect();
+        decoded.into_bytes()
+    };
+    match bytes.as_slice() {
+        [0xef, 0xbb, 0xbf, rest @ ..] => rest.to_vec(),
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => bytes,
+    }
+}
+
+/// The bytes without white space at either end; bytes that are not UTF-8 are no white space.
+fn trimmed(bytes: &[u8]) -> Vec<u8> {
+    let mut rest = bytes;
+    while let Some(after) = first_character(rest)
+        .filter(|c| c.is_whitespace())
+        .and_then(|c| rest.get(c.len_utf8()..))
+    {
+        rest = after;
+    }
+    while let Some(before) = last_character(rest)
+        .filter(|c| c.is_whitespace())
+        .and_then(|c| rest.get(..rest.len() - c.len_utf8()))
+    {
+        rest = before;
+    }
+    rest.to_vec()
+}
+
+fn first_character(bytes: &[u8]) -> Option<char> {
+    bytes.utf8_chunks().next()?.valid().chars().next()
+}
+
+fn last_character(bytes: &[u8]) -> Option<char> {
+    (1..=4).find_map(|length| {
+        let end = bytes.get(bytes.len().checked_sub(length)?..)?;
+        std::str::from_utf8(end).ok()?.chars().next()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passphrases_are_trimmed_and_decoded_as_restic_does() {
+        let cases: [(&[u8], &[u8]); 7] = [
+            (b" \tpass word\r\n\n", b"pass word"),
+            (b"\xc2\xa0pass\xe2\x80\x83", b"pass"),
+            (b"\xef\xbb\xbfpass\n", b"pass"),
+            (b"\xff\xfep\0\xe4\0\n\0", "p\u{e4}".as_bytes()),
+            (b"\xfe\xff\0p\0\n", b"p"),
+            (b"\n\xff\x80\0key\x85\n", b"\xff\x80\0key\x85"),
+            (b"\xe2\x80", b"\xe2\x80"),
+        ];
+        for (file, passphrase) in cases {
+            assert_eq!(trimmed(&decoded(file.to_vec())), passphrase, "{file:?}");
+        }
+    }
 
     fn secret_file(text: &str, mode: u32) -> (tempfile::TempDir, SecretRef) {
         let dir = tempfile::tempdir().expect("a directory");

@@ -9,7 +9,8 @@ use vouchsafe_ledger::LedgerError;
 use vouchsafe_model::{PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
 use vouchsafe_vault::{
-    BackupError, CopyError, DumpError, LookupError, OpenError, RepoError, SelectError,
+    BackupError, CopyError, DumpError, KeyChangeError, LookupError, OpenError, RepoError,
+    SelectError,
 };
 
 /// The classes of errors that have an exit code of their own.
@@ -166,6 +167,24 @@ pub enum KeeperError {
         /// Why.
         source: Box<DumpError>,
     },
+    /// What opens a vault could not be changed.
+    #[error("vault `{vault}`: {source}")]
+    KeyChange {
+        /// Which.
+        vault: String,
+        /// Why.
+        source: Box<KeyChangeError>,
+    },
+    /// A passphrase cannot be replaced from here.
+    #[error(
+        "the passphrase of vault `{vault}` is kept in {place}, where it cannot be replaced from here; put a new one          there yourself: `vouchsafe key add {vault} --new-passphrase-file FILE`, then change what is kept, then          `vouchsafe key remove {vault} OLD-KEY`"
+    )]
+    KeptElsewhere {
+        /// Which vault.
+        vault: VaultName,
+        /// Where.
+        place: String,
+    },
     /// A capture failed.
     #[error("{protection}: {source}")]
     Backup {
@@ -249,6 +268,7 @@ impl KeeperError {
             | KeeperError::Source(_)
             | KeeperError::VaultUrl(_)
             | KeeperError::Pattern { .. }
+            | KeeperError::KeptElsewhere { .. }
             | KeeperError::Secret(_) => Category::CannotStart,
             KeeperError::Open {
                 source: OpenError::NoRepository { .. },
@@ -264,6 +284,14 @@ impl KeeperError {
             KeeperError::Select { source, .. } => match source.as_ref() {
                 SelectError::Repository(_) => Category::Failed,
                 _ => Category::CannotStart,
+            },
+            KeeperError::KeyChange { source, .. } => match source.as_ref() {
+                KeyChangeError::Unknown { .. }
+                | KeyChangeError::Ambiguous { .. }
+                | KeyChangeError::InUse { .. } => Category::CannotStart,
+                KeyChangeError::OpensNothing { .. } => Category::WrongKey,
+                KeyChangeError::Interrupted => Category::Interrupted,
+                _ => Category::Failed,
             },
             KeeperError::Dump { source, .. } => match source.as_ref() {
                 DumpError::Lookup(LookupError::Absent { .. }) | DumpError::NoContent { .. } => {

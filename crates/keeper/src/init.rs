@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use vouchsafe_evidence::recovery_sheet::{Passphrase, SheetInput, SheetVault, recovery_sheet};
 use vouchsafe_format::Polynomial;
 use vouchsafe_host::files;
 use vouchsafe_host::random::Random;
@@ -12,6 +11,7 @@ use vouchsafe_model::{Policy, Secret, Vault, VaultName};
 use vouchsafe_store::Store;
 use vouchsafe_vault::{CreateOptions, Env, Repository};
 
+use crate::custody;
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
 use crate::keeper::{Keeper, Tools, ledger_url};
@@ -38,7 +38,6 @@ struct Made {
     spec: Vault,
     root: Arc<dyn Store>,
     repo: Repository,
-    passphrase: Secret,
     created: bool,
 }
 
@@ -74,7 +73,7 @@ pub fn init(
     keeper.reconcile()?;
     record_vaults(&keeper, &made, joined.as_ref())?;
     keeper.publish(reporter)?;
-    let sheet = write_sheet(&keeper, &made)?;
+    let sheet = keeper.write_sheet()?;
     drop(lock);
     let names = |created: bool| {
         made.iter()
@@ -125,7 +124,7 @@ fn make_vault(
         vault: spec.name.to_string(),
         source,
     };
-    let known = match vaults::passphrase(spec, state) {
+    let known = match custody::passphrase(spec, state) {
         Ok(passphrase) => Some(passphrase),
         Err(KeeperError::NoPassphrase { .. }) => None,
         Err(error) => return Err(error),
@@ -141,7 +140,6 @@ fn make_vault(
             spec: spec.clone(),
             root,
             repo,
-            passphrase,
             created: false,
         });
     }
@@ -149,7 +147,7 @@ fn make_vault(
         Some(passphrase) => passphrase,
         None => {
             // Written first: a repository whose passphrase was lost in a crash would be lost too.
-            let fresh = new_passphrase(random);
+            let fresh = custody::new_passphrase(random);
             state.write_secret(&state.passphrase_path(&spec.name), &fresh)?;
             fresh
         }
@@ -164,28 +162,8 @@ fn make_vault(
         spec: spec.clone(),
         root,
         repo,
-        passphrase,
         created: true,
     })
-}
-
-/// 160 random bits in eight groups of four characters that cannot be mistaken for one another.
-fn new_passphrase(random: &dyn Random) -> Secret {
-    const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
-    let mut out = Vec::with_capacity(39);
-    for group in 0..8 {
-        if group > 0 {
-            out.push(b'-');
-        }
-        let mut bytes = [0u8; 4];
-        random.fill(&mut bytes);
-        out.extend(
-            bytes
-                .iter()
-                .filter_map(|b| ALPHABET.get(usize::from(b % 32))),
-        );
-    }
-    Secret::new(out)
 }
 
 /// Takes over the ledger that the vaults hold, if there is one; errors if they hold several.
@@ -283,45 +261,4 @@ fn knows_vault(facts: &[Recorded], name: &VaultName, id: &str) -> bool {
     facts.iter().any(|r| {
         matches!(&r.entry.fact, Fact::VaultKnown { vault, repository, .. } if vault == name && repository == id)
     })
-}
-
-fn write_sheet(keeper: &Keeper, made: &[Made]) -> Result<std::path::PathBuf, KeeperError> {
-    let rows: Vec<(String, String)> = made
-        .iter()
-        .map(|m| (absolute_url(&m.spec, keeper), m.repo.id().to_hex()))
-        .collect();
-    let vaults: Vec<SheetVault<'_>> = made
-        .iter()
-        .zip(&rows)
-        .map(|(m, (url, id))| SheetVault {
-            name: m.spec.name.as_str(),
-            url,
-            repository: id,
-            passphrase: match &m.spec.password {
-                Some(reference) => Passphrase::KeptIn(reference),
-                None => Passphrase::Shown(&m.passphrase),
-            },
-        })
-        .collect();
-    let key = keeper.ledger.public_key();
-    let sheet = recovery_sheet(&SheetInput {
-        vaults: &vaults,
-        ledger_fingerprint: &key.fingerprint(),
-        public_key: &key.to_string(),
-        created: keeper.tools.clock.now(),
-        tool: &crate::record::tool(),
-    });
-    let path = keeper.state.sheet_path();
-    keeper.state.write_secret(&path, &sheet)?;
-    Ok(path)
-}
-
-fn absolute_url(spec: &Vault, keeper: &Keeper) -> String {
-    match vaults::local_dir(spec, &keeper.policy.base) {
-        Some(dir) => format!(
-            "file://{}",
-            files::canonicalize(&dir).unwrap_or(dir).display()
-        ),
-        None => spec.url.clone(),
-    }
 }

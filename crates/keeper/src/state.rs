@@ -63,6 +63,17 @@ impl State {
         self.root.join("cache").join(vault.as_str())
     }
 
+    /// What is noted of a change of that passphrase while it goes on.
+    pub fn rotation_path(&self, vault: &VaultName) -> PathBuf {
+        self.root.join("keys").join(format!("{vault}.rotating"))
+    }
+
+    /// Where the fresh passphrase of a further slot is left.
+    pub fn fresh_path(&self, vault: &VaultName, slot: &str) -> PathBuf {
+        let name = format!("{vault}.slot-{slot}.passphrase");
+        self.root.join("keys").join(name)
+    }
+
     /// The recovery sheet.
     pub fn sheet_path(&self) -> PathBuf {
         self.root.join("recovery-sheet.txt")

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vouchsafe_host::{files, secret};
+use vouchsafe_host::files;
 use vouchsafe_model::{Policy, Secret, Vault, VaultName};
 use vouchsafe_store::{Key, Prefixed, Store};
 use vouchsafe_vault::{Env, IndexSettings, OpenError, Repository};
 
+use crate::custody;
 use crate::error::KeeperError;
 use crate::state::State;
 
@@ -88,22 +89,6 @@ pub(crate) fn repo_store(root: &Arc<dyn Store>) -> Result<Arc<dyn Store>, Keeper
     Ok(Arc::new(Prefixed::new(Arc::clone(root), folder)))
 }
 
-/// The passphrase of a vault: by the policy's reference, else from the state directory.
-pub(crate) fn passphrase(vault: &Vault, state: &State) -> Result<Secret, KeeperError> {
-    if let Some(reference) = &vault.password {
-        return Ok(secret::resolve(reference)?);
-    }
-    let path = state.passphrase_path(&vault.name);
-    if !files::exists(&path)? {
-        return Err(KeeperError::NoPassphrase {
-            vault: vault.name.clone(),
-            place: path.display().to_string(),
-        });
-    }
-    let reference = vouchsafe_model::SecretRef::File(path);
-    Ok(secret::resolve(&reference)?)
-}
-
 /// Opens a vault that is there.
 pub(crate) fn open(
     vault: &Vault,
@@ -112,7 +97,7 @@ pub(crate) fn open(
     env: &Env,
 ) -> Result<VaultHandle, KeeperError> {
     let root = root_store(vault, base, false)?;
-    let password = passphrase(vault, state)?;
+    let password = custody::passphrase(vault, state)?;
     let settings = IndexSettings {
         cache: Some(state.index_cache(&vault.name)),
         ..IndexSettings::default()

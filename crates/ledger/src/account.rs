@@ -131,6 +131,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::RunOpened { .. }
         | Fact::RunClosed { .. }
         | Fact::RunAbandoned { .. }
+        | Fact::KeyChange(_)
         | Fact::VaultKnown { .. }
         | Fact::Published { .. }
         | Fact::Joined { .. }

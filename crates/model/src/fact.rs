@@ -136,6 +136,63 @@ pub struct Verification {
     pub problems: Vec<Issue>,
 }
 
+/// Which key was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// A slot: a passphrase that unwraps the master key. What is stored stays sealed as it was.
+    Slot,
+    /// The master key, which seals what is stored.
+    Master,
+}
+
+/// What was done to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyDeed {
+    /// One more opens the vault.
+    Added,
+    /// One opens it no more.
+    Removed,
+    /// One took the place of another.
+    Rotated,
+}
+
+/// What opens a vault was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// Which vault.
+    pub vault: VaultName,
+    /// The repository's id, which names its master key, lower hex.
+    pub repository: String,
+    /// Which key.
+    pub key: KeyKind,
+    /// What was done to it.
+    pub change: KeyDeed,
+    /// Slots that were written and seen to open the repository, lower hex.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub added: Vec<String>,
+    /// Slots that are gone, lower hex.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub removed: Vec<String>,
+    /// For a master key: the vault that holds the same points under another one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub successor: Option<Successor>,
+    /// When it was done.
+    pub completed: Time,
+}
+
+/// A vault with another master key that holds the points of one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// Its name.
+    pub vault: VaultName,
+    /// Its repository's id, lower hex.
+    pub repository: String,
+    /// How many points were copied and shown to be equal by the root of their tree.
+    pub points: u64,
+}
+
 /// One fact. The `fact` key of its JSON names the kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "kebab-case")]
@@ -200,6 +257,8 @@ pub enum Fact {
     Verification(Verification),
     /// A restore was rehearsed.
     Drill(DrillResult),
+    /// What opens a vault was changed.
+    KeyChange(KeyChange),
     /// A vault was created or opened for the first time by this ledger.
     VaultKnown {
         /// Which.

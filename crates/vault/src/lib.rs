@@ -48,7 +48,7 @@ pub use error::{
 };
 pub use index::{BlobIndex, IndexFileError, ListedPack, Place};
 pub use indexes::IndexSettings;
-pub use keys::KeyInfo;
+pub use keys::{Begun, Keeping, KeepingError, KeyChangeError, KeyInfo, ProvenSlot, Rotation};
 pub use lock::{LockGuard, LockKind};
 pub use point::Point;
 pub use probe::EncryptionProbe;

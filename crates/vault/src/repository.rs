@@ -22,6 +22,7 @@ use crate::objects::{Objects, config_key, open_file, show};
 pub struct Repository {
     pub(crate) objects: Objects,
     pub(crate) key: MasterKey,
+    slot: Id,
     pub(crate) config: Config,
     pub(crate) driver: Driver,
     pub(crate) settings: Settings,
@@ -64,15 +65,16 @@ impl Repository {
         }
         let random = &env.random;
         // A creation that was interrupted has left its key: a second one beside it would hide it from others.
-        let key = match keys::find_key(&objects, password, |_| true) {
-            Ok(key) => key,
+        let (slot, key) = match keys::find_key(&objects, password, |_| true) {
+            Ok(found) => found,
             Err(OpenError::Store(error)) => return Err(error.into()),
             Err(_) => {
                 let key = MasterKey::from_random(random.bytes64())
                     .map_err(vouchsafe_format::KeyError::from)?;
                 let wrapped = keys::wrap(env, &key, password, options.kdf.unwrap_or(keys::STRONG))?;
-                objects.put(ObjectKind::Key, &Id::of(&wrapped), &wrapped)?;
-                key
+                let slot = Id::of(&wrapped);
+                objects.put(ObjectKind::Key, &slot, &wrapped)?;
+                (slot, key)
             }
         };
         let mut id = [0; 32];
@@ -86,7 +88,7 @@ impl Repository {
             chunker_polynomial: polynomial,
         };
         match objects.put_config(&key.seal(env.iv(), &config.encode())) {
-            Ok(()) => Ok(Repository::assemble(objects, key, config)),
+            Ok(()) => Ok(Repository::assemble(objects, key, slot, config)),
             Err(StoreError::AlreadyExists { .. }) => Err(exists()),
             Err(error) => Err(error.into()),
         }
@@ -117,7 +119,7 @@ impl Repository {
             error => error.into(),
         })?;
         let opens = |key: &MasterKey| key.open(&sealed).is_ok();
-        let key = keys::find_key(&objects, password, opens)?;
+        let (slot, key) = keys::find_key(&objects, password, opens)?;
         let config = open_config(&key, &sealed).map_err(|damage| match damage {
             Damage::Config(ConfigError::Version { version }) => OpenError::Unsupported {
                 store: objects.place(),
@@ -129,7 +131,7 @@ impl Repository {
                 source: Box::new(source),
             },
         })?;
-        Ok(Repository::assemble(objects, key, config))
+        Ok(Repository::assemble(objects, key, slot, config))
     }
 
     /// The same repository, its work done in another way.
@@ -147,6 +149,11 @@ impl Repository {
     /// The repository's identity.
     pub fn id(&self) -> Id {
         self.config.id
+    }
+
+    /// The slot that it was opened with.
+    pub fn slot(&self) -> Id {
+        self.slot
     }
 
     /// By which files are cut.
@@ -247,10 +254,11 @@ impl Repository {
         }
     }
 
-    fn assemble(objects: Objects, key: MasterKey, config: Config) -> Repository {
+    fn assemble(objects: Objects, key: MasterKey, slot: Id, config: Config) -> Repository {
         Repository {
             objects,
             key,
+            slot,
             config,
             driver: Driver::default(),
             settings: Settings::for_machine(machine::parallelism()),
@@ -290,7 +298,7 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn open_config(key: &MasterKey, sealed: &[u8]) -> Result<Config, Damage> {
+pub(crate) fn open_config(key: &MasterKey, sealed: &[u8]) -> Result<Config, Damage> {
     let plaintext = key.open(sealed)?;
     // restic never compresses it, but reads it like everything else.
     match Config::decode(&plaintext) {

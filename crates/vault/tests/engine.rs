@@ -237,7 +237,7 @@ fn keys_open_and_other_passwords_do_not() {
     let store = memory();
     let repository = create(store.clone());
     let second = Secret::new(b"second".to_vec());
-    let id = repository.add_key(&second, Some(KDF)).unwrap();
+    let id = repository.add_key(&second, Some(KDF)).unwrap().id();
     let (keys, issues) = repository.keys().unwrap();
     assert_eq!((keys.len(), issues.len()), (2, 0));
     assert!(

@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+pub(crate) mod keys;
 pub(crate) mod reading;
 
 use std::path::PathBuf;
@@ -300,6 +301,12 @@ pub(crate) enum VaultCommand {
 pub(crate) enum KeyCommand {
     /// List the keys of the vaults, and the ledger's public key.
     List,
+    /// Let one more passphrase or key file open a vault.
+    Add(keys::Add),
+    /// Take a key away; never the last one.
+    Remove(keys::Remove),
+    /// Replace a vault's passphrase, or go on with a replacement that broke off; writes the recovery sheet anew.
+    Rotate(keys::Rotate),
     /// Print where the recovery sheet is; to a terminal, the sheet itself.
     Sheet,
 }

@@ -67,7 +67,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Ledger(args) => commands::ledger::ledger(&session, args),
         Command::Report(args) => commands::look::report(&session, args),
         Command::Vault(args) => commands::vault::vault(&session, args),
-        Command::Key(args) => commands::vault::key(&session, args),
+        Command::Key(args) => commands::keys::key(&session, args),
         Command::Schema => {
             let schema =
                 serde_json::to_string_pretty(&vouchsafe_policy::schema()).unwrap_or_default();

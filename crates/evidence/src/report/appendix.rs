@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vouchsafe_model::fact::{CopyFact, Fact, Recorded, RecoveryPoint, Verification};
+use vouchsafe_model::fact::{
+    CopyFact, Fact, KeyChange, KeyDeed, Recorded, RecoveryPoint, Verification,
+};
 use vouchsafe_model::{DrillResult, Issue, ObligationId, Outcome, RunId, human_bytes};
 
 use super::ReportInput;
@@ -75,6 +77,7 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::Copy(_) => "copy",
         Fact::Verification(_) => "verification",
         Fact::Drill(_) => "drill",
+        Fact::KeyChange(_) => "key-change",
         Fact::VaultKnown { .. } => "vault-known",
         Fact::Published { .. } => "published",
         Fact::Joined { .. } => "joined",
@@ -124,6 +127,7 @@ fn sentence(fact: &Fact) -> String {
         Fact::Copy(c) => copied(c),
         Fact::Verification(v) => read_back(v),
         Fact::Drill(d) => rehearsed(d),
+        Fact::KeyChange(change) => key_change(change),
         Fact::VaultKnown {
             vault,
             repository,
@@ -162,6 +166,30 @@ fn sentence(fact: &Fact) -> String {
             let (vault, size) = (vault.unwrap_or_default(), size.unwrap_or_default());
             format!("BREAK: {}.{vault}{size}", reason.trim_end_matches('.'))
         }
+    }
+}
+
+fn key_change(c: &KeyChange) -> String {
+    let short = |slots: &[String]| {
+        let slots: Vec<&str> = slots.iter().map(|s| s.get(..8).unwrap_or(s)).collect();
+        slots.join(", ")
+    };
+    let vault = &c.vault;
+    match (&c.successor, c.change) {
+        (Some(next), _) => format!(
+            "Vault {vault}: its master key was replaced: vault {} holds its {} under another one, each with the same root of its tree.",
+            next.vault,
+            count(next.points, "point")
+        ),
+        (None, KeyDeed::Added) => format!("Vault {vault}: a slot was added: {}.", short(&c.added)),
+        (None, KeyDeed::Removed) => {
+            format!("Vault {vault}: a slot was removed: {}.", short(&c.removed))
+        }
+        (None, KeyDeed::Rotated) => format!(
+            "Vault {vault}: its passphrase was replaced: the slot {} took the place of {}; the master key is the same.",
+            short(&c.added),
+            short(&c.removed)
+        ),
     }
 }
 

@@ -76,6 +76,7 @@ impl<'f> Index<'f> {
                 | Fact::RunOpened { .. }
                 | Fact::RunClosed { .. }
                 | Fact::RunAbandoned { .. }
+                | Fact::KeyChange(_)
                 | Fact::VaultKnown { .. }
                 | Fact::Published { .. }
                 | Fact::Joined { .. } => {}

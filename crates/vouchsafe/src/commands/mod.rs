@@ -4,6 +4,7 @@ pub(crate) mod browse;
 pub(crate) mod deeds;
 pub(crate) mod demo;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod lint;
 pub(crate) mod look;

@@ -1,4 +1,4 @@
-//! `vault` and `key`: what lies in a vault, and what opens it.
+//! `vault`: what lies in a vault.
 
 use vouchsafe_capture::NoProgress;
 use vouchsafe_host::files;
@@ -6,7 +6,7 @@ use vouchsafe_keeper::KeeperError;
 use vouchsafe_keeper::catalogue::Catalogue;
 use vouchsafe_model::VaultName;
 
-use crate::args::{KeyCommand, VaultCommand};
+use crate::args::VaultCommand;
 use crate::commands::browse;
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
@@ -159,60 +159,4 @@ fn check(session: &Session, vault: &str) -> Result<Exit, Failure> {
         ))?;
     }
     Ok(Exit::judged(report.problems.is_empty()))
-}
-
-/// Does what the subcommand says.
-pub(crate) fn key(session: &Session, args: &KeyCommand) -> Result<Exit, Failure> {
-    match args {
-        KeyCommand::List => list_keys(session),
-        KeyCommand::Sheet => sheet(session),
-    }
-}
-
-fn list_keys(session: &Session) -> Result<Exit, Failure> {
-    let keeper = session.keeper()?;
-    let mut rows = Vec::new();
-    for vault in keeper.connected_vaults() {
-        let open = keeper.vault(vault)?;
-        let (keys, issues) = open.repo.keys().map_err(|e| in_vault(vault.as_str(), e))?;
-        for issue in issues {
-            crate::output::Output::complain(&format!("! {}: {}", issue.place, issue.message));
-        }
-        for key in keys {
-            if !session.output.json {
-                session.output.text(&format!(
-                    "{vault}  {}  made {} by {}@{}",
-                    key.id.short(),
-                    key.created,
-                    key.username,
-                    key.hostname
-                ))?;
-            }
-            rows.push(serde_json::json!({ "vault": vault, "key": key.id.to_hex(), "created": key.created }));
-        }
-    }
-    let ledger = keeper.ledger.public_key();
-    if session.output.json {
-        session
-            .output
-            .json(&serde_json::json!({ "keys": rows, "ledger": ledger.to_string() }))?;
-    } else {
-        session.output.text(&format!(
-            "ledger  {ledger}\nfingerprint {}",
-            ledger.fingerprint()
-        ))?;
-    }
-    Ok(Exit::Met)
-}
-
-fn sheet(session: &Session) -> Result<Exit, Failure> {
-    let path = session.state.sheet_path();
-    if session.output.is_terminal() {
-        session
-            .output
-            .text(&files::read_to_string(&path, 1 << 20).map_err(KeeperError::from)?)?;
-    } else {
-        session.output.text(&path.display().to_string())?;
-    }
-    Ok(Exit::Met)
 }

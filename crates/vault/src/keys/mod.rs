@@ -1,4 +1,8 @@
-//! Key files: the master key, wrapped under one password each.
+//! Key files: the master key, wrapped under one password each; a repository has one for each of its slots.
+
+mod change;
+mod error;
+mod rotate;
 
 use vouchsafe_format::{
     Id, KdfParams, KeyError, KeyFile, MasterKey, create_key_file, open_key_file,
@@ -10,6 +14,10 @@ use crate::error::{Damage, OpenError, RepoError};
 use crate::machine::ObjectKind;
 use crate::objects::{Objects, show};
 use crate::repository::{Repository, issue};
+
+pub use change::ProvenSlot;
+pub use error::{KeepingError, KeyChangeError};
+pub use rotate::{Begun, Keeping, Rotation};
 
 /// What a key file tells without its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,17 +65,6 @@ impl Repository {
         }
         Ok((out, issues))
     }
-
-    /// Wraps the master key under one more password; the id of the new key file.
-    ///
-    /// # Errors
-    /// [`RepoError::Store`], [`RepoError::Key`].
-    pub fn add_key(&self, password: &Secret, kdf: Option<KdfParams>) -> Result<Id, RepoError> {
-        let bytes = wrap(self.env(), &self.key, password, kdf.unwrap_or(STRONG))?;
-        let id = Id::of(&bytes);
-        self.objects.put(ObjectKind::Key, &id, &bytes)?;
-        Ok(id)
-    }
 }
 
 /// 64 MiB of memory for each guess.
@@ -101,13 +98,13 @@ pub(crate) fn wrap(
     )
 }
 
-/// The master key, from the first key file that opens and whose master key is `right`; or, if there is no such key,
+/// The master key and the slot it came from: the first key file that opens and whose master key is `right`; or, if there is no such key,
 /// one that is not: then what it should open is damaged.
 pub(crate) fn find_key(
     objects: &Objects,
     password: &Secret,
     right: impl Fn(&MasterKey) -> bool,
-) -> Result<MasterKey, OpenError> {
+) -> Result<(Id, MasterKey), OpenError> {
     let (mut tried, mut damage, mut other) = (0, None, None);
     for (id, _) in objects.list(ObjectKind::Key)?.into_iter().take(TRIED) {
         let bytes = match objects.get_named(ObjectKind::Key, &id) {
@@ -121,8 +118,8 @@ pub(crate) fn find_key(
             Err(_) => continue,
         };
         match open_key_file(&bytes, password.expose()) {
-            Ok(key) if right(&key) => return Ok(key),
-            Ok(key) => other = Some(key),
+            Ok(key) if right(&key) => return Ok((id, key)),
+            Ok(key) => other = Some((id, key)),
             Err(KeyError::WrongPassword) => tried += 1,
             Err(error) => {
                 damage.get_or_insert((show(ObjectKind::Key, &id), Box::new(error.into())));
@@ -131,7 +128,7 @@ pub(crate) fn find_key(
     }
     let store = objects.place();
     match (other, damage) {
-        (Some(key), _) => Ok(key),
+        (Some(found), _) => Ok(found),
         (None, _) if tried > 0 => Err(OpenError::WrongKey { store, tried }),
         (None, Some((object, source))) => Err(OpenError::Damaged {
             object,

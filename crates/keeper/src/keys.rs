@@ -1,0 +1,332 @@
+//! The slots of a vault: what opens it is added, removed and replaced, and each change recorded.
+
+use std::path::PathBuf;
+
+use vouchsafe_format::Id;
+use vouchsafe_host::files;
+use vouchsafe_model::fact::{Fact, KeyChange, KeyDeed, KeyKind, Outcome};
+use vouchsafe_model::{Issue, Secret, VaultName};
+use vouchsafe_vault::{Keeping, KeyChangeError, KeyInfo, LockGuard, LockKind};
+
+use crate::custody::{self, InState};
+use crate::error::{KeeperError, chain};
+use crate::events::{Event, Reporter};
+use crate::keeper::Keeper;
+use crate::vaults::VaultHandle;
+
+/// A slot as the vault has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotInfo {
+    /// What its key file tells.
+    pub key: KeyInfo,
+    /// Whether our passphrase opened the vault by it.
+    pub in_use: bool,
+}
+
+/// The slots of one vault.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    /// Those that can be read.
+    pub slots: Vec<SlotInfo>,
+    /// What is wrong with the others.
+    pub issues: Vec<Issue>,
+    /// Whether a change of the passphrase was begun and not ended.
+    pub unfinished: bool,
+}
+
+/// What a new slot is to open with.
+#[derive(Debug)]
+pub enum NewPassphrase {
+    /// This.
+    Given(Secret),
+    /// A fresh one, which is left in a file.
+    Fresh,
+}
+
+/// A slot that was added.
+#[derive(Clone, Debug)]
+pub struct AddedSlot {
+    /// Its id.
+    pub slot: Id,
+    /// The file that holds its passphrase, if it is a fresh one.
+    pub passphrase: Option<PathBuf>,
+}
+
+/// A passphrase that was replaced.
+#[derive(Clone, Debug)]
+pub struct Rotated {
+    /// The slot that the passphrase in force opens.
+    pub added: Id,
+    /// The slots that are gone.
+    pub removed: Vec<Id>,
+    /// Whether a change that was begun before was gone on with.
+    pub resumed: bool,
+    /// The recovery sheet, written anew: those on paper are void.
+    pub sheet: PathBuf,
+}
+
+impl Keeper {
+    /// The slots of a vault.
+    ///
+    /// # Errors
+    /// As for [`Keeper::vault`].
+    pub fn slots(&self, vault: &VaultName) -> Result<Slots, KeeperError> {
+        let open = self.vault(vault)?;
+        let (keys, issues) = open.repo.keys().map_err(|source| KeeperError::Repository {
+            vault: vault.to_string(),
+            source: Box::new(source),
+        })?;
+        let in_use = open.repo.slot();
+        let slot = |key: KeyInfo| SlotInfo {
+            in_use: key.id == in_use,
+            key,
+        };
+        Ok(Slots {
+            slots: keys.into_iter().map(slot).collect(),
+            issues,
+            unfinished: files::exists(self.state.rotation_path(vault))?,
+        })
+    }
+
+    /// Adds a slot, proven by opening the vault with it.
+    ///
+    /// # Errors
+    /// [`KeeperError::KeyChange`]; as for [`Keeper::vault`].
+    pub fn add_slot(
+        &self,
+        vault: &VaultName,
+        new: NewPassphrase,
+        reporter: &dyn Reporter,
+    ) -> Result<AddedSlot, KeeperError> {
+        self.changing("add key", vault, LockKind::Shared, reporter, |open| {
+            let (secret, fresh) = match new {
+                NewPassphrase::Given(secret) => (secret, None),
+                NewPassphrase::Fresh => {
+                    // Written first: a slot whose passphrase was lost in a crash would open for nobody.
+                    let fresh = custody::new_passphrase(self.tools.random.as_ref());
+                    let path = self.state.fresh_path(vault, "new");
+                    self.state.write_secret(&path, &fresh)?;
+                    (fresh, Some(path))
+                }
+            };
+            let added = open.repo.add_key(&secret, None);
+            let slot = added.map_err(|e| key_error(vault, e))?.id();
+            let passphrase = match fresh {
+                Some(path) => {
+                    let named = self.state.fresh_path(vault, &slot.short());
+                    files::rename(&path, &named)?;
+                    Some(named)
+                }
+                None => None,
+            };
+            let change = self.change(open, KeyDeed::Added, &[slot], &[]);
+            Ok((AddedSlot { slot, passphrase }, change))
+        })
+    }
+
+    /// Removes a slot. That which our passphrase opens is removed only if `prove` opens another one; that passphrase
+    /// is in force from then on.
+    ///
+    /// # Errors
+    /// [`KeeperError::KeyChange`], [`KeeperError::KeptElsewhere`]; as for [`Keeper::vault`].
+    pub fn remove_slot(
+        &self,
+        vault: &VaultName,
+        wanted: &str,
+        prove: Option<&Secret>,
+        reporter: &dyn Reporter,
+    ) -> Result<Id, KeeperError> {
+        self.changing("remove key", vault, LockKind::Exclusive, reporter, |open| {
+            let failed = |e| key_error(vault, e);
+            let slot = open.repo.slot_by_prefix(wanted).map_err(failed)?;
+            let in_force = custody::passphrase(&open.spec, &self.state)?;
+            let stays = match (open.repo.proof_beside(&in_force, Some(&slot)), prove) {
+                (Err(KeyChangeError::InUse { .. }), Some(other)) => {
+                    let stays = open.repo.proof_beside(other, Some(&slot)).map_err(failed)?;
+                    InState::of(self, &open.spec)?
+                        .put_in_force(other)
+                        .map_err(|e| failed(KeyChangeError::Keeping(e)))?;
+                    stays
+                }
+                (proof, _) => proof.map_err(failed)?,
+            };
+            open.repo.remove_key(&slot, &stays).map_err(failed)?;
+            Ok((slot, self.change(open, KeyDeed::Removed, &[], &[slot])))
+        })
+    }
+
+    /// Replaces the passphrase of a vault by a fresh one, or goes on with a replacement that was begun before. The
+    /// recovery sheet is written anew.
+    ///
+    /// # Errors
+    /// [`KeeperError::KeptElsewhere`], [`KeeperError::KeyChange`]; as for [`Keeper::vault`]. Then calling it again
+    /// goes on; the vault opens with the passphrase in force.
+    pub fn rotate_slot(
+        &self,
+        vault: &VaultName,
+        reporter: &dyn Reporter,
+    ) -> Result<Rotated, KeeperError> {
+        let spec = crate::vaults::find(&self.policy, vault.as_str())?;
+        let mut keeping = InState::of(self, spec)?;
+        let resumed = keeping.is_begun()?;
+        let rotated =
+            self.changing("rotate key", vault, LockKind::Exclusive, reporter, |open| {
+                let in_force = custody::passphrase(&open.spec, &self.state)?;
+                let fresh = || custody::new_passphrase(self.tools.random.as_ref());
+                let told = &mut Telling {
+                    keeping: &mut keeping,
+                    vault,
+                    reporter,
+                };
+                let rotation = open.repo.rotate_passphrase(&in_force, told, fresh, None);
+                let rotation = rotation.map_err(|e| key_error(vault, e))?;
+                let change =
+                    self.change(open, KeyDeed::Rotated, &[rotation.added], &rotation.removed);
+                let rotated = Rotated {
+                    added: rotation.added,
+                    removed: rotation.removed,
+                    resumed,
+                    sheet: self.state.sheet_path(),
+                };
+                Ok((rotated, change))
+            })?;
+        keeping.end()?;
+        Ok(rotated)
+    }
+
+    /// A change of slots: locked, recorded as a run with its fact, published.
+    fn changing<T>(
+        &self,
+        deed: &'static str,
+        vault: &VaultName,
+        kind: LockKind,
+        reporter: &dyn Reporter,
+        change: impl FnOnce(&VaultHandle) -> Result<(T, KeyChange), KeeperError>,
+    ) -> Result<T, KeeperError> {
+        let _state = self.state.lock()?;
+        self.reconcile()?;
+        let open = self.vault(vault)?;
+        let _lock = lock(&open, kind)?;
+        let subject = vault.to_string();
+        reporter.event(&Event::Started {
+            deed,
+            subject: subject.clone(),
+        });
+        let run = self.open_run(&deed.replace(' ', "-"), vault.as_str(), None)?;
+        let (done, fact) = match change(&open) {
+            Ok(done) => done,
+            Err(error) => {
+                let issue = Issue {
+                    place: format!("vault {vault}"),
+                    message: chain(&error),
+                };
+                self.close_run(&run, Outcome::Failed, vec![issue])?;
+                return Err(error);
+            }
+        };
+        let summary = summary(&fact);
+        self.record(vec![
+            Fact::KeyChange(fact),
+            Fact::RunClosed {
+                run,
+                outcome: Outcome::Done,
+                issues: Vec::new(),
+            },
+        ])?;
+        reporter.event(&Event::Finished {
+            deed,
+            subject,
+            summary,
+            good: true,
+        });
+        self.publish(reporter)?;
+        Ok(done)
+    }
+
+    fn change(
+        &self,
+        open: &VaultHandle,
+        change: KeyDeed,
+        added: &[Id],
+        removed: &[Id],
+    ) -> KeyChange {
+        KeyChange {
+            vault: open.name().clone(),
+            repository: open.repo.id().to_hex(),
+            key: KeyKind::Slot,
+            change,
+            added: added.iter().map(Id::to_hex).collect(),
+            removed: removed.iter().map(Id::to_hex).collect(),
+            successor: None,
+            completed: self.tools.clock.now(),
+        }
+    }
+}
+
+fn lock(open: &VaultHandle, kind: LockKind) -> Result<LockGuard, KeeperError> {
+    open.repo
+        .lock(kind)
+        .map_err(|source| KeeperError::VaultLock {
+            vault: open.name().to_string(),
+            source,
+        })
+}
+
+fn key_error(vault: &VaultName, source: KeyChangeError) -> KeeperError {
+    KeeperError::KeyChange {
+        vault: vault.to_string(),
+        source: Box::new(source),
+    }
+}
+
+fn summary(change: &KeyChange) -> String {
+    let short = |slots: &[String]| {
+        let slots: Vec<&str> = slots.iter().map(|s| s.get(..8).unwrap_or(s)).collect();
+        slots.join(", ")
+    };
+    match change.change {
+        KeyDeed::Added => format!("{}, opened with it", short(&change.added)),
+        KeyDeed::Removed => format!("{} is gone", short(&change.removed)),
+        KeyDeed::Rotated => format!(
+            "{} in the place of {}",
+            short(&change.added),
+            short(&change.removed)
+        ),
+    }
+}
+
+/// Tells each step before the next one begins.
+struct Telling<'a, 'k> {
+    keeping: &'a mut InState<'k>,
+    vault: &'a VaultName,
+    reporter: &'a dyn Reporter,
+}
+
+impl Telling<'_, '_> {
+    fn tell(&self, what: &str) {
+        let text = format!("vault {}: {what}", self.vault);
+        self.reporter.event(&Event::Note { text });
+    }
+}
+
+impl Keeping for Telling<'_, '_> {
+    fn begun(&mut self) -> Result<Option<vouchsafe_vault::Begun>, vouchsafe_vault::KeepingError> {
+        self.keeping.begun()
+    }
+
+    fn begin(
+        &mut self,
+        begun: &vouchsafe_vault::Begun,
+    ) -> Result<(), vouchsafe_vault::KeepingError> {
+        self.keeping.begin(begun)?;
+        self.tell("a new passphrase is noted");
+        Ok(())
+    }
+
+    fn put_in_force(&mut self, passphrase: &Secret) -> Result<(), vouchsafe_vault::KeepingError> {
+        self.tell("the new passphrase opens it");
+        self.keeping.put_in_force(passphrase)?;
+        self.tell("the new passphrase is in force, and the recovery sheet written anew");
+        Ok(())
+    }
+}

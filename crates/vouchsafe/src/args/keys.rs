@@ -1,0 +1,38 @@
+//! The arguments of what changes the keys of a vault.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// `key add`
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// The vault's name.
+    pub(crate) vault: String,
+    /// A file that holds the new passphrase, or a key file; read as restic reads a password file.
+    #[arg(long, value_name = "FILE", required_unless_present = "generate")]
+    pub(crate) new_passphrase_file: Option<PathBuf>,
+    /// Make a passphrase and leave it in a file.
+    #[arg(long, conflicts_with = "new_passphrase_file")]
+    pub(crate) generate: bool,
+}
+
+/// `key remove`
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// The vault's name.
+    pub(crate) vault: String,
+    /// The beginning of the key's id, as `key list` shows it.
+    pub(crate) key: String,
+    /// A file with the passphrase of another key, which proves that the vault stays open, and is in force from then
+    /// on if the removed key was the one in use.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prove: Option<PathBuf>,
+}
+
+/// `key rotate`
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    /// The vault's name.
+    pub(crate) vault: String,
+}
