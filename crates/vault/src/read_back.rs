@@ -47,7 +47,14 @@ impl Repository {
     /// [`RepoError::Interrupted`]. Anything else that is wrong is a problem in the report.
     pub fn read_back(&self, snapshot: &Id, scope: ReadBack) -> Result<ReadBackReport, RepoError> {
         let found = self.snapshot(snapshot)?;
-        let (index, index_issues) = self.fresh_index()?;
+        let (index, index_issues) = match &scope {
+            // What older index files list is known from the store already, if it is so much that it is kept in a file.
+            ReadBack::Added(_) => {
+                self.forget_index();
+                self.index()?
+            }
+            ReadBack::Everything => self.fresh_index()?,
+        };
         let mut problems = Vec::new();
         let mut references = References::new(self, &index);
         references.follow(snapshot, found.tree, &NoProgress)?;

@@ -10,7 +10,7 @@ mod source;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use vouchsafe_capture::{NoProgress, RestoreRequest};
@@ -20,8 +20,8 @@ use vouchsafe_model::SecretRef;
 use vouchsafe_model::{Issue, Outcome, Secret, Time};
 use vouchsafe_store::{Store, create_url, open_url};
 use vouchsafe_vault::{
-    BackupOptions, BackupReport, Budget, CreateOptions, Env, KnownPoints, LockKind, PruneOptions,
-    ReadBack, Repository, WholeRecord, from_timestamp,
+    BackupOptions, BackupReport, Budget, CreateOptions, Env, IndexSettings, KnownPoints, LockKind,
+    PruneOptions, ReadBack, Repository, WholeRecord, from_timestamp,
 };
 
 const USAGE: &str = "\
@@ -32,7 +32,8 @@ usage: engine verbs
        engine restore REPOSITORY PASSWORD_FILE SNAPSHOT|latest TARGET
        engine check REPOSITORY PASSWORD_FILE [--read-data]
        engine prune REPOSITORY PASSWORD_FILE
-       engine many-blobs REPOSITORY PASSWORD_FILE BLOBS     index files that list blobs of packs that do not exist";
+       engine many-blobs REPOSITORY PASSWORD_FILE BLOBS     index files that list blobs of packs that do not exist
+       engine --cache DIRECTORY ...                         keeps a large index there";
 
 /// What `cargo xtask bench` may ask of us.
 const VERBS: &[&str] = &[
@@ -44,6 +45,9 @@ const VERBS: &[&str] = &[
     "prune",
     "many-blobs",
 ];
+
+/// Where a large index is kept.
+static CACHE: OnceLock<PathBuf> = OnceLock::new();
 
 type Done = Result<Value, Box<dyn Error>>;
 
@@ -64,6 +68,11 @@ fn main() -> ExitCode {
 
 fn work(words: &[&str]) -> Done {
     match *words {
+        ["--cache", directory, ref rest @ ..] => {
+            // Before any repository is opened; a second one changes nothing.
+            let _ = CACHE.set(directory.into());
+            work(rest)
+        }
         ["verbs"] => Ok(json!(VERBS)),
         ["init", repository, password] => init(repository, password),
         ["backup", repository, password, directory] => {
@@ -119,6 +128,10 @@ impl Engine {
     fn open(repository: &str, password: &str) -> Result<Engine, Box<dyn Error>> {
         let store = open_url(repository)?;
         let repository = Repository::open(Arc::clone(&store), &env(), &secret_of(password)?)?;
+        let repository = repository.with_index_settings(IndexSettings {
+            cache: CACHE.get().cloned(),
+            ..IndexSettings::default()
+        });
         Ok(Engine { repository, store })
     }
 
