@@ -214,25 +214,30 @@ impl BlobIndex {
             .collect()
     }
 
-    /// Shows every entry, in the order of their numbers: the number of the blob's *first* entry, which is the same for
-    /// all its copies, the pack's number, and the blob.
-    pub fn visit(&self, mut visit: impl FnMut(u64, u32, PackedBlob)) {
+    /// Shows every entry: its number, the number of the blob's *first* entry, which is the same for all its copies, the
+    /// pack's number, and the blob.
+    ///
+    /// # Errors
+    /// [`IndexFileError`] if the file that holds it could not be read: then not all was shown.
+    pub fn visit(
+        &self,
+        mut visit: impl FnMut(u64, u64, u32, PackedBlob),
+    ) -> Result<(), IndexFileError> {
         let mut entry = 0;
         for number in 0..self.pack_count() {
+            let below = self.base.as_ref().filter(|disk| number < disk.packs());
             for blob in self.pack(number).map(|pack| pack.blobs).unwrap_or_default() {
-                let alone = self
-                    .base
-                    .as_ref()
-                    .is_some_and(|disk| number < disk.packs() && disk.is_alone(&blob.id));
-                let first = if alone {
-                    None
-                } else {
-                    self.position(blob.kind, &blob.id)
+                let alone = below.is_some_and(|disk| disk.is_alone(&blob.id));
+                let first = match alone {
+                    true => None,
+                    false => self.position(blob.kind, &blob.id),
                 };
-                visit(first.unwrap_or(entry), number, blob);
+                visit(entry, first.unwrap_or(entry), number, blob);
                 entry += 1;
             }
+            self.trouble().map_or(Ok(()), Err)?;
         }
+        Ok(())
     }
 
     fn first(&self, kind: BlobKind, id: &Id) -> Option<Found> {

@@ -132,12 +132,14 @@ fn packs(index: &BlobIndex) -> BTreeMap<Id, (u64, Vec<PackedBlob>)> {
 /// Entries are visited in the order of their numbers, each with the number of its blob's first one.
 fn check_numbers(index: &BlobIndex) {
     let mut seen: Vec<(Id, BlobKind)> = Vec::new();
-    index.visit(|first, pack, blob| {
+    let visited = index.visit(|entry, first, pack, blob| {
+        assert_eq!(entry, seen.len() as u64);
         seen.push((blob.id, blob.kind));
         assert_eq!(seen[first as usize], (blob.id, blob.kind));
         assert_eq!(index.position(blob.kind, &blob.id), Some(first));
         assert!(index.pack(pack).unwrap().blobs.contains(&blob));
     });
+    visited.unwrap();
     assert_eq!(seen.len(), index.len());
 }
 
@@ -266,6 +268,10 @@ fn no_damaged_byte_is_believed() {
         }
         let listed = index.by_pack();
         assert!(listed == good.by_pack() || index.trouble().is_some());
+        let mut shown = 0;
+        let whole = index.visit(|_, _, _, _| shown += 1).is_ok();
+        assert_eq!(whole, index.trouble().is_none());
+        assert!(shown == good.len() || !whole);
         seen += u32::from(index.trouble().is_some());
     }
     assert!(seen > 400, "only {seen} damages were seen");

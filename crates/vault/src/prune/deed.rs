@@ -16,7 +16,7 @@ use super::worklist::{PackWork, PruneWorklist};
 use crate::drive::simulated::Simulated;
 use crate::drive::threaded::Engine;
 use crate::drive::{Driver, Stopped};
-use crate::error::{Damage, WorkError};
+use crate::error::{Damage, RepoError, WorkError};
 use crate::machine::{Added, Machine, Moving, ObjectKind, RepackMachine, Saver};
 use crate::objects::show;
 use crate::parallel;
@@ -148,7 +148,7 @@ impl Deed<'_> {
         self.progress.phase("repack", None, Some(bytes));
         for batch in self.batches() {
             self.cleared.confirm()?;
-            let moving = self.blobs_of(&batch);
+            let moving = self.blobs_of(&batch)?;
             let machine = self.move_blobs(moving)?;
             let added = machine.saver().added();
             self.repository.note_written(&added.indexes);
@@ -179,7 +179,7 @@ impl Deed<'_> {
         out.into_iter().map(|(batch, _)| batch).collect()
     }
 
-    fn blobs_of(&self, packs: &HashSet<Id>) -> Vec<Moving> {
+    fn blobs_of(&self, packs: &HashSet<Id>) -> Result<Vec<Moving>, PruneError> {
         let basis = &self.worklist.basis;
         let chosen: Vec<Option<Id>> = basis
             .index
@@ -198,8 +198,9 @@ impl Deed<'_> {
                     uncompressed_length: blob.uncompressed_length,
                 });
             }
-        });
-        out
+        })
+        .map_err(RepoError::from)?;
+        Ok(out)
     }
 
     fn move_blobs(&self, moving: Vec<Moving>) -> Result<RepackMachine, PruneError> {

@@ -62,7 +62,8 @@ impl Repository {
             })
             .collect::<Result<Vec<Usage>, RepoError>>()
             .map_err(prune_error)?;
-        let (packs, keep) = measure(&index, &needed, erased.as_ref(), packs);
+        let (packs, keep) =
+            measure(&index, &needed, erased.as_ref(), packs).map_err(RepoError::from)?;
         // A blob that could not be looked up counts as not stored, which must not make another one unneeded.
         if let Some(trouble) = index.trouble() {
             return Err(PruneError::Repository(trouble.into()));

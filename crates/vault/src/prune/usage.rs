@@ -6,7 +6,7 @@ use vouchsafe_format::{BlobKind, PackedBlob};
 
 use super::mark::Marks;
 use super::worklist::Why;
-use crate::index::BlobIndex;
+use crate::index::{BlobIndex, IndexFileError};
 
 /// How much of one pack is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,15 +42,15 @@ pub(super) fn measure(
     needed: &Marks,
     erased: Option<&Marks>,
     mut packs: Vec<Usage>,
-) -> (Vec<Usage>, Marks) {
+) -> Result<(Vec<Usage>, Marks), IndexFileError> {
     let (keep, several) = (Marks::new(index.len()), Marks::new(index.len()));
-    visit(index, |at, first, _, _| {
+    index.visit(|at, first, _, _| {
         if at != first {
             several.set(first);
         }
-    });
+    })?;
     let mut doubles: BTreeMap<u64, Vec<Copy>> = BTreeMap::new();
-    visit(index, |at, first, number, blob| {
+    index.visit(|at, first, number, blob| {
         let bytes = u64::from(blob.length);
         if let Some(pack) = packs.get_mut(number as usize) {
             pack.trees |= blob.kind == BlobKind::Tree;
@@ -65,11 +65,11 @@ pub(super) fn measure(
             keep.set(at);
             count_used(&mut packs, number, bytes);
         }
-    });
+    })?;
     for copies in doubles.values() {
         choose(copies, &mut packs, &keep);
     }
-    (packs, keep)
+    Ok((packs, keep))
 }
 
 /// One of several copies of a blob.
@@ -95,15 +95,6 @@ fn choose(copies: &[Copy], packs: &mut [Usage], keep: &Marks) {
             count_unused(packs, copy.number, copy.bytes, false);
         }
     }
-}
-
-/// Shows every entry: its number, that of the blob's first entry, the pack's, the blob.
-fn visit(index: &BlobIndex, mut show: impl FnMut(u64, u64, u32, PackedBlob)) {
-    let mut at = 0;
-    index.visit(|first, number, blob| {
-        show(at, first, number, blob);
-        at += 1;
-    });
 }
 
 fn count_used(packs: &mut [Usage], number: u32, bytes: u64) {
@@ -198,12 +189,16 @@ const SMALL: u64 = 8;
 const MANY: usize = 16;
 
 /// Shows the entries that are kept.
-pub(super) fn visit_kept(index: &BlobIndex, keep: &Marks, mut show: impl FnMut(u32, PackedBlob)) {
-    visit(index, |at, _, number, blob| {
+pub(super) fn visit_kept(
+    index: &BlobIndex,
+    keep: &Marks,
+    mut show: impl FnMut(u32, PackedBlob),
+) -> Result<(), IndexFileError> {
+    index.visit(|at, _, number, blob| {
         if keep.get(at) {
             show(number, blob);
         }
-    });
+    })
 }
 
 #[cfg(test)]
@@ -253,16 +248,16 @@ mod tests {
             vec![blob(b"a", 0, 100), blob(b"b", 100, 900)],
         ]);
         let marks = needed(&index, &[b"a", b"b"]);
-        let (packs, keep) = measure(&index, &marks, None, there(&[true, true]));
+        let (packs, keep) = measure(&index, &marks, None, there(&[true, true])).unwrap();
         assert_eq!((packs[0].used, packs[0].unused), ((0, 0), (2, 1000)));
         assert_eq!((packs[1].used, packs[1].unused), ((2, 1000), (0, 0)));
         let mut kept = Vec::new();
-        visit_kept(&index, &keep, |number, blob| kept.push((number, blob.id)));
+        visit_kept(&index, &keep, |number, blob| kept.push((number, blob.id))).unwrap();
         kept.sort();
         assert_eq!(kept.len(), 2);
         assert!(kept.iter().all(|(number, _)| *number == 1));
         // A pack that is not whole is never preferred.
-        let (packs, _) = measure(&index, &marks, None, there(&[true, false]));
+        let (packs, _) = measure(&index, &marks, None, there(&[true, false])).unwrap();
         assert_eq!(packs[0].used.0, 1);
     }
 
@@ -309,9 +304,9 @@ mod tests {
         ]]);
         let marks = needed(&index, &[b"a"]);
         let erased = needed(&index, &[b"secret"]);
-        let (packs, _) = measure(&index, &marks, Some(&erased), there(&[true]));
+        let (packs, _) = measure(&index, &marks, Some(&erased), there(&[true])).unwrap();
         assert_eq!(decide(&packs, &[1], 1.0, 1)[0], Fate::Repacked(Why::Erased));
-        let (packs, _) = measure(&index, &marks, None, there(&[true]));
+        let (packs, _) = measure(&index, &marks, None, there(&[true])).unwrap();
         assert_eq!(decide(&packs, &[1], 1.0, 1)[0], Fate::Stays);
     }
 

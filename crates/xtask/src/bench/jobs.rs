@@ -182,7 +182,8 @@ impl Tool {
             .env("TMPDIR", lane.file("tmp"))
             .env("XDG_CACHE_HOME", lane.file("cache"));
         match self.kind {
-            Kind::Vouchsafe | Kind::Copy => job,
+            Kind::Vouchsafe => job.arg("--cache").arg(lane.file("cache")),
+            Kind::Copy => job,
             Kind::Restic => job
                 .env("RESTIC_REPOSITORY", repository)
                 .env("RESTIC_PASSWORD_FILE", &lane.password)
