@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         ("env", []) => suite::print_environment(),
         ("test", rest) => suite::test(rest),
         ("bench", rest) => bench::run(rest),
+        (bench::MEASURED, rest) => bench::run_measured(rest),
         _ => Err(USAGE.to_owned()),
     };
     match done {

@@ -129,7 +129,7 @@ impl Tool {
                 .current_dir(target),
             Kind::Bupstash => self
                 .job(lane)
-                .args(["restore", "--quiet", "--into"])
+                .args(["restore", "--quiet", "--ownership", "--into"])
                 .arg(target)
                 .arg("name=first"),
             Kind::Copy => {
@@ -195,6 +195,7 @@ impl Tool {
             Kind::Borg => job
                 .env("BORG_REPO", repository)
                 .env("BORG_BASE_DIR", lane.file("home"))
+                .env("BORG_RELOCATED_REPO_ACCESS_IS_OK", "yes")
                 .env(
                     "BORG_PASSCOMMAND",
                     format!("cat {}", lane.password.display()),

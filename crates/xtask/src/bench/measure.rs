@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use wait4::Wait4;
-
+use super::child::Used;
 use super::data::at;
 use super::group::Group;
+
+/// The word by which we ask a copy of ourselves to run and measure something.
+pub(crate) const MEASURED: &str = "measured";
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -90,7 +92,7 @@ impl Job {
         let limit = self.limit.or(limit);
         let group = limit.map(Group::new).transpose()?;
         let (stdout, stderr) = (logs.join("stdout"), logs.join("stderr"));
-        let mut command = self.command(group.as_ref());
+        let mut command = self.command(group.as_ref(), logs)?;
         command
             .stdout(File::create(&stdout).map_err(at(&stdout))?)
             .stderr(File::create(&stderr).map_err(at(&stderr))?);
@@ -99,46 +101,44 @@ impl Job {
             .as_deref()
             .map(|path| File::open(path).map_err(at(path)));
         let mut source = source.transpose()?;
-        let start = Instant::now();
+        let result = logs.join("used");
+        super::tree::remove(&result)?;
         let mut child = command
             .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", self.program.display()))?;
-        let used = std::thread::scope(|scope| {
+            .map_err(|error| format!("cannot start ourselves: {error}"))?;
+        let status = std::thread::scope(|scope| {
             if let (Some(source), Some(mut pipe)) = (source.as_mut(), child.stdin.take()) {
                 // Should the program end early, its exit code says so.
                 scope.spawn(move || std::io::copy(source, &mut pipe).and_then(|_| pipe.flush()));
             }
-            child.wait4()
+            child.wait()
         });
-        let wall = start.elapsed();
-        let used = used.map_err(|error| format!("{}: {error}", self.program.display()))?;
-        let output = std::fs::read_to_string(&stdout).unwrap_or_default();
-        if !used.status.success() {
-            let said = std::fs::read_to_string(&stderr).unwrap_or_default();
-            return Err(self.failure(used.status, group.as_ref(), limit, &said));
+        status.map_err(|error| format!("{}: {error}", self.program.display()))?;
+        let said = || std::fs::read_to_string(&stderr).unwrap_or_default();
+        let used = Used::read(&result).map_err(|error| format!("{error}: {}", said()))?;
+        if !used.ended.is_empty() {
+            return Err(self.failure(&used.ended, group.as_ref(), limit, &said()));
         }
         Ok(Measured {
-            wall,
-            cpu: used.rusage.utime + used.rusage.stime,
-            peak: used.rusage.maxrss,
-            output,
+            wall: used.wall,
+            cpu: used.cpu,
+            peak: used.peak,
+            output: std::fs::read_to_string(&stdout).unwrap_or_default(),
         })
     }
 
-    fn command(&self, group: Option<&Group>) -> Command {
-        let mut command = match group {
-            None => Command::new(&self.program),
-            Some(group) => {
-                // The shell enters the group and then becomes the program.
-                let mut shell = Command::new("/bin/sh");
-                shell
-                    .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
-                    .arg(group.members())
-                    .arg(&self.program);
-                shell
-            }
-        };
+    /// A copy of ourselves that runs and measures it.
+    fn command(&self, group: Option<&Group>, logs: &Path) -> Result<Command, String> {
+        let own = std::env::current_exe().map_err(|error| format!("our own program: {error}"))?;
+        let mut command = Command::new(own);
+        command.arg(MEASURED).arg(logs.join("used"));
+        if let Some(group) = group {
+            // The shell enters the group and then becomes the program.
+            let script = "echo $$ > \"$0\" && exec \"$@\"";
+            command.args(["/bin/sh", "-c", script]).arg(group.members());
+        }
         command
+            .arg(&self.program)
             .args(&self.arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -150,12 +150,12 @@ impl Job {
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
-        command
+        Ok(command)
     }
 
     fn failure(
         &self,
-        status: std::process::ExitStatus,
+        ended: &str,
         group: Option<&Group>,
         limit: Option<u64>,
         said: &str,
@@ -169,7 +169,7 @@ impl Job {
                 name.display(),
                 limit >> 20
             ),
-            _ => format!("{} failed: {status}: {}", name.display(), said.join(" | ")),
+            _ => format!("{} failed: {ended}: {}", name.display(), said.join(" | ")),
         }
     }
 }
@@ -178,59 +178,20 @@ impl Job {
 mod tests {
     use super::*;
 
-    fn logs() -> PathBuf {
-        let id = std::thread::current().id();
-        let dir = std::env::temp_dir().join(format!("xtask-job-{}-{id:?}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        dir
-    }
-
-    fn shell(script: &str) -> Job {
-        Job::new(Path::new("/bin/sh")).args(["-c", script])
-    }
-
-    #[test]
-    fn a_run_is_measured_with_its_children() {
-        let dir = logs();
-        let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done";
-        let run = shell(&format!("sleep 0.3; sh -c '{script}'"))
-            .run(None, &dir)
-            .unwrap();
-        assert_eq!(run.output, "done\n");
-        assert!(run.wall >= Duration::from_millis(300), "{:?}", run.wall);
-        // The loop burns far more than this; sleeping burns nothing.
-        assert!(run.cpu >= Duration::from_millis(10), "{:?}", run.cpu);
-        assert!(run.peak > 500_000 && run.peak < 1 << 30, "{}", run.peak);
-        std::fs::remove_dir_all(dir).unwrap();
-    }
-
-    #[test]
-    fn a_failure_is_an_error_that_says_why_also_when_the_input_is_not_taken() {
-        let dir = logs();
-        let large = dir.join("large");
-        std::fs::write(&large, vec![7; 4 << 20]).unwrap();
-        let error = shell("echo bad luck >&2; exit 3")
-            .input(&large)
-            .run(None, &dir)
-            .unwrap_err();
-        assert!(error.contains("bad luck") && error.contains('3'), "{error}");
-        let counted = shell("wc -c").input(&large).run(None, &dir).unwrap();
-        assert_eq!(counted.output.trim(), "4194304");
-        std::fs::remove_dir_all(dir).unwrap();
-    }
-
     #[test]
     fn nothing_of_our_environment_reaches_it_but_the_path() {
-        let dir = logs();
-        let run = shell("env").env("ONE", "1").run(None, &dir).unwrap();
-        let names = run.output.lines().filter_map(|line| line.split('=').next());
-        let known = ["PATH", "ONE", "PWD", "OLDPWD", "SHLVL", "_"];
-        assert!(names.clone().any(|name| name == "ONE"));
-        assert!(
-            names.clone().all(|name| known.contains(&name)),
-            "{}",
-            run.output
-        );
-        std::fs::remove_dir_all(dir).unwrap();
+        let job = Job::new(Path::new("/bin/true")).env("ONE", "1").arg("x");
+        let command = job.command(None, Path::new("/logs")).unwrap();
+        let names: Vec<_> = command.get_envs().map(|(name, _)| name).collect();
+        assert_eq!(names, ["ONE", "PATH"]);
+        let words: Vec<_> = command.get_args().collect();
+        assert_eq!(words, [MEASURED, "/logs/used", "/bin/true", "x"]);
+    }
+
+    #[test]
+    fn a_failure_names_the_program_and_its_last_words() {
+        let job = Job::new(Path::new("/usr/bin/tool"));
+        let text = job.failure("exit status: 3", None, None, "a\nb\nc\nd\nbad luck\n");
+        assert_eq!(text, "tool failed: exit status: 3: b | c | d | bad luck");
     }
 }

@@ -2,6 +2,7 @@
 
 mod area;
 mod bases;
+mod child;
 mod contest;
 mod data;
 mod facts;
@@ -30,6 +31,9 @@ use options::{Options, Task};
 use outcome::Outcome;
 use rows::Row;
 use tools::Tools;
+
+pub(crate) use child::run as run_measured;
+pub(crate) use measure::MEASURED;
 
 use crate::workspace;
 

@@ -87,7 +87,8 @@ impl Outcome {
         let may = self.row.demand.rivals;
         let rivals = self.entries.iter().map(|entry| entry.kind);
         rivals
-            .filter(|kind| !matches!(kind, Kind::Vouchsafe | Kind::Copy))
+            // Restic has a limit of its own.
+            .filter(|kind| matches!(kind, Kind::Rustic | Kind::Borg | Kind::Bupstash))
             .filter_map(|kind| {
                 let ratio = self.ratio(kind, walls)?;
                 let faster = match may {

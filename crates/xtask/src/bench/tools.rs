@@ -155,6 +155,9 @@ pub(crate) fn install(dir: &Path) -> Result<(), String> {
     if Kind::Borg.find(&place).is_none() {
         apt::install(&["borgbackup"])?;
     }
+    if Kind::Bupstash.find(&place).is_none() {
+        apt::install(&["libsodium-dev", "pkg-config"])?;
+    }
     for (kind, package) in [(Kind::Rustic, "rustic-rs"), (Kind::Bupstash, "bupstash")] {
         if kind.find(&place).is_none() {
             let mut command = Command::new(workspace::cargo());
