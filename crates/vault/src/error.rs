@@ -253,6 +253,9 @@ pub enum TreeProblem {
     /// Its blob cannot be fetched.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its blob cannot be looked up.
+    #[error(transparent)]
+    IndexFile(#[from] IndexFileError),
 }
 
 /// Work of a backup or a copy failed; whatever of it is stored does no harm, and no snapshot was written.

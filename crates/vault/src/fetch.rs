@@ -8,7 +8,7 @@ use vouchsafe_format::{BlobError, BlobKind, Id, MasterKey, Node, open_blob};
 use vouchsafe_model::Issue;
 use vouchsafe_store::StoreError;
 
-use crate::index::{BlobIndex, Place};
+use crate::index::{BlobIndex, IndexFileError, Place};
 use crate::machine::ObjectKind;
 use crate::objects::{Objects, show};
 use crate::parallel;
@@ -31,12 +31,14 @@ pub(crate) enum BlobProblem {
     Damaged { pack: String, source: BlobError },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    IndexFile(#[from] IndexFileError),
 }
 
 impl Blobs {
     /// A blob's plaintext, from whichever place has it unharmed.
     pub(crate) fn read(&self, kind: BlobKind, id: &Id) -> Result<Vec<u8>, BlobProblem> {
-        let mut problem = BlobProblem::NotListed { id: *id };
+        let mut problem = None;
         for place in self.index.places(kind, id) {
             let sealed =
                 self.objects
@@ -46,10 +48,17 @@ impl Blobs {
                 .and_then(|sealed| self.open(id, &place, &sealed))
             {
                 Ok(plaintext) => return Ok(plaintext),
-                Err(error) => problem = error,
+                Err(error) => problem = Some(error),
             }
         }
-        Err(problem)
+        Err(problem.unwrap_or_else(|| self.not_listed(id)))
+    }
+
+    fn not_listed(&self, id: &Id) -> BlobProblem {
+        match self.index.trouble() {
+            Some(trouble) => trouble.into(),
+            None => BlobProblem::NotListed { id: *id },
+        }
     }
 
     /// Fetches the contents of files: see [`vouchsafe_capture::PointReader::fetch`].
@@ -83,13 +92,7 @@ impl Blobs {
         for id in content {
             let Some(place) = self.index.place(BlobKind::Data, id) else {
                 uses.truncate(before);
-                give_up(
-                    file,
-                    node,
-                    &BlobProblem::NotListed { id: *id },
-                    progress,
-                    out,
-                );
+                give_up(file, node, &self.not_listed(id), progress, out);
                 return;
             };
             uses.push(Use {

@@ -115,9 +115,21 @@ impl BlobIndex {
         }
     }
 
+    /// The file that holds it was given this name.
+    pub(crate) fn keep_at(&self, path: &Path) {
+        if let Some(disk) = &self.base {
+            disk.keep_at(path);
+        }
+    }
+
     /// The index files that went into it.
     pub fn files(&self) -> &BTreeSet<Id> {
         &self.files
+    }
+
+    /// Whether most of it is in a file.
+    pub(crate) fn is_in_file(&self) -> bool {
+        self.base.is_some()
     }
 
     /// What went wrong with the file that holds it, if anything did. Blobs that could not be looked up since were said

@@ -65,7 +65,6 @@ impl Repository {
         let mut known = std::mem::take(&mut *self.indexes.known());
         if let Some(trouble) = known.trouble() {
             issues.push(issue("index".to_owned(), &trouble));
-            self.remove_kept_index();
             known = Arc::default();
         }
         if known.files().is_empty() {
@@ -75,14 +74,25 @@ impl Repository {
         if !known.files().is_subset(&listed) || !self.objects.lists_consistently() {
             known = Arc::default();
         }
-        self.complete(known, &listed, issues)
+        let had_file = known.is_in_file();
+        match self.complete(known, &listed, &mut issues) {
+            // The file may be damaged where only now somebody looked.
+            Err(RepoError::IndexFile(trouble)) if had_file => {
+                issues.push(issue("index".to_owned(), &trouble));
+                let index = self.complete(Arc::default(), &listed, &mut issues)?;
+                Ok((index, issues))
+            }
+            index => Ok((index?, issues)),
+        }
     }
 
     /// The index, read anew from the store.
     pub(crate) fn fresh_index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
         self.forget_index();
         let listed = self.listed_indexes()?;
-        self.complete(Arc::default(), &listed, Vec::new())
+        let mut issues = Vec::new();
+        let index = self.complete(Arc::default(), &listed, &mut issues)?;
+        Ok((index, issues))
     }
 
     pub(crate) fn note_written(&self, indexes: &[Id]) {
@@ -113,14 +123,14 @@ impl Repository {
         &self,
         mut index: Arc<BlobIndex>,
         listed: &BTreeSet<Id>,
-        mut issues: Vec<Issue>,
-    ) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
+        issues: &mut Vec<Issue>,
+    ) -> Result<Arc<BlobIndex>, RepoError> {
         let missing: Vec<Id> = listed.difference(index.files()).copied().collect();
         if !missing.is_empty() {
-            index = Arc::new(self.read_indexes(index, &missing, &mut issues)?);
+            index = Arc::new(self.read_indexes(index, &missing, issues)?);
         }
         *self.indexes.known() = Arc::clone(&index);
-        Ok((index, issues))
+        Ok(index)
     }
 
     fn read_indexes(
@@ -165,8 +175,9 @@ impl Repository {
         let (index, file) = builder.finish()?;
         if let (Some(file), Some(path)) = (file, self.kept_index_path()) {
             // Without it the work is only done once more the next time.
-            if let Err(error) = file.publish(&path) {
-                issues.push(issue("index".to_owned(), &error));
+            match file.publish(&path) {
+                Ok(_) => index.keep_at(&path),
+                Err(error) => issues.push(issue("index".to_owned(), &error)),
             }
         }
         Ok(index)

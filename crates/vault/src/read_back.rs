@@ -14,7 +14,7 @@ use crate::index::BlobIndex;
 use crate::packs::pack_issue;
 use crate::parallel;
 use crate::references::References;
-use crate::repository::{Repository, in_words};
+use crate::repository::{Repository, in_words, issue};
 
 /// Which bytes are read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ impl Repository {
         problems.append(&mut references.problems);
         // A damaged index file matters to this snapshot only if something of it is not listed elsewhere.
         if !problems.is_empty() {
+            let trouble = index.trouble();
+            problems.extend(trouble.map(|trouble| issue("index".to_owned(), &trouble)));
             problems.extend(index_issues);
         }
         self.check_referenced_packs(&references, &index, &mut problems)?;

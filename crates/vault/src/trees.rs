@@ -46,7 +46,10 @@ impl Trees {
                 Err(error) => problem = error,
             }
         }
-        Err(problem)
+        match (problem, self.index.trouble()) {
+            (TreeProblem::NotListed { .. }, Some(trouble)) => Err(trouble.into()),
+            (problem, _) => Err(problem),
+        }
     }
 
     fn load_from(&self, tree: &Id, place: &Place) -> Result<Vec<Node>, TreeProblem> {

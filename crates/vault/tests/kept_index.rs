@@ -152,6 +152,44 @@ fn a_damaged_file_is_said_and_made_anew() {
     }
 }
 
+/// Damage that is met only when all is copied to a larger file does not end in an error, nor in a loss.
+#[test]
+fn damage_that_is_met_late_is_mended_too() {
+    let world = World::new();
+    let report = back_up(&world.open(), &sample()).unwrap();
+    world.gets(&report.snapshot);
+    let many = (0..9)
+        .map(|n| file(&format!("f{n}"), noise(10 + n, 1_000)))
+        .collect::<Vec<_>>();
+    let other = open(world.store.clone());
+    let later = back_up(&other, &many).unwrap();
+    // Among the entries, which are not looked at when the file is opened.
+    damage(&world.kept(), |_| 5_000);
+    let repository = world.open();
+    let point = repository.reader(&later.snapshot).unwrap();
+    assert_eq!(read(&point).unwrap().entries, expected(&many));
+    let point = repository.reader(&report.snapshot).unwrap();
+    assert_eq!(read(&point).unwrap().entries, expected(&sample()));
+    assert!(files::exists(world.kept()).unwrap());
+}
+
+/// A point that cannot be read because of it says why; and the next attempt succeeds.
+#[test]
+fn damage_that_hinders_reading_is_named_and_does_not_stay() {
+    let world = World::new();
+    let report = back_up(&world.open(), &sample()).unwrap();
+    world.gets(&report.snapshot);
+    damage(&world.kept(), |_| 5_000);
+    let repository = world.open();
+    let error = match repository.reader(&report.snapshot) {
+        Ok(point) => format!("{:?}", read(&point).map(|found| found.failed)),
+        Err(error) => format!("{error:?}"),
+    };
+    assert!(error.contains("damaged"), "{error}");
+    assert!(!files::exists(world.kept()).unwrap());
+    world.gets(&report.snapshot);
+}
+
 #[test]
 fn a_file_of_another_repository_is_not_used() {
     let (one, other) = (World::new(), World::new());

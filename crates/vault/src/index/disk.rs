@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use vouchsafe_format::{BlobKind, Id, PackedBlob};
@@ -24,6 +24,8 @@ use super::{ById, IndexFileError};
 pub(super) struct Disk {
     file: File,
     place: String,
+    /// The name that it was given, to be found again.
+    kept: OnceLock<PathBuf>,
     layout: Layout,
     filter: Filter,
     key_fences: Vec<u64>,
@@ -54,6 +56,7 @@ impl Disk {
         Disk {
             file,
             place,
+            kept: OnceLock::new(),
             layout,
             filter,
             key_fences,
@@ -130,7 +133,13 @@ impl Disk {
         })?;
         let place = path.display().to_string();
         let disk = Disk::assemble(file, place, layout, filter, key_fences, pack_fences, shared);
+        disk.keep_at(path);
         Ok(Some((disk, names)))
+    }
+
+    /// It has this name now. Once it turns out to be damaged nobody is to find it again.
+    pub(super) fn keep_at(&self, path: &Path) {
+        self.kept.get_or_init(|| path.to_path_buf());
     }
 
     /// The file and what was wrong with it, if anything was: then what could not be read was said to be absent.
@@ -308,7 +317,13 @@ impl Disk {
 
     fn or_trouble<T: Default>(&self, found: Result<T, Fault>) -> T {
         found.unwrap_or_else(|fault| {
-            self.trouble.get_or_init(|| fault.to_string());
+            self.trouble.get_or_init(|| {
+                if let Some(path) = self.kept.get() {
+                    // Should that fail, the next one meets the same damage, and says so.
+                    let _ = files::remove_file(path);
+                }
+                fault.to_string()
+            });
             T::default()
         })
     }
