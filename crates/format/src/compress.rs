@@ -1,7 +1,7 @@
 //! zstd frames as restic writes them: no checksum, content size given, 512 KiB window.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 use zstd::bulk;
 use zstd::zstd_safe::{self, CParameter};
@@ -70,6 +70,22 @@ impl Compressor {
     pub fn compress(&mut self, data: &[u8]) -> Result<Vec<u8>, CompressError> {
         Ok(self.inner.compress(data)?)
     }
+
+    /// Appends one frame that holds `data` to `out`; what was there stays.
+    ///
+    /// # Errors
+    /// [`CompressError`] if the library runs out of memory; `out` then has the length it had.
+    pub fn compress_append(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        let start = out.len();
+        out.reserve(zstd_safe::compress_bound(data.len()));
+        let mut end = Cursor::new(&mut *out);
+        end.set_position(start as u64);
+        let done = self.inner.compress_to_buffer(data, &mut end);
+        if done.is_err() {
+            out.truncate(start);
+        }
+        Ok(done.map(drop)?)
+    }
 }
 
 impl fmt::Debug for Compressor {
@@ -80,6 +96,51 @@ impl fmt::Debug for Compressor {
     }
 }
 
+/// Decompresses one blob after the other with the same memory.
+pub struct Decompressor {
+    inner: bulk::Decompressor<'static>,
+}
+
+impl Decompressor {
+    /// A decompressor.
+    ///
+    /// # Errors
+    /// [`DecompressError::Damaged`] if the library cannot set up its memory.
+    pub fn new() -> Result<Decompressor, DecompressError> {
+        let inner = bulk::Decompressor::new().map_err(DecompressError::Damaged)?;
+        Ok(Decompressor { inner })
+    }
+
+    /// As [`decompress`], into `out`, whose former content is lost.
+    ///
+    /// # Errors
+    /// [`DecompressError`]; `out` then holds nothing of use.
+    pub fn decompress_into(
+        &mut self,
+        data: &[u8],
+        expected_len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecompressError> {
+        check_stated_length(data, expected_len)?;
+        out.clear();
+        if expected_len > AT_ONCE {
+            *out = decompress_bounded(data, expected_len)?;
+        } else {
+            out.reserve(expected_len);
+            self.inner
+                .decompress_to_buffer(data, out)
+                .map_err(DecompressError::Damaged)?;
+        }
+        check_length(out.len() as u64, expected_len as u64)
+    }
+}
+
+impl fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decompressor")
+    }
+}
+
 /// The `expected_len` bytes in the frame `data`, neither more nor fewer.
 ///
 /// Memory stays in proportion to the bytes really there.
@@ -87,6 +148,18 @@ impl fmt::Debug for Compressor {
 /// # Errors
 /// [`DecompressError`].
 pub fn decompress(data: &[u8], expected_len: usize) -> Result<Vec<u8>, DecompressError> {
+    check_stated_length(data, expected_len)?;
+    let out = if expected_len <= AT_ONCE {
+        bulk::decompress(data, expected_len).map_err(DecompressError::Damaged)?
+    } else {
+        decompress_bounded(data, expected_len)?
+    };
+    check_length(out.len() as u64, expected_len as u64)?;
+    Ok(out)
+}
+
+/// Refuses what cannot hold `expected_len` bytes before memory is set aside for them.
+fn check_stated_length(data: &[u8], expected_len: usize) -> Result<(), DecompressError> {
     if expected_len / MAX_RATIO > data.len() {
         return Err(DecompressError::Implausible {
             length: data.len(),
@@ -94,23 +167,17 @@ pub fn decompress(data: &[u8], expected_len: usize) -> Result<Vec<u8>, Decompres
         });
     }
     let expected = expected_len as u64;
-    if let Ok(Some(found)) = zstd_safe::get_frame_content_size(data)
-        && found > expected
-    {
-        return Err(DecompressError::Length { expected, found });
+    match zstd_safe::get_frame_content_size(data) {
+        Ok(Some(found)) if found > expected => Err(DecompressError::Length { expected, found }),
+        _ => Ok(()),
     }
-    let out = if expected_len <= AT_ONCE {
-        bulk::decompress(data, expected_len).map_err(DecompressError::Damaged)?
+}
+
+pub(crate) fn check_length(found: u64, expected: u64) -> Result<(), DecompressError> {
+    if found == expected {
+        Ok(())
     } else {
-        decompress_bounded(data, expected_len)?
-    };
-    if out.len() == expected_len {
-        Ok(out)
-    } else {
-        Err(DecompressError::Length {
-            expected,
-            found: out.len() as u64,
-        })
+        Err(DecompressError::Length { expected, found })
     }
 }
 
@@ -168,6 +235,47 @@ mod tests {
             );
             assert_eq!(decompress(&frame, data.len()).unwrap(), data);
         }
+    }
+
+    #[test]
+    fn frames_are_appended_and_buffers_used_again() {
+        let mut compressor = Compressor::new(DEFAULT_LEVEL).unwrap();
+        let mut decompressor = Decompressor::new().unwrap();
+        let mut plain = b"left over".to_vec();
+        for text in ["one", "", "three three three three"] {
+            let mut out = b"before".to_vec();
+            compressor
+                .compress_append(text.as_bytes(), &mut out)
+                .unwrap();
+            let frame = out.strip_prefix(b"before").unwrap();
+            assert_eq!(frame, compressor.compress(text.as_bytes()).unwrap());
+            decompressor
+                .decompress_into(frame, text.len(), &mut plain)
+                .unwrap();
+            assert_eq!(plain, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_reused_buffer_takes_neither_more_nor_fewer_bytes() {
+        let frame = Compressor::new(3).unwrap().compress(&[7; 1000]).unwrap();
+        let mut decompressor = Decompressor::new().unwrap();
+        let mut out = Vec::with_capacity(5000);
+        for wrong in [0, 999, 1001] {
+            assert!(
+                decompressor
+                    .decompress_into(&frame, wrong, &mut out)
+                    .is_err(),
+                "{wrong}"
+            );
+        }
+        let mut cut = frame.clone();
+        cut.truncate(frame.len() - 1);
+        assert!(decompressor.decompress_into(&cut, 1000, &mut out).is_err());
+        decompressor
+            .decompress_into(&frame, 1000, &mut out)
+            .unwrap();
+        assert_eq!(out, [7; 1000]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 /// Bytes that sealing adds: 16 of initialisation vector, 16 of authentication code.
 pub const OVERHEAD: usize = IV_LENGTH + MAC_LENGTH;
 
-const IV_LENGTH: usize = 16;
+pub(crate) const IV_LENGTH: usize = 16;
 const MAC_LENGTH: usize = 16;
 
 /// The keys that seal everything in a repository.
@@ -153,15 +153,19 @@ impl MasterKey {
         (&self.encrypt, &self.mac_k, &self.mac_r)
     }
 
-    /// Encrypts `out[start + 16..]` and appends the code.
-    fn finish_seal(&self, iv: &[u8; 16], out: &mut Vec<u8>, start: usize) {
+    /// Encrypts `out[start + 16..]`, before which the IV stands, and appends the code.
+    pub(crate) fn finish_seal(&self, iv: &[u8; 16], out: &mut Vec<u8>, start: usize) {
         let body = out.get_mut(start + IV_LENGTH..).unwrap_or_default();
         self.apply(iv, body);
         let code = self.code(iv, body);
         out.extend_from_slice(&code);
     }
 
-    fn authenticate<'a>(&self, sealed: &'a [u8]) -> Result<([u8; 16], &'a [u8]), CryptoError> {
+    /// The IV and the ciphertext, if the code fits.
+    pub(crate) fn authenticate<'a>(
+        &self,
+        sealed: &'a [u8],
+    ) -> Result<([u8; 16], &'a [u8]), CryptoError> {
         let truncated = CryptoError::Truncated {
             length: sealed.len(),
         };
@@ -187,9 +191,15 @@ impl MasterKey {
             .into()
     }
 
-    fn apply(&self, iv: &[u8; 16], data: &mut [u8]) {
+    /// What encrypts and decrypts one part of a message after the other.
+    pub(crate) fn stream(&self, iv: &[u8; 16]) -> impl FnMut(&mut [u8]) {
         let core = CtrCore::<&Aes256, Ctr128BE>::inner_iv_init(&self.stream, &(*iv).into());
-        StreamCipherCoreWrapper::from_core(core).apply_keystream(data);
+        let mut stream = StreamCipherCoreWrapper::from_core(core);
+        move |data| stream.apply_keystream(data)
+    }
+
+    fn apply(&self, iv: &[u8; 16], data: &mut [u8]) {
+        self.stream(iv)(data);
     }
 }
 

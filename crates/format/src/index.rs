@@ -4,9 +4,10 @@ mod plain;
 
 use serde::Deserialize;
 
+use crate::blob::BlobKind;
 use crate::crypto::OVERHEAD;
 use crate::id::Id;
-use crate::pack::{BlobKind, PackedBlob};
+use crate::pack::PackedBlob;
 
 /// A pack and its blobs, as an index lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]

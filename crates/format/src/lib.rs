@@ -4,6 +4,7 @@
 //! and times are arguments, results are values. No function panics, whatever
 //! bytes it is given. The format itself is described in restic's `design.rst`.
 
+pub mod blob;
 pub mod chunker;
 pub mod compress;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod node;
 pub mod pack;
 pub mod polynomial;
 mod printable;
+pub mod prove;
 pub mod quote;
 pub mod references;
 pub mod snapshot;
@@ -24,8 +26,11 @@ pub mod timestamp;
 pub mod tree;
 pub mod unpacked;
 
+pub use blob::{
+    BlobError, BlobKind, Opener, SealError, SealedBlob, open_blob, seal_blob, seal_blob_append,
+};
 pub use chunker::{Chunker, Cut};
-pub use compress::{CompressError, Compressor, DecompressError, decompress};
+pub use compress::{CompressError, Compressor, DecompressError, Decompressor, decompress};
 pub use config::{Config, ConfigError};
 pub use crypto::{CryptoError, MasterKey, OVERHEAD};
 pub use id::{Id, IdError};
@@ -33,11 +38,9 @@ pub use index::{IndexError, IndexPack, decode_index, encode_index};
 pub use key::{KdfParams, KeyError, KeyFile, create_key_file, open_key_file};
 pub use lock::{LockError, LockFile};
 pub use node::{Node, NodeKind, Spelling, Xattr, go_mode_from_unix, unix_mode_from_go};
-pub use pack::{
-    BlobError, BlobKind, FinishedPack, PackError, PackWriter, PackedBlob, SealedBlob,
-    header_length, open_blob, parse_header, seal_blob,
-};
+pub use pack::{FinishedPack, PackError, PackWriter, PackedBlob, header_length, parse_header};
 pub use polynomial::{Polynomial, PolynomialError};
+pub use prove::Prover;
 pub use references::{References, decode_references};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotSummary};
 pub use timestamp::{Timestamp, TimestampError};

@@ -2,9 +2,7 @@
 //!
 //! Source of the format: restic `design.rst`, "Pack Format".
 
-use serde::{Deserialize, Serialize};
-
-use crate::compress::{self, CompressError, Compressor, DecompressError};
+use crate::blob::BlobKind;
 use crate::crypto::{self, CryptoError, MasterKey, OVERHEAD};
 use crate::id::Id;
 
@@ -13,16 +11,6 @@ pub const MAX_HEADER: usize = 16 << 20;
 /// Bytes at the end of a pack that hold its header if it has at most 15 blobs,
 /// its length included: worth reading at once.
 pub const EAGER_TAIL: usize = 15 * COMPRESSED_ENTRY + OVERHEAD + 4;
-
-/// What a blob holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BlobKind {
-    /// A chunk of a file.
-    Data,
-    /// A directory's nodes.
-    Tree,
-}
 
 /// Where a blob lies in its pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,15 +24,6 @@ pub struct PackedBlob {
     /// Bytes in the pack, sealed.
     pub length: u32,
     /// Bytes of the plaintext if it is stored compressed, never 0.
-    pub uncompressed_length: Option<u32>,
-}
-
-/// A blob ready to be added to a pack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedBlob {
-    /// The sealed bytes.
-    pub bytes: Vec<u8>,
-    /// Bytes of the plaintext if it was compressed.
     pub uncompressed_length: Option<u32>,
 }
 
@@ -117,52 +96,6 @@ pub enum PackError {
     },
 }
 
-/// A blob cannot be sealed.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// The initialisation vector is unusable.
-    #[error("the blob cannot be sealed")]
-    Crypto(#[from] CryptoError),
-    /// The compressor failed.
-    #[error("the blob cannot be compressed")]
-    Compress(#[from] CompressError),
-    /// A plaintext of 4 GiB or more.
-    #[error("a blob of {length} bytes is too large for the format")]
-    TooLarge {
-        /// Bytes of the plaintext.
-        length: usize,
-    },
-}
-
-/// A blob's bytes are not what its id promises.
-#[derive(Debug, thiserror::Error)]
-pub enum BlobError {
-    /// Damaged or sealed with another key.
-    #[error("blob {id} cannot be opened")]
-    Sealed {
-        /// The blob.
-        id: Id,
-        /// What was wrong.
-        source: CryptoError,
-    },
-    /// It opens, but its compressed bytes are not sound.
-    #[error("blob {id} cannot be decompressed")]
-    Decompress {
-        /// The blob.
-        id: Id,
-        /// What was wrong.
-        source: DecompressError,
-    },
-    /// It opens, but is another plaintext.
-    #[error("blob {expected} holds the plaintext of {found}")]
-    WrongHash {
-        /// The id asked for.
-        expected: Id,
-        /// The digest of what was there.
-        found: Id,
-    },
-}
-
 /// A pack that grows in memory.
 #[derive(Debug, Clone)]
 pub struct PackWriter {
@@ -177,6 +110,16 @@ impl PackWriter {
         PackWriter {
             kind,
             bytes: Vec::new(),
+            blobs: Vec::new(),
+        }
+    }
+
+    /// An empty pack in the memory of `buffer`, whose content is lost.
+    pub fn in_buffer(kind: BlobKind, mut buffer: Vec<u8>) -> PackWriter {
+        buffer.clear();
+        PackWriter {
+            kind,
+            bytes: buffer,
             blobs: Vec::new(),
         }
     }
@@ -289,80 +232,6 @@ impl PackWriter {
             bytes: self.bytes,
             blobs: self.blobs,
         })
-    }
-}
-
-/// Compresses and seals a blob.
-///
-/// Data is compressed if there is a `compressor` and it pays; trees always
-/// (at [`compress::DEFAULT_LEVEL`] without a `compressor`); nothing never.
-/// `iv` must be random.
-///
-/// # Errors
-/// [`SealError`].
-pub fn seal_blob(
-    key: &MasterKey,
-    iv: [u8; 16],
-    kind: BlobKind,
-    plaintext: &[u8],
-    compressor: Option<&mut Compressor>,
-) -> Result<SealedBlob, SealError> {
-    crypto::check_iv(&iv)?;
-    let too_large = SealError::TooLarge {
-        length: plaintext.len(),
-    };
-    let Ok(length) = u32::try_from(plaintext.len() + OVERHEAD) else {
-        return Err(too_large);
-    };
-    let compressed = match (compressor, kind) {
-        _ if plaintext.is_empty() => None,
-        (Some(compressor), _) => Some(compressor.compress(plaintext)?),
-        (None, BlobKind::Tree) => {
-            Some(Compressor::new(compress::DEFAULT_LEVEL)?.compress(plaintext)?)
-        }
-        (None, BlobKind::Data) => None,
-    };
-    match compressed {
-        Some(mut frame) if kind == BlobKind::Tree || frame.len() < plaintext.len() => {
-            key.seal_in_place(iv, &mut frame);
-            let uncompressed_length = Some(length - OVERHEAD as u32);
-            Ok(SealedBlob {
-                bytes: frame,
-                uncompressed_length,
-            })
-        }
-        _ => Ok(SealedBlob {
-            bytes: key.seal(iv, plaintext),
-            uncompressed_length: None,
-        }),
-    }
-}
-
-/// The plaintext of a blob, only if its digest is `expected`.
-///
-/// # Errors
-/// [`BlobError`].
-pub fn open_blob(
-    key: &MasterKey,
-    sealed: &[u8],
-    uncompressed_length: Option<u32>,
-    expected: Id,
-) -> Result<Vec<u8>, BlobError> {
-    let mut plaintext = key.open(sealed).map_err(|source| BlobError::Sealed {
-        id: expected,
-        source,
-    })?;
-    if let Some(length) = uncompressed_length {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        plaintext =
-            compress::decompress(&plaintext, length).map_err(|source| BlobError::Decompress {
-                id: expected,
-                source,
-            })?;
-    }
-    match Id::of(&plaintext) {
-        found if found == expected => Ok(plaintext),
-        found => Err(BlobError::WrongHash { expected, found }),
     }
 }
 

@@ -100,8 +100,8 @@ impl Repository {
         let (index, mut issues) = self.index()?;
         let parent = self.parent(options, &index, &mut issues)?;
         let saver = Saver::new(self.settings, Arc::clone(&self.env().random));
+        let workshop = self.workshop(Arc::clone(&index), None, &saver);
         let machine = BackupMachine::new(saver, self.new_snapshot(options));
-        let workshop = self.workshop(Arc::clone(&index), None);
         let stored = Arc::clone(&index);
         let (value, machine, parent) = match &self.driver {
             Driver::Simulated(simulation) => {
@@ -205,11 +205,17 @@ impl Repository {
         }
     }
 
-    pub(crate) fn workshop(&self, index: Arc<BlobIndex>, source: Option<&Repository>) -> Workshop {
+    pub(crate) fn workshop(
+        &self,
+        index: Arc<BlobIndex>,
+        source: Option<&Repository>,
+        saver: &Saver,
+    ) -> Workshop {
         Workshop {
             key: self.key.clone(),
             claims: Arc::new(Claims::new(index)),
             random: Arc::clone(&self.env().random),
+            buffers: Arc::clone(saver.buffers()),
             target: self.objects.clone(),
             source: source.map(|repository| (repository.objects.clone(), repository.key.clone())),
         }

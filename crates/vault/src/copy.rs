@@ -57,8 +57,8 @@ pub fn copy(
     let tree = copied.tree;
 
     let saver = Saver::new(to.settings, Arc::clone(&to.env().random));
-    let machine = CopyMachine::new(saver, source, Arc::clone(&target), copied);
-    let workshop = to.workshop(target, Some(from));
+    let workshop = to.workshop(Arc::clone(&target), Some(from), &saver);
+    let machine = CopyMachine::new(saver, source, target, copied);
     let machine = drive(to, machine, workshop, existing.is_none(), progress)?;
     to.note_written(&machine.saver().added().indexes);
     let added = machine.saver().added();

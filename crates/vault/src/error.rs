@@ -1,7 +1,7 @@
 //! Why an operation on a repository could not be done.
 
 use vouchsafe_capture::CaptureError;
-use vouchsafe_format::pack::SealError;
+use vouchsafe_format::SealError;
 use vouchsafe_format::{
     BlobError, CompressError, ConfigError, CryptoError, Id, IndexError, KeyError, PackError,
     SnapshotError, TreeError, UnpackedError,
@@ -267,6 +267,11 @@ pub enum WorkError {
     /// A blob could not be sealed.
     #[error("a blob could not be sealed")]
     Seal(#[from] SealError),
+    /// What was sealed does not open to what was hashed.
+    #[error(
+        "a blob was spoilt between reading and storing; nothing of it was stored. Test this machine's memory"
+    )]
+    Spoilt(#[source] BlobError),
     /// A pack could not be finished.
     #[error("a pack could not be finished")]
     Pack(#[from] PackError),

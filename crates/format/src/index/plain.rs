@@ -1,8 +1,9 @@
 //! Index files in exactly the form that restic and we write: read without a general JSON parser, several times faster.
 
+use crate::blob::BlobKind;
 use crate::crypto::OVERHEAD;
 use crate::id::Id;
-use crate::pack::{BlobKind, PackedBlob};
+use crate::pack::PackedBlob;
 
 use super::IndexPack;
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use vouchsafe_format::{
-    BlobError, BlobKind, Compressor, Id, MasterKey, SealedBlob, compress, decode_tree,
-    encode_index, encode_tree, open_blob, seal_blob,
+    BlobError, BlobKind, Compressor, Id, MasterKey, OVERHEAD, Opener, Prover, SealedBlob, compress,
+    decode_tree, encode_index, encode_tree, seal_blob_append,
 };
 use vouchsafe_host::Random;
 
 use crate::env::random_iv;
 use crate::error::{Damage, WorkError};
-use crate::machine::{Blob, Claims, Compute, Done, Transfer};
+use crate::machine::{Blob, Buffers, Claims, Compute, Done, Transfer};
 use crate::objects::{Objects, seal_file};
 
 /// What jobs need: keys, claims, stores.
@@ -19,6 +19,7 @@ pub(crate) struct Workshop {
     pub(crate) key: MasterKey,
     pub(crate) claims: Arc<Claims>,
     pub(crate) random: Arc<dyn Random>,
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) target: Objects,
     /// Where a copy comes from.
     pub(crate) source: Option<(Objects, MasterKey)>,
@@ -27,23 +28,24 @@ pub(crate) struct Workshop {
 /// What one worker keeps from job to job.
 pub(crate) struct Tools {
     compressor: Compressor,
+    opener: Opener,
+    prover: Prover,
 }
 
 impl Tools {
     pub(crate) fn new() -> Result<Tools, WorkError> {
         let compressor = Compressor::new(compress::DEFAULT_LEVEL).map_err(Damage::from)?;
-        Ok(Tools { compressor })
+        Ok(Tools {
+            compressor,
+            opener: Opener::default(),
+            prover: Prover::new(),
+        })
     }
 }
 
 impl Workshop {
-    /// Does work for a processor. The buffer of a plaintext that is used up is given to `spare`.
-    pub(crate) fn compute(
-        &self,
-        job: Compute,
-        tools: &mut Tools,
-        spare: &mut dyn FnMut(Vec<u8>),
-    ) -> Result<Done, WorkError> {
+    /// Does work for a processor.
+    pub(crate) fn compute(&self, job: Compute, tools: &mut Tools) -> Result<Done, WorkError> {
         match job {
             Compute::Process {
                 ticket,
@@ -52,7 +54,7 @@ impl Workshop {
             } => {
                 let (id, fresh) = self.process(kind, &plaintext, tools)?;
                 let length = plaintext.len() as u64;
-                spare(plaintext);
+                self.buffers.give(plaintext);
                 Ok(Done::Blob {
                     ticket,
                     id,
@@ -88,11 +90,14 @@ impl Workshop {
                     },
                 ..
             } => {
-                let plaintext = open_blob(&self.key, &sealed, uncompressed_length, id)?;
+                tools
+                    .prover
+                    .prove(&self.key, &sealed, uncompressed_length, id)?;
+                let plain = sealed.len().saturating_sub(OVERHEAD) as u64;
                 Ok(Done::Blob {
                     ticket,
                     id,
-                    length: plaintext.len() as u64,
+                    length: uncompressed_length.map_or(plain, u64::from),
                     fresh: Some(SealedBlob {
                         bytes: sealed,
                         uncompressed_length,
@@ -136,10 +141,13 @@ impl Workshop {
                 sealed,
                 uncompressed_length,
             } => {
-                let plaintext = open_blob(self.source_key(), &sealed, uncompressed_length, id)?;
+                let (key, mut sealed) = (self.source_key(), sealed);
+                let plaintext = tools
+                    .opener
+                    .open(key, &mut sealed, uncompressed_length, id)?;
                 Ok(Done::Tree {
                     ticket,
-                    nodes: decode_tree(&plaintext)?,
+                    nodes: decode_tree(plaintext)?,
                 })
             }
         }
@@ -155,6 +163,7 @@ impl Workshop {
                 bytes,
             } => {
                 self.target.put(object, &name, &bytes)?;
+                self.buffers.give(bytes);
                 Ok(Done::Stored { ticket })
             }
             Transfer::Fetch {
@@ -183,14 +192,38 @@ impl Workshop {
         if !self.claims.claim(kind, id) {
             return Ok((id, None));
         }
-        let sealed = seal_blob(
+        // What does not compress is stored as it is, which is the longest that a sealed blob gets.
+        let mut bytes = self.buffers.take(plaintext.len() + OVERHEAD);
+        let compressor = Some(&mut tools.compressor);
+        let uncompressed_length = seal_blob_append(
             &self.key,
             self.iv(),
             kind,
             plaintext,
-            Some(&mut tools.compressor),
+            compressor,
+            &mut bytes,
         )?;
+        self.prove(id, &bytes, uncompressed_length, tools)?;
+        let sealed = SealedBlob {
+            bytes,
+            uncompressed_length,
+        };
         Ok((id, Some(sealed)))
+    }
+
+    /// Opens what was just sealed and hashes it again: what the memory or the processor of this machine has spoilt
+    /// since the plaintext was hashed must not get into a vault.
+    fn prove(
+        &self,
+        id: Id,
+        sealed: &[u8],
+        uncompressed_length: Option<u32>,
+        tools: &mut Tools,
+    ) -> Result<(), WorkError> {
+        tools
+            .prover
+            .prove(&self.key, sealed, uncompressed_length, id)
+            .map_err(WorkError::Spoilt)
     }
 
     /// Seals a blob of the source with the target's key. It keeps its compressed form; its plaintext is hashed first.
@@ -203,7 +236,7 @@ impl Workshop {
         tools: &mut Tools,
     ) -> Result<(u64, Option<SealedBlob>), WorkError> {
         let damaged = |source| BlobError::Sealed { id, source };
-        let stored = self
+        let stored: &[u8] = self
             .source_key()
             .open_in_place(&mut sealed)
             .map_err(damaged)?;
@@ -218,8 +251,12 @@ impl Workshop {
         if !self.claims.claim(kind, id) {
             return Ok((u64::from(length), None));
         }
+        let mut bytes = self.buffers.take(stored.len() + OVERHEAD);
+        self.key.seal_append(self.iv(), stored, &mut bytes);
+        self.prove(id, &bytes, uncompressed_length, tools)?;
+        self.buffers.give(sealed);
         let fresh = SealedBlob {
-            bytes: self.key.seal(self.iv(), stored),
+            bytes,
             uncompressed_length,
         };
         Ok((u64::from(length), Some(fresh)))
@@ -247,5 +284,58 @@ fn check_id(expected: Id, plaintext: &[u8]) -> Result<(), BlobError> {
     match Id::of(plaintext) {
         found if found == expected => Ok(()),
         found => Err(BlobError::WrongHash { expected, found }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::index::BlobIndex;
+    use vouchsafe_host::{Interrupt, ManualClock, SeededRandom};
+    use vouchsafe_model::Time;
+    use vouchsafe_store::MemoryStore;
+
+    fn workshop() -> Workshop {
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
+        let env = Env {
+            clock: Arc::new(ManualClock::new(Time::from_secs(1))),
+            random: Arc::clone(&random),
+            interrupt: Interrupt::manual(),
+            hostname: String::new(),
+            username: String::new(),
+            pid: 1,
+            uid: 1,
+            gid: 1,
+            program_version: String::new(),
+        };
+        Workshop {
+            key: MasterKey::from_random([7; 64]).unwrap(),
+            claims: Arc::new(Claims::new(Arc::new(BlobIndex::default()))),
+            random,
+            buffers: Arc::default(),
+            target: Objects::new(Arc::new(MemoryStore::new()), env),
+            source: None,
+        }
+    }
+
+    /// As a processor does that hashes one thing and compresses another.
+    #[test]
+    fn what_is_spoilt_between_hashing_and_storing_is_not_stored() {
+        let workshop = workshop();
+        let mut tools = Tools::new().unwrap();
+        for text in [&[b'x'; 9000][..], b"short"] {
+            let (id, fresh) = workshop.process(BlobKind::Data, text, &mut tools).unwrap();
+            let sealed = fresh.unwrap();
+            let mut prove = |bytes: &[u8], id| {
+                workshop.prove(id, bytes, sealed.uncompressed_length, &mut tools)
+            };
+            prove(&sealed.bytes, id).unwrap();
+            let refused = prove(&sealed.bytes, Id::of(b"what was hashed"));
+            assert!(matches!(refused, Err(WorkError::Spoilt(_))));
+            let mut flipped = sealed.bytes.clone();
+            flipped[20] ^= 1;
+            assert!(matches!(prove(&flipped, id), Err(WorkError::Spoilt(_))));
+        }
     }
 }

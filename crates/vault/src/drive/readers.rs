@@ -49,9 +49,9 @@ impl Shared<BackupMachine> {
 
     fn read(&self, task: ReadTask, tools: &mut Tools) -> Result<(), Stopped> {
         let file = task.file;
-        let mut reading = FileReading::new(task, self.chunker.clone(), self.spare());
+        let mut reading = FileReading::new(task, self.chunker.clone(), &self.workshop.buffers);
         loop {
-            match reading.step(&mut || self.spare()) {
+            match reading.step(&self.workshop.buffers) {
                 Step::Chunk(bytes) => {
                     self.counters
                         .bytes
@@ -114,10 +114,7 @@ impl Shared<BackupMachine> {
         drop(state);
         for job in jobs {
             let Job::Compute(job) = job else { continue };
-            match self
-                .workshop
-                .compute(job, tools, &mut |buffer| self.keep(buffer))
-            {
+            match self.workshop.compute(job, tools) {
                 Ok(done) => self.complete(&mut self.lock(), done),
                 Err(error) => {
                     self.fail(error);

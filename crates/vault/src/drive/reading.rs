@@ -6,7 +6,7 @@ use vouchsafe_capture::{CaptureError, Content, StreamContent};
 use vouchsafe_format::{Chunker, Cut, Node, chunker};
 use vouchsafe_model::Issue;
 
-use crate::machine::FileTicket;
+use crate::machine::{Buffers, FileTicket};
 
 /// A file whose content is to be read.
 pub(crate) struct ReadTask {
@@ -64,9 +64,8 @@ enum Ended {
 }
 
 impl FileReading {
-    /// Nothing is opened yet. `chunker` is at its start; `buffer` is reused.
-    pub(crate) fn new(task: ReadTask, chunker: Chunker, mut buffer: Vec<u8>) -> FileReading {
-        buffer.clear();
+    /// Nothing is opened yet. `chunker` is at its start.
+    pub(crate) fn new(task: ReadTask, chunker: Chunker, buffers: &Buffers) -> FileReading {
         let state = match task.origin {
             Origin::File(content) => State::Unopened(content),
             Origin::Stream(stream) => State::Stream(stream),
@@ -85,24 +84,24 @@ impl FileReading {
             place: task.place,
             state,
             chunker,
-            buffer,
+            buffer: buffers.take(portion),
             read: 0,
             portion,
         }
     }
 
-    /// Reads up to the next chunk's end. `spare` gives buffers.
-    pub(crate) fn step(&mut self, spare: &mut dyn FnMut() -> Vec<u8>) -> Step {
+    /// Reads up to the next chunk's end. Chunks are in buffers from `buffers`.
+    pub(crate) fn step(&mut self, buffers: &Buffers) -> Step {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Unopened(mut content) => match content.open() {
                 Ok(reader) => {
                     self.state = State::File(content, reader);
-                    self.step(spare)
+                    self.step(buffers)
                 }
                 Err(error) => self.unreadable(error.to_string()),
             },
             State::File(content, mut reader) => {
-                match self.next_chunk(&mut |buf| reader.read(buf), spare) {
+                match self.next_chunk(&mut |buf| reader.read(buf), buffers) {
                     Ok(Next::Chunk(chunk)) => {
                         self.state = State::File(content, reader);
                         Step::Chunk(chunk)
@@ -115,7 +114,7 @@ impl FileReading {
                 }
             }
             State::Stream(mut stream) => {
-                match self.next_chunk(&mut |buf| stream.read(buf), spare) {
+                match self.next_chunk(&mut |buf| stream.read(buf), buffers) {
                     Ok(Next::Chunk(chunk)) => {
                         self.state = State::Stream(stream);
                         Step::Chunk(chunk)
@@ -170,7 +169,7 @@ impl FileReading {
     fn next_chunk(
         &mut self,
         read: &mut dyn FnMut(&mut [u8]) -> std::io::Result<usize>,
-        spare: &mut dyn FnMut() -> Vec<u8>,
+        buffers: &Buffers,
     ) -> std::io::Result<Next> {
         let mut seen = 0;
         loop {
@@ -178,8 +177,7 @@ impl FileReading {
                 .chunker
                 .push(self.buffer.get(seen..).unwrap_or_default())
             {
-                let mut rest = spare();
-                rest.clear();
+                let mut rest = buffers.take(TYPICAL);
                 rest.extend_from_slice(self.buffer.get(seen + more..).unwrap_or_default());
                 self.buffer.truncate(seen + more);
                 return Ok(Next::Chunk(std::mem::replace(&mut self.buffer, rest)));
@@ -218,6 +216,8 @@ fn read_some(
     }
 }
 
+/// Room for most chunks.
+const TYPICAL: usize = 2 << 20;
 /// Half of a smallest chunk at a time.
 const PORTION: usize = chunker::MIN / 2;
 const SMALLEST: usize = 64;

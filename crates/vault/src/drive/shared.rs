@@ -30,7 +30,6 @@ pub(crate) struct Shared<M> {
     pub(super) workshop: Workshop,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) chunker: Chunker,
-    pub(super) spares: Mutex<Vec<Vec<u8>>>,
     pub(crate) counters: Counters,
 }
 
@@ -132,7 +131,11 @@ impl<M: Machine> Shared<M> {
         for job in jobs {
             match job {
                 Job::Compute(job) => {
-                    state.computes.push_back(job);
+                    // A full pack waits for nothing but this, and holds more memory than anything else.
+                    match job {
+                        Compute::Finish { .. } => state.computes.push_front(job),
+                        _ => state.computes.push_back(job),
+                    }
                     self.compute.notify_one();
                 }
                 Job::Transfer(job) => {
@@ -204,10 +207,7 @@ impl<M: Machine> Shared<M> {
                 continue;
             };
             drop(state);
-            match self
-                .workshop
-                .compute(job, &mut tools, &mut |buffer| self.keep(buffer))
-            {
+            match self.workshop.compute(job, &mut tools) {
                 Ok(done) => {
                     state = self.lock();
                     self.complete(&mut state, done);
@@ -245,22 +245,6 @@ impl<M: Machine> Shared<M> {
             if state.is_stopped() {
                 self.goal.notify_all();
             }
-        }
-    }
-
-    pub(super) fn spare(&self) -> Vec<u8> {
-        self.spares
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-            .unwrap_or_default()
-    }
-
-    pub(super) fn keep(&self, mut buffer: Vec<u8>) {
-        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        if spares.len() < SPARES && buffer.capacity() <= LARGEST_SPARE {
-            buffer.clear();
-            spares.push(buffer);
         }
     }
 
@@ -335,7 +319,3 @@ impl<F: FnMut()> Drop for OnDrop<F> {
         (self.0)();
     }
 }
-
-/// Buffers kept for use again.
-const SPARES: usize = 4;
-const LARGEST_SPARE: usize = 2 << 20;

@@ -99,9 +99,7 @@ impl<M: Machine> Simulated<M> {
 
     fn do_pending(&mut self, at: usize) -> Result<(), Stopped> {
         let done = match self.pending.swap_remove(at) {
-            Pending::Job(Job::Compute(job)) => {
-                self.workshop.compute(job, &mut self.tools, &mut drop)
-            }
+            Pending::Job(Job::Compute(job)) => self.workshop.compute(job, &mut self.tools),
             Pending::Job(Job::Transfer(Transfer::Put {
                 ticket,
                 object,
@@ -224,7 +222,7 @@ impl Simulated<BackupMachine> {
         let file = reader.reading.file;
         let step = match reader.held.take() {
             Some(chunk) => Step::Chunk(chunk),
-            None => reader.reading.step(&mut Vec::new),
+            None => reader.reading.step(&self.workshop.buffers),
         };
         match step {
             Step::Chunk(chunk) => {
@@ -261,7 +259,7 @@ impl Drive<BackupMachine> for Simulated<BackupMachine> {
     }
 
     fn read(&mut self, task: ReadTask) -> Result<(), Stopped> {
-        let reading = FileReading::new(task, self.chunker.clone(), Vec::new());
+        let reading = FileReading::new(task, self.chunker.clone(), &self.workshop.buffers);
         self.readings.push(Reader {
             reading,
             held: None,

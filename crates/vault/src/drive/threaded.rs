@@ -40,7 +40,6 @@ impl<M: Machine + 'static> Engine<M> {
             workshop,
             clock,
             chunker,
-            spares: Mutex::default(),
             counters: Counters::default(),
         });
         let engine = Engine {
@@ -85,7 +84,7 @@ impl<M: Machine + 'static> Engine<M> {
                     ticket,
                     name,
                     bytes,
-                }) = self.shared.workshop.compute(job, &mut tools, &mut drop)
+                }) = self.shared.workshop.compute(job, &mut tools)
             {
                 let object = crate::machine::ObjectKind::Index;
                 // The work has failed already; what is not listed is stored again by the next one.

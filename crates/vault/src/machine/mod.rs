@@ -4,6 +4,7 @@
 //! touches a store, so that threads drive it fast and a simulation drives it in every order.
 
 pub mod backup;
+pub mod buffers;
 pub mod claims;
 pub mod copy;
 mod finale;
@@ -13,6 +14,7 @@ pub mod save;
 pub mod tree;
 
 pub use backup::{BackupMachine, Counts, FileTicket};
+pub use buffers::Buffers;
 pub use claims::Claims;
 pub use copy::CopyMachine;
 pub use job::{Blob, Compute, Done, Job, ObjectKind, Ticket, Transfer};

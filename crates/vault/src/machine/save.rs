@@ -8,6 +8,7 @@ use vouchsafe_format::{BlobKind, FinishedPack, Id, IndexPack, Node, PackWriter, 
 use vouchsafe_host::Random;
 
 use super::MachineError;
+use super::buffers::Buffers;
 use super::job::{Blob, Compute, Job, ObjectKind, Ticket, Transfer};
 
 /// How much is collected before it is stored, and how much memory may be in use meanwhile.
@@ -26,7 +27,7 @@ pub struct Settings {
 impl Settings {
     /// The default, with room for as many threads as the machine runs at once.
     pub fn for_machine(parallelism: usize) -> Settings {
-        let budget = (24 << 20) + parallelism.clamp(1, 64) * (4 << 20);
+        let budget = (28 << 20) + parallelism.clamp(1, 64) * (2 << 20);
         Settings {
             budget,
             ..Settings::default()
@@ -68,6 +69,7 @@ pub struct Added {
 pub struct Saver {
     settings: Settings,
     random: Arc<dyn Random>,
+    buffers: Arc<Buffers>,
     next_ticket: u64,
     /// Blobs being processed: kind, bytes held.
     processing: HashMap<Ticket, (BlobKind, usize)>,
@@ -79,6 +81,8 @@ pub struct Saver {
     encoding: HashMap<Ticket, usize>,
     /// Bytes of all of the above.
     held: usize,
+    /// Bytes of the blobs being processed alone.
+    held_blobs: usize,
     open: [[PackWriter; 2]; 2],
     durable: Vec<IndexPack>,
     durable_since: Option<Duration>,
@@ -93,12 +97,14 @@ impl Saver {
         Saver {
             settings,
             random,
+            buffers: Arc::default(),
             next_ticket: 0,
             processing: HashMap::new(),
             finishing: HashMap::new(),
             storing: HashMap::new(),
             encoding: HashMap::new(),
             held: 0,
+            held_blobs: 0,
             open: [pair(BlobKind::Data), pair(BlobKind::Tree)],
             durable: Vec::new(),
             durable_since: None,
@@ -107,9 +113,19 @@ impl Saver {
         }
     }
 
+    /// Where whoever does the jobs takes large buffers from, and gives them back.
+    pub fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
+    }
+
     /// Whether a blob of this many bytes keeps within the budget. One blob is always let in, however large.
+    ///
+    /// Blobs alone get a part of it only: were all of it taken by blobs when packs become full, both would be needed.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.held == 0 || self.held.saturating_add(bytes) <= self.settings.budget
+        let blobs = self.held_blobs.saturating_add(bytes);
+        self.held == 0
+            || self.held.saturating_add(bytes) <= self.settings.budget
+                && (self.held_blobs == 0 || blobs <= self.settings.budget / 4)
     }
 
     /// Bytes of blobs and packs in memory, open packs included.
@@ -172,6 +188,7 @@ impl Saver {
             .remove(&ticket)
             .ok_or(MachineError::UnknownTicket)?;
         self.held -= bytes;
+        self.held_blobs -= bytes;
         if let Some(sealed) = fresh {
             let count = match kind {
                 BlobKind::Data => &mut self.added.data,
@@ -180,6 +197,7 @@ impl Saver {
             count.0 += 1;
             count.1 += length;
             self.collect(kind, id, &sealed, jobs)?;
+            self.buffers.give(sealed.bytes);
         }
         self.flush_if_due(jobs)
     }
@@ -295,6 +313,7 @@ impl Saver {
     fn begin(&mut self, kind: BlobKind, bytes: usize) -> Ticket {
         let ticket = self.ticket();
         self.held += bytes;
+        self.held_blobs += bytes;
         self.processing.insert(ticket, (kind, bytes));
         ticket
     }
@@ -313,15 +332,26 @@ impl Saver {
             self.finish(own, jobs);
             return Ok(());
         }
-        let side = self.random.u64() & 1;
-        let [first, second] = &mut self.open[lane(kind)];
-        let pack = if side == 0 { first } else { second };
+        let at = usize::from(self.random.u64() & 1 == 1);
+        if self.open[lane(kind)][at].len() + sealed.bytes.len() > full {
+            self.close(lane(kind), at, jobs);
+        }
+        let pack = &mut self.open[lane(kind)][at];
+        if pack.is_empty() {
+            *pack = PackWriter::in_buffer(kind, self.buffers.take(full + HEADER_ROOM.min(full)));
+        }
         pack.add(id, &sealed.bytes, sealed.uncompressed_length)?;
         if pack.len() >= full || pack.is_header_full() {
-            let ready = std::mem::replace(pack, PackWriter::new(kind));
-            self.finish(ready, jobs);
+            self.close(lane(kind), at, jobs);
         }
         Ok(())
+    }
+
+    /// Lets one of the open packs be stored; an empty one takes its place.
+    fn close(&mut self, lane: usize, at: usize, jobs: &mut Vec<Job>) {
+        let pack = &mut self.open[lane][at];
+        let ready = std::mem::replace(pack, PackWriter::new(pack.kind()));
+        self.finish(ready, jobs);
     }
 
     fn finish(&mut self, pack: PackWriter, jobs: &mut Vec<Job>) {
@@ -428,6 +458,9 @@ enum Storing {
     Pack(IndexPack),
     Index,
 }
+
+/// Room for the header of a pack of small blobs.
+const HEADER_ROOM: usize = 512 << 10;
 
 fn lane(kind: BlobKind) -> usize {
     match kind {

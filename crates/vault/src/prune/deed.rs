@@ -206,8 +206,9 @@ impl Deed<'_> {
     fn move_blobs(&self, moving: Vec<Moving>) -> Result<RepackMachine, PruneError> {
         let repository = self.repository;
         let saver = Saver::new(repository.settings, Arc::clone(&repository.env().random));
+        let index = Arc::clone(&self.worklist.basis.index);
+        let workshop = repository.workshop(index, None, &saver);
         let machine = RepackMachine::new(saver, moving);
-        let workshop = repository.workshop(Arc::clone(&self.worklist.basis.index), None);
         if let Driver::Simulated(simulation) = &repository.driver {
             let mut simulated = Simulated::new(machine, workshop, repository.chunker(), simulation)
                 .map_err(work_error)?;
