@@ -8,6 +8,7 @@ mod many_blobs;
 mod source;
 
 use std::error::Error;
+use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -49,7 +50,7 @@ const VERBS: &[&str] = &[
 /// Where a large index is kept.
 static CACHE: OnceLock<PathBuf> = OnceLock::new();
 
-type Done = Result<Value, Box<dyn Error>>;
+pub(crate) type Done = Result<Value, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn work(words: &[&str]) -> Done {
+pub(crate) fn work(words: &[&str]) -> Done {
     match *words {
         ["--cache", directory, ref rest @ ..] => {
             // Before any repository is opened; a second one changes nothing.
@@ -82,7 +83,7 @@ fn work(words: &[&str]) -> Done {
             Engine::open(repository, password)?.backup(directory, false)
         }
         ["backup-stdin", repository, password, name, bytes] => {
-            Engine::open(repository, password)?.backup_stdin(name, bytes.parse()?, true)
+            Engine::open(repository, password)?.backup_stream(name, bytes.parse()?, stdin(), true)
         }
         [
             "backup-stdin",
@@ -91,7 +92,9 @@ fn work(words: &[&str]) -> Done {
             name,
             bytes,
             "--no-read-back",
-        ] => Engine::open(repository, password)?.backup_stdin(name, bytes.parse()?, false),
+        ] => {
+            Engine::open(repository, password)?.backup_stream(name, bytes.parse()?, stdin(), false)
+        }
         ["restore", repository, password, snapshot, target] => {
             Engine::open(repository, password)?.restore(snapshot, target)
         }
@@ -119,13 +122,13 @@ fn init(repository: &str, password: &str) -> Done {
     Ok(json!({ "repository": made.id().to_hex() }))
 }
 
-struct Engine {
+pub(crate) struct Engine {
     repository: Repository,
     store: Arc<dyn Store>,
 }
 
 impl Engine {
-    fn open(repository: &str, password: &str) -> Result<Engine, Box<dyn Error>> {
+    pub(crate) fn open(repository: &str, password: &str) -> Result<Engine, Box<dyn Error>> {
         let store = open_url(repository)?;
         let repository = Repository::open(Arc::clone(&store), &env(), &secret_of(password)?)?;
         let repository = repository.with_index_settings(IndexSettings {
@@ -146,11 +149,17 @@ impl Engine {
         self.finished(&report, read_back)
     }
 
-    fn backup_stdin(&self, name: &str, bytes: u64, read_back: bool) -> Done {
+    pub(crate) fn backup_stream(
+        &self,
+        name: &str,
+        bytes: u64,
+        from: impl Read + Send + 'static,
+        read_back: bool,
+    ) -> Done {
         let _lock = self.repository.lock(LockKind::Shared)?;
         let options = self.options(&format!("/{name}"))?;
         let (_, report) = self.repository.backup(&options, &NoProgress, |sink| {
-            source::push_stdin(name, bytes, sink)
+            source::push_stream(name, bytes, from, sink)
         })?;
         self.finished(&report, read_back)
     }

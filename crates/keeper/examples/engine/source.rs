@@ -31,8 +31,13 @@ pub(crate) fn with_context<T>(work: impl FnOnce(&CaptureContext<'_>) -> T) -> T 
     })
 }
 
-/// Puts standard input into the root of the point as one file of this many bytes.
-pub(crate) fn push_stdin(name: &str, bytes: u64, sink: &mut dyn Sink) -> Result<(), CaptureError> {
+/// Puts a stream of this many bytes into the root of the point, as one file.
+pub(crate) fn push_stream(
+    name: &str,
+    bytes: u64,
+    from: impl Read + Send + 'static,
+    sink: &mut dyn Sink,
+) -> Result<(), CaptureError> {
     let node = Node {
         name: name.as_bytes().to_vec(),
         mode: 0o644,
@@ -41,26 +46,28 @@ pub(crate) fn push_stdin(name: &str, bytes: u64, sink: &mut dyn Sink) -> Result<
     };
     sink.stream(
         node,
-        Box::new(Stdin {
+        Box::new(Stream {
+            from,
             announced: bytes,
             read: 0,
         }),
     )
 }
 
-struct Stdin {
+struct Stream<R> {
+    from: R,
     announced: u64,
     read: u64,
 }
 
-impl StreamContent for Stdin {
+impl<R: Read + Send> StreamContent for Stream<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let got = io::stdin().lock().read(buf)?;
+        let got = self.from.read(buf)?;
         self.read += got as u64;
         Ok(got)
     }
 
     fn finish(self: Box<Self>) -> Result<CleanEnd, CaptureError> {
-        CleanEnd::of_length("standard input", self.announced, self.read)
+        CleanEnd::of_length("the stream", self.announced, self.read)
     }
 }

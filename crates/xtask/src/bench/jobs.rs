@@ -170,6 +170,8 @@ impl Tool {
 
     fn ours(&self, verb: &str, lane: &Lane) -> Job {
         self.job(lane)
+            .arg("--cache")
+            .arg(lane.root.join("cache/index"))
             .arg(verb)
             .arg(lane.repository())
             .arg(&lane.password)

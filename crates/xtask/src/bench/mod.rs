@@ -39,6 +39,10 @@ use crate::workspace;
 
 /// Does what the words after `bench` ask for.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    if arguments == ["--help"] {
+        println!("{}", options::USAGE);
+        return Ok(());
+    }
     let options = Options::parse(arguments)?;
     match &options.task {
         Task::Measure => {

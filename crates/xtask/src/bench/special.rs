@@ -14,7 +14,7 @@ use super::tree::{self, Remembered};
 const BLOBS: f64 = 50e6;
 
 impl Row {
-    /// Ours within the limit, and restic without one; one run each, into the same repository.
+    /// Ours within the limit, and restic without one, into the same repository: once with nothing cached, and once more.
     pub(crate) fn many_blobs(&self, bench: &Bench<'_>) -> Result<Vec<Entry>, String> {
         bench.needs("many-blobs")?;
         let tools: Vec<Tool> = bench
@@ -34,7 +34,7 @@ impl Row {
         let repository = lane.repository();
         let before = Remembered::of(&repository)?;
         let entries = bench.contest_of(
-            1,
+            2,
             self.name,
             &tools,
             &Steps {
