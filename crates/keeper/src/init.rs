@@ -53,8 +53,7 @@ pub fn init(
 ) -> Result<(Keeper, InitReport), KeeperError> {
     state.create()?;
     let lock = state.lock()?;
-    let env = tools.env();
-    let made = make_vaults(&policy, &state, &env, tools.random.as_ref(), reporter)?;
+    let made = make_vaults(&policy, &state, &tools, reporter)?;
     let known = state.is_initialised()?;
     let joined = if known || new_ledger {
         None
@@ -94,20 +93,20 @@ pub fn init(
 fn make_vaults(
     policy: &Policy,
     state: &State,
-    env: &Env,
-    random: &dyn Random,
+    tools: &Tools,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Made>, KeeperError> {
+    let (env, random) = (tools.env(), tools.random.as_ref());
     let mut made: Vec<Made> = Vec::new();
     for spec in policy.vaults.values() {
-        if !vaults::is_connected(spec, &policy.base) {
+        if !vaults::is_connected(spec) {
             let text = format!("vault {} is declared, not yet connected", spec.name);
             reporter.event(&Event::Note { text });
             continue;
         }
-        let root = vaults::root_store(spec, &policy.base, true)?;
+        let root = vaults::root_store(spec, &policy.base, true, tools)?;
         let polynomial = made.first().map(|m| m.repo.polynomial());
-        made.push(make_vault(spec, state, root, env, random, polynomial)?);
+        made.push(make_vault(spec, state, root, &env, random, polynomial)?);
     }
     Ok(made)
 }

@@ -95,14 +95,13 @@ impl Keeper {
     /// Opens a vault.
     pub fn vault(&self, name: &VaultName) -> Result<VaultHandle, KeeperError> {
         let spec = vaults::find(&self.policy, name.as_str())?;
-        vaults::open(spec, &self.policy.base, &self.state, &self.tools.env())
+        vaults::open(spec, &self.policy.base, &self.state, &self.tools)
     }
 
     /// The vaults of the policy that this version can reach.
     pub fn connected_vaults(&self) -> impl Iterator<Item = &VaultName> {
         let all = self.policy.vaults.values();
-        all.filter(|v| vaults::is_connected(v, &self.policy.base))
-            .map(|v| &v.name)
+        all.filter(|v| vaults::is_connected(v)).map(|v| &v.name)
     }
 
     /// The protections that `names` ask for (`system` or `system/protection`); all if there are none.

@@ -18,6 +18,7 @@ mod publish;
 pub mod reading;
 mod record;
 mod recover_state;
+mod remote;
 mod restore;
 mod run;
 mod sheet;

@@ -82,6 +82,9 @@ impl Keeper {
         let root = self.ledger.head_at(to)?.root.to_string();
         let mut published = Vec::new();
         for name in self.connected_vaults() {
+            if !crate::vaults::holds_record(crate::vaults::find(&self.policy, name.as_str())?) {
+                continue;
+            }
             let from = published_up_to(&facts, name);
             let result = self
                 .vault(name)

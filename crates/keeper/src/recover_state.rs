@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vouchsafe_host::files;
 use vouchsafe_model::fact::Fact;
 use vouchsafe_model::policy::Location;
-use vouchsafe_model::{Secret, Vault, VaultName};
+use vouchsafe_model::{Access, Secret, Vault, VaultName};
 use vouchsafe_store::Store;
 use vouchsafe_vault::{OpenError, Repository};
 
@@ -130,7 +130,7 @@ fn open_vault(
     sheet: &Sheet,
     tools: &Tools,
 ) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
-    let root = store_at(&request.url)?;
+    let root = store_at(&request.url, tools)?;
     let bare = Secret::new(request.sheet.expose().trim_ascii().to_vec());
     let candidates = sheet
         .vaults
@@ -161,7 +161,7 @@ fn open_vault(
     }
 }
 
-fn store_at(url: &str) -> Result<Arc<dyn Store>, KeeperError> {
+fn store_at(url: &str, tools: &Tools) -> Result<Arc<dyn Store>, KeeperError> {
     let base = vouchsafe_host::machine::current_dir()?;
     let name = VaultName::new("vault").map_err(|e| KeeperError::Policy {
         message: e.to_string(),
@@ -172,8 +172,9 @@ fn store_at(url: &str) -> Result<Arc<dyn Store>, KeeperError> {
         location: Location::default(),
         retention_lock: None,
         password: None,
+        access: Access::default(),
     };
-    vaults::root_store(&spec, &base, false)
+    vaults::root_store(&spec, &base, false, tools)
 }
 
 /// The vault that has seen most of the ledger `id`: one that could not be reached at the last run lags behind.
@@ -187,7 +188,11 @@ fn longest(
 ) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
     let mut best = (VaultObjects::of(&root).newest_head(id)?, root, repo);
     for vault in &sheet.vaults {
-        let Some(root) = vault.url.as_deref().and_then(|url| store_at(url).ok()) else {
+        let Some(root) = vault
+            .url
+            .as_deref()
+            .and_then(|url| store_at(url, tools).ok())
+        else {
             continue;
         };
         let size = VaultObjects::of(&root).newest_head(id).unwrap_or(None);

@@ -70,7 +70,7 @@ impl Keeper {
             let Some(repository) = repositories.get(&spec.name) else {
                 continue;
             };
-            if !vaults::is_connected(spec, &self.policy.base) {
+            if !vaults::is_connected(spec) {
                 continue;
             }
             let passphrase = match spec.password {
@@ -93,7 +93,7 @@ impl Keeper {
                 "file://{}",
                 files::canonicalize(&dir).unwrap_or(dir).display()
             ),
-            None => spec.url.clone(),
+            None => crate::remote::whole_url(spec),
         }
     }
 }

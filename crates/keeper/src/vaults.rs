@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_host::files;
-use vouchsafe_model::{Policy, Secret, Vault, VaultName};
+use vouchsafe_model::{Policy, Secret, Vault, VaultName, VaultPlace};
 use vouchsafe_store::{Key, Prefixed, Store};
 use vouchsafe_vault::{Env, IndexSettings, OpenError, Repository};
 
 use crate::custody;
 use crate::error::KeeperError;
+use crate::keeper::Tools;
 use crate::state::State;
 
 /// An open vault.
@@ -57,15 +58,21 @@ pub fn local_dir(vault: &Vault, base: &Path) -> Option<PathBuf> {
 }
 
 /// Whether this version can reach the vault; one that it cannot is declared, not yet connected.
-pub(crate) fn is_connected(vault: &Vault, base: &Path) -> bool {
-    local_dir(vault, base).is_some()
+pub(crate) fn is_connected(vault: &Vault) -> bool {
+    VaultPlace::parse(&vault.url).is_ok()
 }
 
-/// The whole vault as a store, made if it is local and not there yet.
+/// Whether the vault's store can hold ledger and policy beside the repository.
+pub(crate) fn holds_record(vault: &Vault) -> bool {
+    VaultPlace::parse(&vault.url).is_ok_and(|place| place.holds_record())
+}
+
+/// The whole vault as a store; with `create`, a directory that is not there yet is made.
 pub(crate) fn root_store(
     vault: &Vault,
     base: &Path,
     create: bool,
+    tools: &Tools,
 ) -> Result<Arc<dyn Store>, KeeperError> {
     match local_dir(vault, base) {
         Some(dir) if create => Ok(Arc::new(vouchsafe_store::LocalStore::create(&dir)?)),
@@ -76,7 +83,7 @@ pub(crate) fn root_store(
             },
         }),
         Some(dir) => Ok(Arc::new(vouchsafe_store::LocalStore::open(&dir)?)),
-        None => Ok(vouchsafe_store::open_url(&vault.url)?),
+        None => crate::remote::open(vault, create, tools),
     }
 }
 
@@ -94,15 +101,16 @@ pub(crate) fn open(
     vault: &Vault,
     base: &Path,
     state: &State,
-    env: &Env,
+    tools: &Tools,
 ) -> Result<VaultHandle, KeeperError> {
-    let root = root_store(vault, base, false)?;
     let password = custody::passphrase(vault, state)?;
+    let root = root_store(vault, base, false, tools)?;
     let settings = IndexSettings {
         cache: Some(state.index_cache(&vault.name)),
         ..IndexSettings::default()
     };
-    let repo = open_repo(&root, env, &password, &vault.name)?.with_index_settings(settings);
+    let repo =
+        open_repo(&root, &tools.env(), &password, &vault.name)?.with_index_settings(settings);
     Ok(VaultHandle {
         spec: vault.clone(),
         root,

@@ -201,6 +201,56 @@ pub struct Vault {
     pub retention_lock: Option<Length>,
     /// Where its passphrase is kept, if not in the state directory.
     pub password: Option<SecretRef>,
+    /// How its store is reached.
+    pub access: Access,
+}
+
+/// How a remote store is reached; nothing of it matters for a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct Access {
+    /// The service's address, where the URL does not name it.
+    pub endpoint: Option<String>,
+    /// The region that requests are signed for.
+    pub signing_region: Option<String>,
+    /// Who logs in: a user, an account.
+    pub user: Option<String>,
+    /// S3: the identifier of the access key.
+    pub access_key: Option<SecretRef>,
+    /// S3: the access key's secret.
+    pub secret_key: Option<SecretRef>,
+    /// What other services take as proof: a password, an account key, a service account.
+    pub credential: Option<SecretRef>,
+    /// SFTP: the private key.
+    pub identity: Option<PathBuf>,
+    /// SFTP: the file of the hosts' keys.
+    pub known_hosts: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken.
+    pub min_tls: MinTls,
+    /// How much it may be used.
+    pub limits: Limits,
+}
+
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+pub enum MinTls {
+    /// 1.2: for servers that know nothing newer.
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// 1.3.
+    #[default]
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+/// How much a store may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+pub struct Limits {
+    /// Bytes per second that are sent at most.
+    pub upload: Option<u64>,
+    /// Bytes per second that are received at most.
+    pub download: Option<u64>,
+    /// Calls at the same time at most.
+    pub connections: Option<u32>,
 }
 
 /// The way in which a protection keeps its system.

@@ -1,7 +1,7 @@
 //! What each code means, why it matters, and what to do.
 
 /// Every code with its explanation, in order.
-pub const CODES: [(&str, &str); 55] = [
+pub const CODES: [(&str, &str); 60] = [
     (
         "P001",
         "The file is not YAML from this place on. What comes after it could not be read, so only this is reported. Look for a missing quote, bracket, colon or wrong indentation at or before the place.",
@@ -48,7 +48,7 @@ pub const CODES: [(&str, &str); 55] = [
     ),
     (
         "P015",
-        "A share is a fraction or percentage above nothing and up to all of it; a number of copies is a whole number from 1.",
+        "A share is a fraction or percentage above nothing and up to all of it; a number of copies is a whole number from 1; a rate is a number of bytes with `/s`, like 10MiB/s.",
     ),
     (
         "P016",
@@ -76,7 +76,7 @@ pub const CODES: [(&str, &str); 55] = [
     ),
     (
         "P022",
-        "The key makes no sense for this way of protection: nothing would ever come of it.",
+        "The key makes no sense for this way of protection or this kind of vault: nothing would ever come of it.",
     ),
     ("P023", "Two things are given where only one can hold."),
     (
@@ -97,11 +97,31 @@ pub const CODES: [(&str, &str); 55] = [
     ),
     (
         "P029",
-        "A source is a scheme, a colon and a place: files:/var/www. A vault is a file:// URL or a path from the policy's folder.",
+        "A source is a scheme, a colon and a place: files:/var/www. A vault is a path from the policy's folder or a URL: file:///srv/v, s3://bucket/prefix, rest:https://host/path, sftp://user@host/path, webdav:https://host/path, azblob://container/prefix, gs://bucket/prefix, gdrive://folder.",
     ),
     (
         "P031",
         "A rule that does not say how often asks for nothing.",
+    ),
+    (
+        "P032",
+        "Plain http shows credentials and what is stored to everybody on the way, and lets them change it. Use https. Only an address of this very machine (127.0.0.1, [::1]) may be spoken to in plain text; a name like localhost may lead elsewhere.",
+    ),
+    (
+        "P033",
+        "The vault is spoken to in plain text. Nobody can listen, because the address is that of this machine; but what listens there must itself protect what it passes on.",
+    ),
+    (
+        "P034",
+        "TLS 1.3 is required unless the policy lowers it. TLS 1.2 is not broken, and it allows what is weaker. Take the line out once the server speaks 1.3.",
+    ),
+    (
+        "P035",
+        "A REST server holds the parts of a repository and nothing else: ledger and policy cannot lie beside it, so the state cannot come back from this vault alone. Let another vault hold them.",
+    ),
+    (
+        "P036",
+        "A retention lock is kept by the store itself. Of the kinds of store that are spoken to here, only S3 with object lock does that.",
     ),
     ("P101", "A policy without systems protects nothing."),
     (
@@ -243,6 +263,7 @@ mod tests {
             include_str!("lower/parts.rs"),
             include_str!("lower/systems.rs"),
             include_str!("lower/tables.rs"),
+            include_str!("lower/vaults.rs"),
         ];
         let mut said = std::collections::BTreeSet::new();
         for source in sources {

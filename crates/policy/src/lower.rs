@@ -4,6 +4,7 @@ mod fields;
 mod parts;
 mod systems;
 mod tables;
+mod vaults;
 
 use std::collections::BTreeMap;
 use std::path::Path;

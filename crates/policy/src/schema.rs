@@ -72,6 +72,9 @@ fn form(form: &Form, definitions: &mut Definitions) -> Map<String, Value> {
             "every month", "hourly", "0 2 * * * Europe/London"
         ] })),
         Form::Share => of(json!({ "type": ["string", "null"], "examples": ["1/4", "25%", "all"] })),
+        Form::Rate => {
+            of(json!({ "type": ["string", "null"], "examples": ["10MiB/s", "500 KiB/s", "2MB/s"] }))
+        }
         Form::WallTime => of(
             json!({ "type": ["string", "null"], "examples": ["04:00 UTC", "04:00 Europe/London"] }),
         ),
@@ -81,6 +84,13 @@ fn form(form: &Form, definitions: &mut Definitions) -> Map<String, Value> {
         Form::Digest => of(json!({ "type": ["string", "null"], "pattern": "^[0-9a-fA-F]{64}$" })),
         Form::Word(words) => {
             let mut all: Vec<Value> = words.iter().map(|w| json!(w)).collect();
+            // YAML takes a word like 1.3 for a number unless it stands in quotes.
+            all.extend(
+                words
+                    .iter()
+                    .filter_map(|w| w.parse::<f64>().ok())
+                    .map(|n| json!(n)),
+            );
             all.push(Value::Null);
             of(json!({ "enum": all }))
         }

@@ -45,6 +45,12 @@ pub enum WordError {
         /// As written.
         text: String,
     },
+    /// Not a rate.
+    #[error("`{text}` is not a number of bytes a second")]
+    Rate {
+        /// As written.
+        text: String,
+    },
     /// Not a time of day.
     #[error("`{text}` is not a time of day")]
     TimeOfDay {
@@ -105,6 +111,7 @@ impl WordError {
                 "write it in days, hours, minutes or seconds, like 30 days"
             }
             WordError::Share { .. } => "write a fraction like 1/4 or a percentage like 25%",
+            WordError::Rate { .. } => "write a size and /s, like 10MiB/s or 500KB/s",
             WordError::TimeOfDay { .. } => {
                 "write hours and minutes and, if not UTC, a time zone: 04:00, 04:00 UTC, 04:00 Europe/London"
             }
@@ -184,6 +191,35 @@ pub fn share(text: &str) -> Result<(u32, u32), WordError> {
         return Err(bad());
     }
     Ok((n, d))
+}
+
+/// Reads a rate in bytes a second: `10MiB/s`, `500 KB/s`, `2000B/s`.
+pub fn rate(text: &str) -> Result<u64, WordError> {
+    let bad = || WordError::Rate {
+        text: text.to_owned(),
+    };
+    let size = text.trim().strip_suffix("/s").ok_or_else(bad)?;
+    let digits = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: f64 = match size.get(digits.len()..).unwrap_or_default() {
+        "B" => 1.0,
+        "KB" | "kB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KiB" => 1024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        _ => return Err(bad()),
+    };
+    let digits = digits.trim();
+    if !digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err(bad());
+    }
+    let bytes = digits.parse::<f64>().map_err(|_| bad())? * unit;
+    if (1.0..1e15).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err(bad())
+    }
 }
 
 /// Reads a time of day with an optional time zone, UTC if none: `04:00`, `04:00 UTC`, `04:00 Europe/London`.

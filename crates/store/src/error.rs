@@ -103,6 +103,16 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The store cannot do this at all.
+    #[error("{store} knows no {what}; take a store that does")]
+    Unsupported {
+        /// The key.
+        key: String,
+        /// The store.
+        store: String,
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The operating system reported something else.
     #[error(
         "{store} failed on {}; see the system's log of that disk or network",
@@ -147,6 +157,7 @@ impl StoreError {
             | Self::Denied { key, .. }
             | Self::Unavailable { key, .. }
             | Self::Corrupt { key, .. }
+            | Self::Unsupported { key, .. }
             | Self::Io { key, .. } => key,
         }
     }
@@ -176,6 +187,9 @@ impl StoreError {
                 key: k, store: s, ..
             }
             | Self::Corrupt {
+                key: k, store: s, ..
+            }
+            | Self::Unsupported {
                 key: k, store: s, ..
             }
             | Self::Io {

@@ -1,4 +1,4 @@
-//! Object stores: local directory, memory, simulated, overlay.
+//! Object stores: local directory, memory, simulated, overlay; REST, S3, SFTP, WebDAV, Azure, Google.
 
 pub mod conformance;
 mod counting;
@@ -9,7 +9,12 @@ mod local;
 mod memory;
 mod open;
 mod overlay;
+mod paced;
 mod prefixed;
+pub mod probe;
+pub mod remote;
+mod retained;
+mod retry;
 pub mod sim;
 
 use std::ops::ControlFlow;
@@ -25,7 +30,11 @@ pub use local::LocalStore;
 pub use memory::MemoryStore;
 pub use open::{OpenError, create_url, open_url};
 pub use overlay::{Damage, Overlay};
+pub use paced::Paced;
 pub use prefixed::Prefixed;
+pub use remote::{Means, RemoteAccess, open_remote};
+pub use retained::Retained;
+pub use retry::Retrying;
 pub use sim::{SimConfig, SimStore, SimWorld};
 
 /// A place that holds objects: whole byte strings under a [`Key`].
@@ -62,12 +71,70 @@ pub trait Store: Send + Sync {
     fn delete(&self, key: &Key) -> Result<(), StoreError>;
 
     /// Visits the key and length of every object whose key begins with the text `prefix` (all of
-    /// them for an empty one), until the visitor breaks. No order is promised.
+    /// them for an empty one), until the visitor breaks. No order is promised, and a key may come twice.
     fn list(
         &self,
         prefix: &str,
         visit: &mut dyn FnMut(Key, u64) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
+
+    /// Like [`Store::put`], and the object is locked from its first moment on.
+    fn put_locked(
+        &self,
+        key: &Key,
+        bytes: &[u8],
+        mode: PutMode,
+        retention: Retention,
+    ) -> Result<(), StoreError> {
+        let _ = (bytes, mode, retention);
+        Err(self.unsupported(key, "retention locks"))
+    }
+
+    /// Locks an object's newest version until a time; a lock that reaches further stays as it is.
+    fn lock_until(&self, key: &Key, until: Time, mode: LockMode) -> Result<(), StoreError> {
+        let _ = (until, mode);
+        Err(self.unsupported(key, "retention locks"))
+    }
+
+    /// The lock of an object's newest version as the store states it; nothing if it has none.
+    fn retention(&self, key: &Key) -> Result<Option<Retention>, StoreError> {
+        Err(self.unsupported(key, "retention locks"))
+    }
+
+    /// Puts an object's newest version under legal hold, or takes it off.
+    fn set_legal_hold(&self, key: &Key, held: bool) -> Result<(), StoreError> {
+        let _ = held;
+        Err(self.unsupported(key, "legal holds"))
+    }
+
+    /// Whether an object's newest version is under legal hold.
+    fn legal_hold(&self, key: &Key) -> Result<bool, StoreError> {
+        Err(self.unsupported(key, "legal holds"))
+    }
+
+    /// Removes an object with all that the store keeps of it: older versions, marks of deletion. Says how many
+    /// versions that were. A version that is locked is [`StoreError::Denied`], and then others may be gone already.
+    ///
+    /// A store that keeps no versions deletes the object.
+    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
+        let there = match self.head(key) {
+            Ok(_) => 1,
+            Err(error) if error.is_not_found() => 0,
+            Err(error) => return Err(error),
+        };
+        self.delete(key)?;
+        Ok(there)
+    }
+
+    /// The error for what this store cannot do.
+    #[doc(hidden)]
+    fn unsupported(&self, key: &Key, what: &'static str) -> StoreError {
+        StoreError::Unsupported {
+            key: key.to_string(),
+            store: self.describe(),
+            what,
+        }
+    }
 }
 
 /// What a store promises beyond the minimum.
@@ -85,6 +152,28 @@ pub struct Capabilities {
     pub retention_lock: bool,
     /// Replaced and deleted objects are kept as older versions.
     pub versions: bool,
+    /// Keys of any form can be stored, not only those of a restic repository.
+    pub other_prefixes: bool,
+    /// The service offers [`PutMode::IfAbsent`] and was seen not to keep to it; it is looked before each put instead.
+    pub broken_conditions: bool,
+}
+
+/// Until when a store refuses to delete an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Not before this time.
+    pub until: Time,
+    /// How binding it is.
+    pub mode: LockMode,
+}
+
+/// How binding a retention lock is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LockMode {
+    /// Whoever has a special right may lift it.
+    Governance,
+    /// Nobody may lift it, the account's owner included.
+    Compliance,
 }
 
 /// What `head` knows of an object.
@@ -133,6 +222,30 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         visit: &mut dyn FnMut(Key, u64) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         (**self).list(prefix, visit)
+    }
+    fn put_locked(
+        &self,
+        key: &Key,
+        bytes: &[u8],
+        mode: PutMode,
+        retention: Retention,
+    ) -> Result<(), StoreError> {
+        (**self).put_locked(key, bytes, mode, retention)
+    }
+    fn lock_until(&self, key: &Key, until: Time, mode: LockMode) -> Result<(), StoreError> {
+        (**self).lock_until(key, until, mode)
+    }
+    fn retention(&self, key: &Key) -> Result<Option<Retention>, StoreError> {
+        (**self).retention(key)
+    }
+    fn set_legal_hold(&self, key: &Key, held: bool) -> Result<(), StoreError> {
+        (**self).set_legal_hold(key, held)
+    }
+    fn legal_hold(&self, key: &Key) -> Result<bool, StoreError> {
+        (**self).legal_hold(key)
+    }
+    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
+        (**self).delete_all_versions(key)
     }
 }
 

@@ -243,6 +243,8 @@ impl Store for LocalStore {
             durable: true,
             retention_lock: false,
             versions: false,
+            other_prefixes: true,
+            broken_conditions: false,
         }
     }
 

@@ -46,6 +46,8 @@ impl Store for MemoryStore {
             durable: false,
             retention_lock: false,
             versions: false,
+            other_prefixes: true,
+            broken_conditions: false,
         }
     }
 

@@ -22,6 +22,38 @@ pub enum OpenError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The kind of store is known, and this build was made without it.
+    #[error("this build was made without stores of the kind `{scheme}:`; use one that has them")]
+    NotBuilt {
+        /// The kind.
+        scheme: &'static str,
+    },
+    /// Something that the service needs to let us in is missing.
+    #[error(
+        "{store} cannot be opened without {needs}; name it beside the vault's url in the policy"
+    )]
+    Access {
+        /// The store.
+        store: String,
+        /// What.
+        needs: &'static str,
+    },
+    /// It would be spoken to in plain text, over a network.
+    #[error(
+        "{store} would be spoken to in plain text over a network; use https, or http to 127.0.0.1"
+    )]
+    Plain {
+        /// The store.
+        store: String,
+    },
+    /// The service does not take what it was given.
+    #[error("{store} cannot be opened: {reason}; check url, endpoint and credentials")]
+    Service {
+        /// The store.
+        store: String,
+        /// What it said.
+        reason: String,
+    },
     /// The store is there in principle and cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

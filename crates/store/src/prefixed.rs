@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+use vouchsafe_model::Time;
+
+use crate::{Capabilities, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError};
 
 /// All objects of a store below one key, such as a vault's `repo` or `ledger`.
 #[derive(Clone)]
@@ -82,5 +84,37 @@ impl Store for Prefixed {
                 None => ControlFlow::Continue(()),
             });
         listed.map_err(|e| e.seen_as(prefix, self.describe()))
+    }
+
+    fn put_locked(
+        &self,
+        key: &Key,
+        bytes: &[u8],
+        mode: PutMode,
+        retention: Retention,
+    ) -> Result<(), StoreError> {
+        self.on(key, |full| {
+            self.inner.put_locked(full, bytes, mode, retention)
+        })
+    }
+
+    fn lock_until(&self, key: &Key, until: Time, mode: LockMode) -> Result<(), StoreError> {
+        self.on(key, |full| self.inner.lock_until(full, until, mode))
+    }
+
+    fn retention(&self, key: &Key) -> Result<Option<Retention>, StoreError> {
+        self.on(key, |full| self.inner.retention(full))
+    }
+
+    fn set_legal_hold(&self, key: &Key, held: bool) -> Result<(), StoreError> {
+        self.on(key, |full| self.inner.set_legal_hold(full, held))
+    }
+
+    fn legal_hold(&self, key: &Key) -> Result<bool, StoreError> {
+        self.on(key, |full| self.inner.legal_hold(full))
+    }
+
+    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
+        self.on(key, |full| self.inner.delete_all_versions(full))
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod postgres;
 pub mod restic;
+pub mod servers;
 
 /// A directory that is removed when the value is dropped.
 pub use tempfile::{TempDir, tempdir};

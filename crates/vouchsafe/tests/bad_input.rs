@@ -198,7 +198,7 @@ fn an_unreadable_file_makes_the_point_incomplete() {
 #[test]
 fn what_is_not_yet_connected_is_said_and_hinders_nothing_else() {
     let w = Workspace::new();
-    let policy = common::POLICY.replace("url: ./vaults/offsite", "url: \"s3://acme-backup/prod\"");
+    let policy = common::POLICY.replace("url: ./vaults/offsite", "url: \"tape://robot/prod\"");
     let policy = format!(
         "{policy}  rds: {{ source: \"postgres://u@h/d\", tier: standard, plan: nightly }}\n"
     );

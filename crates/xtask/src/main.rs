@@ -14,6 +14,7 @@ mod oracles;
 mod packages;
 mod phases;
 mod program;
+mod servers;
 mod suite;
 mod tidy;
 mod workspace;

@@ -27,6 +27,8 @@ const PACKAGES: &[Package] = &[
     program("git", "git"),
     program("git-lfs", "git-lfs"),
     program("iproute2", "ip"),
+    file("openssh-client", "/usr/bin/ssh"),
+    file("openssh-server", "/usr/sbin/sshd"),
     file("postgresql-15", "/usr/lib/postgresql/15/bin/initdb"),
     program("python3", "python3"),
     Package {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::oracles::Oracles;
 use crate::phases::Phases;
-use crate::{packages, program, workspace};
+use crate::{packages, program, servers, workspace};
 
 /// Installs what the tests need.
 pub(crate) fn set_up() -> Result<(), String> {
@@ -19,6 +19,11 @@ pub(crate) fn print_environment() -> Result<(), String> {
     for (name, value) in Oracles::provide()?.variables() {
         println!("export {name}='{}'", value.display());
     }
+    println!(
+        "export {}='{}'",
+        servers::VARIABLE,
+        servers::provide()?.display()
+    );
     Ok(())
 }
 
@@ -49,6 +54,7 @@ fn prepare(phases: &mut Phases) -> Result<Oracles, String> {
         packages::provide()?;
         packages::check_namespaces()
     })?;
+    phases.time("servers", || servers::provide().map(drop))?;
     phases.time("oracles", Oracles::provide)
 }
 
@@ -84,7 +90,8 @@ impl<'a> Call<'a> {
         command
             .current_dir(workspace::root()?)
             .arg("test")
-            .envs(oracles.variables());
+            .envs(oracles.variables())
+            .env(servers::VARIABLE, servers::provide()?);
         if !self.names_packages() {
             command.arg("--workspace");
         }

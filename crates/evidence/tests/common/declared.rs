@@ -98,6 +98,7 @@ pub fn policy() -> Policy {
         },
         retention_lock: (name == "offsite").then(|| Length::exact(Span::from_days(30))),
         password: None,
+        access: vouchsafe_model::Access::default(),
     };
     let mut scratch = system("scratch", "ops@example.com", None, vec![]);
     scratch.exempt = Some("holds nothing that cannot be computed again".into());

@@ -1,6 +1,7 @@
 //! A started program: its streams, its end, and the end of everything it started.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -317,6 +318,14 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.end_group();
+    }
+}
+
+impl StdoutReader {
+    /// The pipe itself, for whoever speaks a protocol over it. Its end is then not seen here, so the program can
+    /// give no proof of a clean exit any more.
+    pub fn into_pipe(self) -> OwnedFd {
+        self.pipe.into()
     }
 }
 

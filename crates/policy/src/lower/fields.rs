@@ -95,7 +95,7 @@ impl Ctx {
             | WordError::Cron { .. }
             | WordError::Never { .. }
             | WordError::TooOften { .. } => "P014",
-            WordError::Share { .. } => "P015",
+            WordError::Share { .. } | WordError::Rate { .. } => "P015",
             WordError::TimeOfDay { .. } | WordError::Zone { .. } => "P016",
             WordError::Date { .. } => "P017",
             _ => "P013",
@@ -244,6 +244,10 @@ impl Ctx {
 
     pub(super) fn share(&mut self, item: &Item) -> Option<(u32, u32)> {
         self.read(item, words::share)
+    }
+
+    pub(super) fn rate(&mut self, item: &Item) -> Option<u64> {
+        self.read(item, words::rate)
     }
 
     pub(super) fn wall_time(&mut self, item: &Item) -> Option<WallTime> {

@@ -212,7 +212,7 @@ fn country(ctx: &mut Ctx, item: &Item) -> Option<String> {
     None
 }
 
-/// Reads a password's reference; a password itself is refused and not shown.
+/// Reads a secret's reference; a secret itself is refused and not shown.
 pub(super) fn password(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<SecretRef> {
     const REMEDY: &str = "write { env: NAME }, { file: PATH } or { command: [PROGRAM, ARGUMENT] }";
     if !matches!(item.node.value, Value::Map(_)) {
@@ -262,7 +262,7 @@ pub(super) fn password(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Secret
             ctx.error(
                 "P027",
                 fields.place,
-                "`password` says nowhere where it is kept",
+                format!("`{}` says nowhere where it is kept", item.key),
                 REMEDY,
             );
             None
@@ -271,7 +271,7 @@ pub(super) fn password(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Secret
             ctx.error(
                 "P027",
                 fields.place,
-                "`password` names more than one place",
+                format!("`{}` names more than one place", item.key),
                 REMEDY,
             );
             None

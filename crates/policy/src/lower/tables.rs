@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use vouchsafe_model::VaultName;
 use vouchsafe_model::policy::{Duty, FrontMatter, Location, Tier, Vault};
 
 use crate::keys;
 use crate::located::{Item, Value};
 use crate::lower::fields::{Ctx, Fields};
 use crate::lower::parts::{self, Rules, location};
-use crate::problem::{Clause, ClauseState, Level};
-use crate::sources;
+use crate::lower::vaults;
+use crate::problem::{Clause, ClauseState};
 
 /// Everything that systems may refer to.
 #[derive(Default)]
@@ -54,7 +53,7 @@ impl Tables {
             ctx.declared.insert(what, names.unwrap_or_default());
         }
         for item in section(ctx, root, "vaults") {
-            if let Some(vault) = vault(ctx, item, base) {
+            if let Some(vault) = vaults::vault(ctx, item, base) {
                 tables.vaults.insert(item.key.clone(), vault);
             }
         }
@@ -114,55 +113,6 @@ pub(super) fn reference<'t, T>(
         ctx.plans_named.insert(item.place(), text.clone());
     }
     ctx.resolve(item.node.place(), &text, name, known)
-}
-
-fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
-    let fields = ctx.fields(&item.node, &keys::VAULT);
-    let name = VaultName::new(item.key.as_str()).map_err(|e| {
-        ctx.error("P012", item.place(), e.to_string(), "choose another name");
-    });
-    let location = location(ctx, fields);
-    let retention_lock = fields
-        .get(ctx, "retention_lock")
-        .and_then(|i| ctx.length(i));
-    let password = fields
-        .get(ctx, "password")
-        .and_then(|i| parts::password(ctx, i, base));
-    let Some(url) = fields.get(ctx, "url") else {
-        let message = format!("vault `{}` does not say where it is", item.key);
-        ctx.error(
-            "P019",
-            item.place(),
-            message,
-            "write url: file:///srv/vouchsafe",
-        );
-        return None;
-    };
-    let place = url.node.place();
-    let url = match sources::vault(&ctx.text(url)?, base) {
-        Ok(url) => url,
-        Err(e) => {
-            ctx.error(e.code(), place, e.to_string(), e.remedy());
-            return None;
-        }
-    };
-    if sources::vault_path(&url).is_none() {
-        let message = format!("vault `{}` is declared, not yet connected", item.key);
-        ctx.say(
-            Level::Note,
-            "P028",
-            place,
-            message,
-            "this version keeps copies in file:// vaults",
-        );
-    }
-    Some(Vault {
-        name: name.ok()?,
-        url,
-        location,
-        retention_lock,
-        password,
-    })
 }
 
 fn tier(ctx: &mut Ctx, item: &Item) -> Option<Tier> {

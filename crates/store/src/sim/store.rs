@@ -319,6 +319,8 @@ impl Store for SimStore {
             durable: true,
             retention_lock: false,
             versions: false,
+            other_prefixes: true,
+            broken_conditions: false,
         }
     }
 

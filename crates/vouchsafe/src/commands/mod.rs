@@ -9,3 +9,4 @@ pub(crate) mod ledger;
 pub(crate) mod lint;
 pub(crate) mod look;
 pub(crate) mod vault;
+mod vault_env;

@@ -1,7 +1,6 @@
 //! `vault`: what lies in a vault.
 
 use vouchsafe_capture::NoProgress;
-use vouchsafe_host::files;
 use vouchsafe_keeper::KeeperError;
 use vouchsafe_keeper::catalogue::Catalogue;
 use vouchsafe_model::VaultName;
@@ -14,7 +13,7 @@ use crate::session::Session;
 /// Does what the subcommand says.
 pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Failure> {
     match args {
-        VaultCommand::Env { vault } => env(session, vault),
+        VaultCommand::Env { vault } => super::vault_env::env(session, vault),
         VaultCommand::Ls(args) => match &args.snapshot {
             None => ls(session, &args.vault),
             Some(wanted) => browse::entries(session, args, wanted),
@@ -26,7 +25,7 @@ pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Fail
     }
 }
 
-fn name(text: &str) -> Result<VaultName, Failure> {
+pub(super) fn name(text: &str) -> Result<VaultName, Failure> {
     VaultName::new(text).map_err(|e| Failure::Usage(e.to_string()))
 }
 
@@ -36,66 +35,6 @@ fn in_vault(name: &str, source: vouchsafe_vault::RepoError) -> Failure {
         source: Box::new(source),
     }
     .into()
-}
-
-/// Shell lines for stock restic. The passphrase itself is not printed: restic reads it from its file.
-fn env(session: &Session, vault: &str) -> Result<Exit, Failure> {
-    let (policy, _) = session.policy()?;
-    let spec = policy
-        .vaults
-        .get(&name(vault)?)
-        .ok_or_else(|| KeeperError::UnknownVault {
-            name: vault.to_owned(),
-            known: policy
-                .vaults
-                .keys()
-                .map(VaultName::as_str)
-                .collect::<Vec<_>>()
-                .join(", "),
-        })?;
-    let Some(dir) = vouchsafe_keeper::local_dir(spec, &policy.base) else {
-        return Err(Failure::Usage(format!(
-            "vault `{vault}` is not on this machine; this version cannot name it for restic"
-        )));
-    };
-    let repo = files::canonicalize(dir.join("repo")).map_err(KeeperError::from)?;
-    let password = match &spec.password {
-        None => format!(
-            "export RESTIC_PASSWORD_FILE={}",
-            quoted(
-                &session
-                    .state
-                    .passphrase_path(&spec.name)
-                    .display()
-                    .to_string()
-            )
-        ),
-        Some(vouchsafe_model::SecretRef::File(path)) => {
-            format!(
-                "export RESTIC_PASSWORD_FILE={}",
-                quoted(&policy.base.join(path).display().to_string())
-            )
-        }
-        Some(vouchsafe_model::SecretRef::Env(variable)) => {
-            format!("export RESTIC_PASSWORD=\"${{{variable}}}\"")
-        }
-        Some(vouchsafe_model::SecretRef::Command(words)) => {
-            let words: Vec<String> = words.iter().map(|w| quoted(w)).collect();
-            format!(
-                "export RESTIC_PASSWORD_COMMAND={}",
-                quoted(&words.join(" "))
-            )
-        }
-    };
-    session.output.text(&format!(
-        "export RESTIC_REPOSITORY={}\n{password}",
-        quoted(&repo.display().to_string())
-    ))?;
-    Ok(Exit::Met)
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn ls(session: &Session, vault: &str) -> Result<Exit, Failure> {
