@@ -224,6 +224,12 @@ impl Keeper {
                 source: Box::new(source),
             }
         })?;
+        for issue in &copied.repository_issues {
+            reporter.event(&Event::Issue {
+                protection: Some(making.protection.id.clone()),
+                issue: issue.clone(),
+            });
+        }
         let fact = self.read_back(&target, making, &Written::from(&copied), reporter)?;
         self.record(vec![Fact::Copy(fact)])?;
         let added = human_bytes(copied.added_bytes);

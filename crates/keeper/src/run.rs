@@ -220,7 +220,8 @@ impl Keeper {
                     place: place.clone(),
                 });
             }
-            for issue in &backup.issues {
+            // What is wrong with the repository and did not hinder is no fault of the point, but is said.
+            for issue in backup.issues.iter().chain(&backup.repository_issues) {
                 reporter.event(&Event::Issue {
                     protection: Some(protection.id.clone()),
                     issue: issue.clone(),

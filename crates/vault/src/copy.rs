@@ -11,7 +11,7 @@ use crate::drive::threaded::Engine;
 use crate::drive::{Driver, Stopped, Workshop};
 use crate::error::{CopyError, RepoError, WorkError};
 use crate::machine::{CopyMachine, Saver};
-use crate::repository::Repository;
+use crate::repository::{Repository, issue};
 
 /// What a copy did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +56,15 @@ pub fn copy(
     let existing = find_copy(to, &copied).map_err(to_error)?;
     let tree = copied.tree;
 
+    let looked_up = [Arc::clone(&source), Arc::clone(&target)];
     let saver = Saver::new(to.settings, Arc::clone(&to.env().random));
     let workshop = to.workshop(Arc::clone(&target), Some(from), &saver);
     let machine = CopyMachine::new(saver, source, target, copied);
     let machine = drive(to, machine, workshop, existing.is_none(), progress)?;
     to.note_written(&machine.saver().added().indexes);
+    // What could not be looked up at the target was stored once more.
+    let troubles = looked_up.iter().filter_map(|index| index.trouble());
+    issues.extend(troubles.map(|trouble| issue("index".to_owned(), &trouble)));
     let added = machine.saver().added();
     Ok(CopyReport {
         snapshot: existing

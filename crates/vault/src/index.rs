@@ -54,7 +54,7 @@ pub struct ListedPack {
 /// The file that holds the index of a huge repository cannot be made or read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "the index of the repository cannot be kept in {place}: {reason}; see whether there is room, and try again"
+    "the file of the repository's index, {place}, cannot be used: {reason}; it is made anew at the next attempt, for which there must be room"
 )]
 pub struct IndexFileError {
     /// The file, or its directory.

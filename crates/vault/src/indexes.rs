@@ -164,6 +164,10 @@ impl Repository {
             }
             goes_on
         });
+        let interrupted = || self.env().interrupt.requested();
+        if interrupted() {
+            return Err(RepoError::Interrupted);
+        }
         if let Some(error) = first_failure().take() {
             return Err(error);
         }
@@ -172,7 +176,10 @@ impl Repository {
         }
         issues.extend(damaged.into_inner().unwrap_or_else(PoisonError::into_inner));
         let builder = builder.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (index, file) = builder.finish()?;
+        let (index, file) = builder.finish().map_err(|error| match interrupted() {
+            true => RepoError::Interrupted,
+            false => error.into(),
+        })?;
         if let (Some(file), Some(path)) = (file, self.kept_index_path()) {
             // Without it the work is only done once more the next time.
             match file.publish(&path) {
@@ -220,20 +227,22 @@ impl Repository {
     }
 
     fn room(&self) -> Result<Room, RepoError> {
-        let settings = &self.indexes.settings;
+        let (settings, interrupt) = (&self.indexes.settings, self.env().interrupt.clone());
         let scratch = match &settings.cache {
             Some(directory) => {
-                let failed = |error: files::FileError| IndexFileError {
-                    place: directory.display().to_string(),
-                    reason: error.source.to_string(),
-                };
-                files::create_dir_all(directory, files::PRIVATE_DIR).map_err(failed)?;
                 let now = self.env().clock.now();
                 let before = Time::from_micros(now.micros().saturating_sub(ABANDONED));
-                scratch::remove_abandoned(directory, before).map_err(failed)?;
-                Scratch::to_publish_in(directory)
+                match scratch::remove_abandoned(directory, before) {
+                    Err(error) if !error.is_not_found() => {
+                        return Err(RepoError::IndexFile(IndexFileError {
+                            place: directory.display().to_string(),
+                            reason: error.source.to_string(),
+                        }));
+                    }
+                    _ => Scratch::to_publish_in(directory, interrupt),
+                }
             }
-            None => Scratch::anywhere(),
+            None => Scratch::anywhere(interrupt),
         };
         Ok(Room {
             entries: settings.in_memory,

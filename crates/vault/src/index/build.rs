@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_format::{Id, PackedBlob};
+use vouchsafe_host::Interrupt;
+use vouchsafe_host::files;
 use vouchsafe_host::scratch::{self, ScratchFile};
 
 use super::IndexFileError;
@@ -21,22 +23,26 @@ pub(crate) struct Scratch {
     directory: PathBuf,
     /// Whether the result is to get a name.
     named: bool,
+    /// Ends the work.
+    interrupt: Interrupt,
 }
 
 impl Scratch {
     /// In the directory of a cache, to be published there.
-    pub(crate) fn to_publish_in(directory: &Path) -> Scratch {
+    pub(crate) fn to_publish_in(directory: &Path, interrupt: Interrupt) -> Scratch {
         Scratch {
             directory: directory.to_path_buf(),
             named: true,
+            interrupt,
         }
     }
 
     /// Where the machine has room, without names.
-    pub(crate) fn anywhere() -> Scratch {
+    pub(crate) fn anywhere(interrupt: Interrupt) -> Scratch {
         Scratch {
             directory: scratch::roomy_directory(),
             named: false,
+            interrupt,
         }
     }
 
@@ -79,6 +85,8 @@ impl Builder {
 
     fn try_new(scratch: &Scratch) -> Result<Builder, Fault> {
         let named = if scratch.named {
+            let made = files::create_dir_all(&scratch.directory, files::PRIVATE_DIR);
+            made.map_err(|error| Fault::Io(error.source))?;
             let made = ScratchFile::new_in(&scratch.directory);
             Some(made.map_err(|error| Fault::Io(error.source))?)
         } else {
@@ -88,9 +96,9 @@ impl Builder {
             Some(named) => named.file().try_clone()?,
             None => scratch.nameless()?,
         };
-        let mut out = Appender::new(file);
+        let mut out = Appender::new(file, scratch.interrupt.clone());
         out.leave_page()?;
-        let rows = Appender::new(scratch.nameless()?);
+        let rows = Appender::new(scratch.nameless()?, scratch.interrupt.clone());
         Ok(Builder {
             records: SectionWriter::new(&out, RECORD, LARGE),
             rows_section: SectionWriter::new(&rows, PACK_ROW, SMALL),

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 
 use vouchsafe_format::Id;
+use vouchsafe_host::Interrupt;
 
 /// Pages that are read at random.
 pub(super) const SMALL: usize = 4 << 10;
@@ -125,13 +126,17 @@ impl<'a> Rows<'a> {
 pub(super) struct Appender {
     out: BufWriter<File>,
     at: u64,
+    interrupt: Interrupt,
 }
 
 impl Appender {
     /// The file is empty; nobody else moves its position.
-    pub(super) fn new(file: File) -> Appender {
-        let out = BufWriter::with_capacity(256 << 10, file);
-        Appender { out, at: 0 }
+    pub(super) fn new(file: File, interrupt: Interrupt) -> Appender {
+        Appender {
+            out: BufWriter::with_capacity(256 << 10, file),
+            at: 0,
+            interrupt,
+        }
     }
 
     /// A page at the file's beginning, to be filled in later by [`write_page`].
@@ -147,6 +152,9 @@ impl Appender {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if self.interrupt.requested() {
+            return Err(Fault::Other("interrupted"));
+        }
         self.out.write_all(bytes)?;
         self.at += bytes.len() as u64;
         Ok(())

@@ -166,13 +166,13 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vouchsafe_host::{Random, SeededRandom};
+    use vouchsafe_host::{Interrupt, Random, SeededRandom};
 
     #[test]
     fn runs_come_back_as_one() {
         let random = SeededRandom::new(5);
         for (count, most) in [(0, 3), (1, 3), (7, 3), (9, 3), (10_000, 300), (50, 100)] {
-            let mut sorter = Sorter::new(Scratch::anywhere(), most);
+            let mut sorter = Sorter::new(Scratch::anywhere(Interrupt::manual()), most);
             let mut expected = Vec::new();
             for number in 0..count {
                 let key = random.u64() >> 50;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use proptest::prelude::*;
+use vouchsafe_host::Interrupt;
 use vouchsafe_host::files::{self, TempDir};
 
 use super::*;
@@ -53,10 +54,14 @@ fn to_files(round: u8, all: &[Listed]) -> BTreeMap<Id, Vec<IndexPack>> {
 }
 
 fn room(directory: &Path, entries: usize) -> Room {
+    interruptible_room(directory, entries, Interrupt::manual())
+}
+
+fn interruptible_room(directory: &Path, entries: usize, interrupt: Interrupt) -> Room {
     Room {
         entries,
         entries_beside: entries,
-        scratch: Scratch::to_publish_in(directory),
+        scratch: Scratch::to_publish_in(directory, interrupt),
         repository: id("repository", 0),
     }
 }
@@ -321,6 +326,24 @@ fn a_build_that_breaks_off_leaves_the_old_file() {
     drop(builder);
     assert_eq!(files::list_dir(directory.path()).unwrap(), ["index"]);
     assert_alike_files(&reopen(directory.path()).unwrap().unwrap(), &index);
+}
+
+#[test]
+fn a_build_ends_when_it_is_told_to() {
+    let directory = files::temp_dir("index").unwrap();
+    let index = large(&directory);
+    let interrupt = Interrupt::manual();
+    let room = interruptible_room(directory.path(), 0, interrupt.clone());
+    let mut builder = IndexBuilder::new(Arc::new(index), Some(room));
+    let one = IndexPack {
+        id: id("pack", 250),
+        blobs: vec![blob((1, false, 0))],
+    };
+    builder.add(id("file", 9), vec![one]).unwrap();
+    interrupt.raise();
+    let error = builder.finish().unwrap_err();
+    assert!(error.to_string().contains("interrupted"), "{error}");
+    assert_eq!(files::list_dir(directory.path()).unwrap(), ["index"]);
 }
 
 fn assert_alike_files(found: &BlobIndex, expected: &BlobIndex) {

@@ -136,7 +136,7 @@ impl CopyMachine {
             let place = self
                 .source
                 .place(BlobKind::Tree, &tree)
-                .ok_or(TreeProblem::NotListed { tree })?;
+                .ok_or_else(|| self.unknown(TreeProblem::NotListed { tree }))?;
             let wanted = Wanted {
                 id: tree,
                 kind: BlobKind::Tree,
@@ -160,10 +160,10 @@ impl CopyMachine {
                     continue;
                 }
                 let place = self.source.place(BlobKind::Data, chunk).ok_or_else(|| {
-                    TreeProblem::ChunkNotListed {
+                    self.unknown(TreeProblem::ChunkNotListed {
                         chunk: *chunk,
                         name: node.name.escape_ascii().to_string(),
-                    }
+                    })
                 })?;
                 self.missing.push(Wanted {
                     id: *chunk,
@@ -173,6 +173,11 @@ impl CopyMachine {
             }
         }
         Ok(())
+    }
+
+    /// The problem of a blob that no index lists, or that cannot be looked up.
+    fn unknown(&self, problem: TreeProblem) -> TreeProblem {
+        self.source.trouble().map_or(problem, TreeProblem::from)
     }
 
     fn fetch_blobs(&mut self, jobs: &mut Vec<Job>) {
