@@ -13,5 +13,6 @@ pub use progress::{NoProgress, Progress};
 pub use reader::{ContentSink, PointReader, Visit};
 pub use sink::{CleanEnd, Content, Sink, StreamContent};
 pub use source::{
-    CaptureContext, Captured, Discovery, MANIFEST_NAME, RestoreRequest, Restored, Source, Spoiled,
+    CaptureContext, Captured, Compare, Discovery, MANIFEST_NAME, RestoreRequest, Restored, Source,
+    Spoiled,
 };

@@ -34,6 +34,12 @@ pub trait PointReader: Send + Sync {
     /// under the number `i`, in any order of offsets, from several threads.
     fn fetch(&self, files: &[Node], out: &dyn ContentSink) -> Result<(), CaptureError>;
 
+    /// How many bytes each part of a file's content has, in order; nothing if that is not known.
+    fn chunk_lengths(&self, file: &Node) -> Option<Vec<u64>> {
+        let _ = file;
+        None
+    }
+
     /// The content of one file, in order.
     fn open<'a>(&'a self, file: &Node) -> Result<Box<dyn Read + Send + 'a>, CaptureError>;
 }

@@ -67,13 +67,27 @@ pub struct RestoreRequest {
     pub include: Option<TreePath>,
     /// Whether existing data may be overwritten.
     pub force: bool,
+    /// How existing files are told from those that need not be written.
+    pub compare: Compare,
+}
+
+/// How a file that is there already is compared with the one of the point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compare {
+    /// By its size and the time of its last change: quick, and misses what was changed with that time set back.
+    #[default]
+    SizeAndTime,
+    /// Byte by byte, by the digests of its parts: nothing is fetched for it.
+    Content,
 }
 
 /// What was restored. A partial restore is a value, not an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// Files or other items written.
+    /// Files or other items that are now as the point has them.
     pub items: u64,
+    /// Items of `items` whose content was there already and was left as it is.
+    pub unchanged: u64,
     /// Bytes of content written.
     pub bytes: u64,
     /// What could not be restored.

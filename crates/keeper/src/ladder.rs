@@ -225,6 +225,7 @@ impl Climb<'_> {
             to: self.place.clone(),
             include: None,
             force: true,
+            compare: Default::default(),
         };
         let result = self.in_sandbox(|ctx| self.source.restore(ctx, &watched, &request));
         let failures = watched.failures();

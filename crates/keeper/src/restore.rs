@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vouchsafe_capture::{RestoreRequest, Restored, TreePath};
+use vouchsafe_capture::{Compare, RestoreRequest, Restored, TreePath};
 use vouchsafe_model::{PointId, Protection, SystemName, Time, VaultName, human_bytes};
 
 use crate::catalogue::{Catalogue, KnownPoint};
@@ -37,6 +37,8 @@ pub struct RestoreOrder {
     pub include: Option<TreePath>,
     /// Whether existing data may be overwritten.
     pub force: bool,
+    /// How existing files are told from those that need not be written.
+    pub compare: Compare,
 }
 
 /// What was restored.
@@ -96,6 +98,7 @@ impl Keeper {
             to: order.to.clone(),
             include: order.include.clone(),
             force: order.force,
+            compare: order.compare,
         };
         let restored = self.write_out(protection, &reader, &request, reporter)?;
         for issue in &restored.issues {
@@ -108,8 +111,12 @@ impl Keeper {
             deed: "restore",
             subject,
             summary: format!(
-                "{} files, {} to {}",
+                "{} files{}, {} to {}",
                 restored.items,
+                match restored.unchanged {
+                    0 => String::new(),
+                    n => format!(" ({n} were there already)"),
+                },
                 human_bytes(restored.bytes),
                 restored.place.display()
             ),

@@ -311,6 +311,7 @@ fn a_single_path_is_restored_by_relative_or_absolute_name() {
             to: to.clone(),
             include,
             force: false,
+            compare: Default::default(),
         };
         let restored = source
             .restore(&world.ctx(), &point, &request)
@@ -342,6 +343,7 @@ fn a_single_path_is_restored_by_relative_or_absolute_name() {
         to: world.path("none"),
         include,
         force: false,
+        compare: Default::default(),
     };
     let error = source
         .restore(&world.ctx(), &point, &request)
@@ -373,6 +375,7 @@ fn force_replaces_what_has_the_same_name_and_nothing_else() {
         to: to.clone(),
         include: None,
         force: true,
+        compare: Default::default(),
     };
     let restored = source
         .restore(&world.ctx(), &point, &request)
@@ -392,6 +395,7 @@ fn force_replaces_what_has_the_same_name_and_nothing_else() {
         to: root.clone(),
         include: None,
         force: true,
+        compare: Default::default(),
     };
     assert_eq!(
         source

@@ -333,6 +333,7 @@ fn a_restore_goes_to_a_file_or_into_a_directory_and_never_over_data() {
         to: world.path("old.db"),
         include: None,
         force: true,
+        compare: Default::default(),
     };
     assert_eq!(
         source
@@ -359,6 +360,7 @@ fn a_restore_goes_to_a_file_or_into_a_directory_and_never_over_data() {
         to: world.path("part.db"),
         include,
         force: false,
+        compare: Default::default(),
     };
     assert!(source.restore(&world.ctx(), &point, &part).is_err());
     let names = |dir: &str| -> Vec<String> {

@@ -130,6 +130,16 @@ pub enum RepoError {
         /// What is wrong.
         source: Box<TreeProblem>,
     },
+    /// A chunk cannot be read.
+    #[error("the chunk {chunk} cannot be read from {store}; use another copy of the vault")]
+    Chunk {
+        /// Its id.
+        chunk: Id,
+        /// The store.
+        store: String,
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A repository that is only read.
     #[error(
         "the repository in {store} has format version 1, which is only read here; upgrade it with `restic migrate upgrade_repo_v2`"

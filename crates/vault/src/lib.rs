@@ -58,8 +58,8 @@ pub use prune::{
 };
 pub use read_back::{ReadBack, ReadBackReport};
 pub use reading::{
-    ArchiveReport, Change, ChangeKind, DiffReport, DumpError, FindReport, Hit, LookupError,
-    SelectError,
+    ArchiveReport, Change, ChangeKind, Contents, DiffReport, DumpError, FindReport, Hit,
+    LookupError, SelectError,
 };
 pub use repository::{CreateOptions, Repository, Snapshots};
 pub use stored::StoredBlob;

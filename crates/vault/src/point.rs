@@ -132,6 +132,11 @@ impl PointReader for Point {
         self.blobs.fetch(files, out)
     }
 
+    fn chunk_lengths(&self, file: &Node) -> Option<Vec<u64>> {
+        let chunks = file.content.iter().flatten();
+        chunks.map(|chunk| self.chunk_length(chunk)).collect()
+    }
+
     fn open<'a>(&'a self, file: &Node) -> Result<Box<dyn Read + Send + 'a>, CaptureError> {
         let content = file.content.clone().unwrap_or_default();
         Ok(Box::new(FileReader {

@@ -169,9 +169,12 @@ pub(crate) struct Restore {
     /// Only this path and what lies below it.
     #[arg(long, value_name = "PATH")]
     pub(crate) include: Option<String>,
-    /// Overwrite existing data.
+    /// Overwrite existing data; of files, only those that differ.
     #[arg(long)]
     pub(crate) force: bool,
+    /// How to tell files that differ.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = reading::CompareBy::Time, requires = "force")]
+    pub(crate) compare: reading::CompareBy,
 }
 
 /// `verify`
@@ -287,6 +290,8 @@ pub(crate) enum VaultCommand {
     Find(reading::Find),
     /// Say what differs between two snapshots: + added, - removed, M modified, T another type, U metadata only.
     Diff(reading::Diff),
+    /// Show the snapshots as a read-only file system, until Ctrl-C or umount.
+    Mount(reading::Mount),
     /// Write a file, or a tree as an archive, to standard output.
     Dump(reading::Dump),
     /// Check the structure of a vault.

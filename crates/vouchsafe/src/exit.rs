@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use vouchsafe_keeper::{Category, KeeperError};
+use vouchsafe_mount::MountError;
 
 /// The exit codes; a fixed contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,10 @@ impl Exit {
         match error {
             Failure::Usage(_) => Exit::CannotStart,
             Failure::Output(_) => Exit::Incomplete,
+            Failure::Mount(MountError::NoDirectory { .. } | MountError::Refused { .. }) => {
+                Exit::CannotStart
+            }
+            Failure::Mount(_) => Exit::Incomplete,
             Failure::Keeper(error) => match error.category() {
                 Category::CannotStart => Exit::CannotStart,
                 Category::NoRepository => Exit::NoRepository,
@@ -63,6 +68,9 @@ pub(crate) enum Failure {
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
+    /// A vault could not be mounted.
+    #[error(transparent)]
+    Mount(#[from] vouchsafe_mount::MountError),
     /// The deed failed.
     #[error(transparent)]
     Keeper(#[from] KeeperError),

@@ -24,6 +24,7 @@ enum Probe {
 const PACKAGES: &[Package] = &[
     program("acl", "setfacl"),
     program("attr", "setfattr"),
+    program("fuse3", "fusermount3"),
     program("git", "git"),
     program("git-lfs", "git-lfs"),
     program("iproute2", "ip"),

@@ -215,6 +215,7 @@ impl Engine {
             to: PathBuf::from(target),
             include: None,
             force: true,
+            compare: Default::default(),
         };
         let restored = source::with_context(|ctx| source.restore(ctx, &point, &request))?;
         refuse(&restored.issues)?;

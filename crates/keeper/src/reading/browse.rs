@@ -145,6 +145,15 @@ impl Reading {
         Ok(issues)
     }
 
+    /// All snapshots, oldest first, and what is wrong with those that cannot be read.
+    ///
+    /// # Errors
+    /// [`KeeperError::Repository`].
+    pub fn snapshots(&self) -> Result<(Vec<Seen>, Vec<Issue>), KeeperError> {
+        let (seen, issues) = self.searched(&FindOrder::default())?;
+        Ok((seen.into_iter().map(|(seen, _)| seen).collect(), issues))
+    }
+
     /// The snapshots to be searched with their roots, oldest first, each once.
     fn searched(&self, order: &FindOrder) -> Result<Searched, KeeperError> {
         let repo = &self.vault.repo;

@@ -132,7 +132,7 @@ impl Source for FilesSource {
             ));
         }
         let scope = self.whole().narrowed(point, request.include.as_ref())?;
-        tree::restore(ctx, point, &scope, &request.to, request.force)
+        tree::restore(ctx, point, &scope, request)
     }
 
     fn digest(

@@ -46,14 +46,20 @@ pub(super) fn restore(
         Location::Remote(_) => None,
     };
     if existing.is_none() && matches!(target, Location::Local(_)) {
-        return tree::restore(ctx, point, &scope, &request.to, request.force);
+        return tree::restore(ctx, point, &scope, request);
     }
     refuse_refs(&git, &target, existing.as_deref(), request)?;
     let scratch = files::temp_dir_in(ctx.work_dir, "git-restore-").map_err(failure::file)?;
     let copy = files::canonicalize(scratch.path())
         .map_err(failure::file)?
         .join(&source.name);
-    let mut restored = tree::restore(ctx, point, &scope, &copy, false)?;
+    let into = RestoreRequest {
+        to: copy.clone(),
+        include: None,
+        force: false,
+        compare: request.compare,
+    };
+    let mut restored = tree::restore(ctx, point, &scope, &into)?;
     push(&git, &copy, &target, existing.as_deref(), &mut restored)?;
     restored.place = request.to.clone();
     Ok(restored)

@@ -67,6 +67,7 @@ pub(super) fn restore(
         .for_each(|issue| issue.place = target.display().to_string());
     Ok(Restored {
         items: 1,
+        unchanged: 0,
         bytes,
         issues,
         place: target,

@@ -7,6 +7,7 @@ mod open_files;
 mod restore;
 mod scope;
 mod structure;
+mod unchanged;
 
 pub(crate) use compare::compare;
 pub(crate) use metadata::Metadata;

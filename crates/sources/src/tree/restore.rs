@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use vouchsafe_capture::{CaptureContext, CaptureError, ContentSink, PointReader, Restored, Visit};
+use vouchsafe_capture::{
+    CaptureContext, CaptureError, ContentSink, PointReader, RestoreRequest, Restored, Visit,
+};
 use vouchsafe_format::{Id, Node, NodeKind};
 use vouchsafe_host::inode::{self, Kind};
 use vouchsafe_host::{DestDir, DestError, files};
@@ -17,16 +19,18 @@ use super::batch::Batch;
 use super::metadata::{Metadata, shown};
 use super::open_files::OpenFiles;
 use super::scope::{Scope, Where};
+use super::unchanged::Unchanged;
 use crate::failure;
 
-/// Writes the scope's entries below `to`, which must be empty, absent, or overwritten by `force`.
+/// Writes the scope's entries below the target, which must be empty, absent, or overwritten by `force`; then only what
+/// differs is written.
 pub(crate) fn restore(
     ctx: &CaptureContext<'_>,
     point: &dyn PointReader,
     scope: &Scope,
-    to: &Path,
-    force: bool,
+    request: &RestoreRequest,
 ) -> Result<Restored, CaptureError> {
+    let (to, force) = (request.to.as_path(), request.force);
     let created = prepare_target(to, force)?;
     let dest = DestDir::create(to).map_err(failure::dest)?;
     let restore = Restore {
@@ -36,6 +40,12 @@ pub(crate) fn restore(
         dest: &dest,
         force,
         metadata: Metadata::new(&dest),
+        unchanged: Unchanged {
+            dest: &dest,
+            point,
+            compare: request.compare,
+        },
+        kept: AtomicU64::new(0),
         items: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     };
@@ -45,6 +55,7 @@ pub(crate) fn restore(
     dest.sync().map_err(failure::dest)?;
     Ok(Restored {
         items: restore.items.into_inner(),
+        unchanged: restore.kept.into_inner(),
         bytes: restore.bytes.into_inner(),
         issues: restore.metadata.into_issues(),
         place: to.to_path_buf(),
@@ -81,6 +92,8 @@ struct Restore<'a> {
     dest: &'a DestDir,
     force: bool,
     metadata: Metadata<'a>,
+    unchanged: Unchanged<'a>,
+    kept: AtomicU64,
     items: AtomicU64,
     bytes: AtomicU64,
 }
@@ -107,9 +120,11 @@ impl Restore<'_> {
                 NodeKind::Dir => return self.directory(rel),
                 NodeKind::File => match links.earlier(rel, node) {
                     Some(first) => links.later.push((first, rel.clone())),
+                    None if self.is_kept(rel, node) => {}
                     None => batch.push(node.clone(), rel.clone()),
                 },
                 NodeKind::Socket => {}
+                _ if self.is_kept(rel, node) => {}
                 _ => self.special(rel, node),
             }
             if batch.is_full() {
@@ -124,6 +139,11 @@ impl Restore<'_> {
         self.fetch(&batch)?;
         for (first, new) in &links.later {
             failure::check_interrupt(self.ctx)?;
+            if self.force && self.unchanged.is_one_file(first, new) {
+                self.kept.fetch_add(1, Ordering::Relaxed);
+                self.done(0);
+                continue;
+            }
             let linked = self
                 .free(new)
                 .and_then(|()| self.dest.hard_link(first, new));
@@ -133,6 +153,17 @@ impl Restore<'_> {
             self.metadata.note(new, linked);
         }
         Ok(())
+    }
+
+    /// Whether the content is there already; then it gets its metadata, and nothing is fetched or written.
+    fn is_kept(&self, rel: &[u8], node: &Node) -> bool {
+        let kept = self.force && self.unchanged.is(rel, node);
+        if kept {
+            self.metadata.apply(rel, node);
+            self.kept.fetch_add(1, Ordering::Relaxed);
+            self.done(0);
+        }
+        kept
     }
 
     /// Visits the scope's entries; gives the error of a tree that could not be read whole, after visiting the rest.

@@ -328,6 +328,11 @@ impl PointReader for Point {
         })
     }
 
+    fn chunk_lengths(&self, file: &Node) -> Option<Vec<u64>> {
+        let chunks = file.content.iter().flatten();
+        Some(chunks.map(|id| self.chunks[id].len() as u64).collect())
+    }
+
     fn open<'a>(&'a self, file: &Node) -> Result<Box<dyn Read + Send + 'a>, CaptureError> {
         let mut bytes: Vec<u8> = file
             .content

@@ -95,6 +95,7 @@ pub fn all_to(to: &Path) -> RestoreRequest {
         to: to.to_path_buf(),
         include: None,
         force: false,
+        compare: Default::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod content;
+mod contents;
 mod diff;
 mod error;
 mod find;
@@ -10,6 +11,7 @@ mod select;
 mod walk;
 
 pub use archive::ArchiveReport;
+pub use contents::Contents;
 pub use diff::{Change, ChangeKind, DiffReport};
 pub use error::{DumpError, LookupError, SelectError};
 pub use find::{FindReport, Hit};

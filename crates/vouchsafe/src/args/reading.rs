@@ -1,6 +1,7 @@
 //! The arguments of what looks into a vault.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -62,6 +63,15 @@ pub(crate) struct Diff {
     pub(crate) metadata: bool,
 }
 
+/// `vault mount`
+#[derive(Debug, Args)]
+pub(crate) struct Mount {
+    /// The vault's name.
+    pub(crate) vault: String,
+    /// An existing directory; below it come snapshots/ID, points/POINT and systems/SYSTEM/TIME.
+    pub(crate) dir: PathBuf,
+}
+
 /// `vault dump`
 #[derive(Debug, Args)]
 pub(crate) struct Dump {
@@ -81,4 +91,13 @@ pub(crate) struct Dump {
 pub(crate) enum Archive {
     /// As GNU tar, bsdtar and Python read it.
     Tar,
+}
+
+/// How files that are there are told from those of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareBy {
+    /// By size and time of change.
+    Time,
+    /// By what is in them.
+    Content,
 }

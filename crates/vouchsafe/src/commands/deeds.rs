@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use vouchsafe_capture::TreePath;
+use vouchsafe_capture::{Compare, TreePath};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
 use vouchsafe_keeper::{Moment, RestoreOrder, RunOrder, RunReport};
 use vouchsafe_model::{DrillResult, Outcome, PointId};
 use vouchsafe_vault::Budget;
 
+use crate::args::reading::CompareBy;
 use crate::args::{Drill, Restore, Run, Verify};
 use crate::exit::{Exit, Failure};
 use crate::reporter::Console;
@@ -230,6 +231,10 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
         to: args.to.clone(),
         include,
         force: args.force,
+        compare: match args.compare {
+            CompareBy::Time => Compare::SizeAndTime,
+            CompareBy::Content => Compare::Content,
+        },
     };
     let report = keeper.restore(&order, &Console::new(session.output))?;
     let issues = report.restored.issues.len();
@@ -240,6 +245,7 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             "content_time": report.content_time,
             "vault": report.vault,
             "items": report.restored.items,
+            "unchanged": report.restored.unchanged,
             "bytes": report.restored.bytes,
             "place": report.restored.place.display().to_string(),
             "issues": report.restored.issues,

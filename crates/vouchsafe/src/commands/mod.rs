@@ -8,5 +8,6 @@ pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod lint;
 pub(crate) mod look;
+pub(crate) mod mount;
 pub(crate) mod vault;
 mod vault_env;

@@ -6,7 +6,7 @@ use vouchsafe_keeper::catalogue::Catalogue;
 use vouchsafe_model::VaultName;
 
 use crate::args::VaultCommand;
-use crate::commands::browse;
+use crate::commands::{browse, mount};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
@@ -20,6 +20,7 @@ pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Fail
         },
         VaultCommand::Find(args) => browse::find(session, args),
         VaultCommand::Diff(args) => browse::diff(session, args),
+        VaultCommand::Mount(args) => mount::mount(session, args),
         VaultCommand::Dump(args) => browse::dump(session, args),
         VaultCommand::Check { vault } => check(session, vault),
     }
