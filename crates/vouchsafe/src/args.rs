@@ -294,10 +294,18 @@ pub(crate) enum VaultCommand {
     Mount(reading::Mount),
     /// Write a file, or a tree as an archive, to standard output.
     Dump(reading::Dump),
-    /// Check the structure of a vault.
+    /// Check the structure of a vault, what its store can do, and how long its objects are locked.
     Check {
         /// The vault's name.
         vault: String,
+    },
+    /// Extend the retention locks that are missing or too short for the policy.
+    Lock {
+        /// The vault's name.
+        vault: String,
+        /// Only say which those are.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

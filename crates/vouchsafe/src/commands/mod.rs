@@ -11,3 +11,4 @@ pub(crate) mod look;
 pub(crate) mod mount;
 pub(crate) mod vault;
 mod vault_env;
+mod vault_locks;

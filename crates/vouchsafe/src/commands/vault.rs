@@ -6,7 +6,7 @@ use vouchsafe_keeper::catalogue::Catalogue;
 use vouchsafe_model::VaultName;
 
 use crate::args::VaultCommand;
-use crate::commands::{browse, mount};
+use crate::commands::{browse, mount, vault_locks};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
@@ -23,6 +23,7 @@ pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Fail
         VaultCommand::Mount(args) => mount::mount(session, args),
         VaultCommand::Dump(args) => browse::dump(session, args),
         VaultCommand::Check { vault } => check(session, vault),
+        VaultCommand::Lock { vault, dry_run } => vault_locks::lock(session, vault, *dry_run),
     }
 }
 
@@ -80,9 +81,11 @@ fn check(session: &Session, vault: &str) -> Result<Exit, Failure> {
         .repo
         .check(&NoProgress)
         .map_err(|e| in_vault(vault, e))?;
+    let store = keeper.check_store(&open)?;
     if session.output.json {
         session.output.json(&serde_json::json!({
             "packs": report.packs, "blobs": report.blobs, "snapshots": report.snapshots, "problems": report.problems,
+            "store": vault_locks::as_json(&store),
         }))?;
     } else {
         for problem in &report.problems {
@@ -97,6 +100,7 @@ fn check(session: &Session, vault: &str) -> Result<Exit, Failure> {
             report.snapshots,
             report.problems.len()
         ))?;
+        vault_locks::show(session, &store)?;
     }
-    Ok(Exit::judged(report.problems.is_empty()))
+    Ok(Exit::judged(report.problems.is_empty() && store.is_sound()))
 }
