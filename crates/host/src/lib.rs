@@ -21,7 +21,7 @@ mod descendants;
 mod stderr_tail;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use destination::{DestDir, DestError};
+pub use destination::{DestDir, DestEntry, DestError};
 pub use files::{FileError, TempDir};
 pub use inode::{Inode, Kind, Timestamp, Xattr};
 pub use lockfile::{LockError, StateLock};

@@ -1,10 +1,11 @@
 //! Fetching blobs: single ones, and many in the order of their packs.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use vouchsafe_capture::{CaptureError, ContentSink};
-use vouchsafe_format::{BlobError, BlobKind, Id, MasterKey, Node, open_blob};
+use vouchsafe_format::{BlobError, BlobKind, Id, MasterKey, Node, Opener, open_blob};
 use vouchsafe_model::Issue;
 use vouchsafe_store::StoreError;
 
@@ -114,23 +115,22 @@ impl Blobs {
     ) -> Result<(), CaptureError> {
         uses.sort_unstable_by_key(|u| (u.place.number, u.place.offset));
         let failure = Mutex::new(None);
+        let openers = Mutex::new(Vec::new());
         let runs = runs(&uses);
-        let all =
-            parallel::each(
-                &runs,
-                self.threads,
-                &self.objects.env().interrupt,
-                |run| match self.fetch_run(run, files, progress, out) {
-                    Ok(()) => true,
-                    Err(error) => {
-                        failure
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .get_or_insert(error);
-                        false
-                    }
-                },
-            );
+        let all = parallel::each(&runs, self.threads, &self.objects.env().interrupt, |run| {
+            let shelf = || openers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut opener = shelf().pop().unwrap_or_default();
+            let fetched = self.fetch_run(run, files, progress, &mut opener, out);
+            shelf().push(opener);
+            let Err(error) = fetched else { return true };
+            {
+                failure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(error);
+                false
+            }
+        });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None if all => Ok(()),
@@ -143,6 +143,7 @@ impl Blobs {
         run: &[Use],
         files: &[Node],
         progress: &[FileProgress],
+        opener: &mut Opener,
         out: &dyn ContentSink,
     ) -> Result<(), CaptureError> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
@@ -151,7 +152,7 @@ impl Blobs {
         let start = first.place.offset;
         let length = u64::from(last.place.offset - start) + u64::from(last.place.length);
         // What cannot be read in one go is tried blob by blob below.
-        let bytes = self
+        let mut bytes = self
             .objects
             .get_range(&first.place.pack, start.into(), length)
             .ok();
@@ -167,10 +168,15 @@ impl Blobs {
             }
             let from = (place.offset - start) as usize;
             let sealed = bytes
-                .as_ref()
-                .and_then(|bytes| bytes.get(from..from + place.length as usize));
-            let opened = sealed.and_then(|sealed| self.open(id, place, sealed).ok());
-            match opened.map_or_else(|| self.read(BlobKind::Data, id), Ok) {
+                .as_mut()
+                .and_then(|bytes| bytes.get_mut(from..from + place.length as usize));
+            let length = place.uncompressed_length;
+            let opened = sealed.and_then(|sealed| opener.open(&self.key, sealed, length, *id).ok());
+            let plaintext = match opened {
+                Some(plaintext) => Ok(Cow::Borrowed(plaintext)),
+                None => self.read(BlobKind::Data, id).map(Cow::Owned),
+            };
+            match plaintext {
                 Ok(plaintext) => {
                     for used in same {
                         hand_out(used, &plaintext, progress, out)?;

@@ -1,5 +1,6 @@
 //! A directory that is being restored into; nothing here can reach outside of it.
 
+mod entry;
 mod error;
 mod walk;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+pub use self::entry::DestEntry;
 pub use self::error::DestError;
 use self::error::rejected;
 use self::walk::{check_path, open_beneath};

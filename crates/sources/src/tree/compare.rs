@@ -166,7 +166,7 @@ const DIFFERENT: u8 = 2;
 struct Comparing<'a, F> {
     ctx: &'a CaptureContext<'a>,
     batch: &'a Batch,
-    files: OpenFiles<F>,
+    files: OpenFiles<F, File>,
     states: Vec<AtomicU8>,
     /// Bytes of each file that were compared.
     covered: Vec<AtomicU64>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use vouchsafe_format::Node;
 use vouchsafe_host::inode::Xattr;
-use vouchsafe_host::{DestDir, DestError, machine};
+use vouchsafe_host::{DestDir, DestEntry, DestError, machine};
 use vouchsafe_model::Issue;
 
 use crate::{failure, node};
@@ -38,21 +38,29 @@ impl<'a> Metadata<'a> {
         self.owner(rel, node);
         self.note(rel, self.dest.chmod(rel, node::permissions(node)));
         if !node.extended_attributes.is_empty() {
-            let attributes: Vec<Xattr> = node
-                .extended_attributes
-                .iter()
-                .map(|x| Xattr {
-                    name: x.name.clone(),
-                    value: x.value.clone(),
-                })
-                .collect();
-            self.note(rel, self.dest.set_xattrs(rel, &attributes));
+            self.note(rel, self.dest.set_xattrs(rel, &attributes(node)));
         }
         let times = self.dest.set_times(
             rel,
             node::host_time(node.atime),
             node::host_time(node.mtime),
         );
+        self.note(rel, times);
+    }
+
+    /// As [`Metadata::apply`], for what is open. Nothing is set that is right already.
+    pub(crate) fn apply_to(&self, entry: &DestEntry, rel: &[u8], node: &Node) {
+        let owned = entry
+            .stat()
+            .is_ok_and(|seen| (seen.uid, seen.gid) == (node.uid, node.gid));
+        if !owned && self.may_set_owner(rel, node) {
+            self.note(rel, entry.chown(node.uid, node.gid));
+        }
+        self.note(rel, entry.chmod(node::permissions(node)));
+        if !node.extended_attributes.is_empty() {
+            self.note(rel, entry.set_xattrs(&attributes(node)));
+        }
+        let times = entry.set_times(node::host_time(node.atime), node::host_time(node.mtime));
         self.note(rel, times);
     }
 
@@ -82,9 +90,15 @@ impl<'a> Metadata<'a> {
     }
 
     fn owner(&self, rel: &[u8], node: &Node) {
-        if self.uid == 0 {
+        if self.may_set_owner(rel, node) {
             self.note(rel, self.dest.lchown(rel, node.uid, node.gid));
-            return;
+        }
+    }
+
+    /// Only root can give files away; that others cannot is said once.
+    fn may_set_owner(&self, rel: &[u8], node: &Node) -> bool {
+        if self.uid == 0 {
+            return true;
         }
         let foreign = (node.uid, node.gid) != (self.uid, self.gid);
         if foreign && !self.owners_left.swap(true, Ordering::Relaxed) {
@@ -94,7 +108,18 @@ impl<'a> Metadata<'a> {
                     .to_owned(),
             });
         }
+        false
     }
+}
+
+fn attributes(node: &Node) -> Vec<Xattr> {
+    let attributes = node.extended_attributes.iter();
+    attributes
+        .map(|x| Xattr {
+            name: x.name.clone(),
+            value: x.value.clone(),
+        })
+        .collect()
 }
 
 /// A path for people.

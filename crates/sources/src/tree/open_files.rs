@@ -1,20 +1,18 @@
 //! A bounded number of open files, for content that comes in any order from several threads.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vouchsafe_host::DestError;
 
 /// Open files by number. The one not used for longest is closed when there are too many.
-pub(crate) struct OpenFiles<F> {
+pub(crate) struct OpenFiles<F, T> {
     open: F,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
 }
 
-#[derive(Default)]
-struct State {
-    files: HashMap<usize, (Arc<File>, u64)>,
+struct State<T> {
+    files: HashMap<usize, (Arc<T>, u64)>,
     /// Numbers that were opened before.
     known: Vec<bool>,
     tick: u64,
@@ -23,15 +21,16 @@ struct State {
 /// Well below the usual limit of 1024 open files of a process.
 const MOST_OPEN: usize = 200;
 
-impl<F> OpenFiles<F>
+impl<F, T> OpenFiles<F, T>
 where
-    F: Fn(usize, bool) -> Result<File, DestError>,
+    F: Fn(usize, bool) -> Result<T, DestError>,
 {
     /// For `count` files, opened by `open(number, whether it was opened before)`.
-    pub(crate) fn new(count: usize, open: F) -> OpenFiles<F> {
+    pub(crate) fn new(count: usize, open: F) -> OpenFiles<F, T> {
         let state = State {
+            files: HashMap::new(),
             known: vec![false; count],
-            ..State::default()
+            tick: 0,
         };
         OpenFiles {
             open,
@@ -40,7 +39,7 @@ where
     }
 
     /// The file, opened if it is not.
-    pub(crate) fn get(&self, number: usize) -> Result<Arc<File>, DestError> {
+    pub(crate) fn get(&self, number: usize) -> Result<Arc<T>, DestError> {
         let mut state = self.lock();
         state.tick += 1;
         let tick = state.tick;
@@ -66,6 +65,13 @@ where
         Ok(file)
     }
 
+    /// The file was opened, or made, by somebody else, who also closes it.
+    pub(crate) fn note_opened(&self, number: usize) {
+        if let Some(known) = self.lock().known.get_mut(number) {
+            *known = true;
+        }
+    }
+
     /// Closes the file as far as this list is concerned; true if it was ever opened.
     pub(crate) fn close(&self, number: usize) -> bool {
         let mut state = self.lock();
@@ -73,7 +79,7 @@ where
         state.known.get(number).copied().unwrap_or(false)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

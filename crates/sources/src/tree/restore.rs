@@ -12,7 +12,7 @@ use vouchsafe_capture::{
 };
 use vouchsafe_format::{Id, Node, NodeKind};
 use vouchsafe_host::inode::{self, Kind};
-use vouchsafe_host::{DestDir, DestError, files};
+use vouchsafe_host::{DestDir, DestEntry, DestError, files};
 use vouchsafe_model::Issue;
 
 use super::batch::Batch;
@@ -186,10 +186,14 @@ impl Restore<'_> {
 
     /// Only its owner may look into it until its metadata is set at the very end.
     fn directory(&self, rel: &[u8]) -> Result<Visit, CaptureError> {
-        let made = match self.dest.lstat(rel) {
-            Ok(seen) if self.force && seen.kind == Kind::Directory => Ok(()),
-            Ok(_) => self.free(rel).and_then(|()| self.dest.mkdir(rel, 0o700)),
-            Err(_) => self.dest.mkdir(rel, 0o700),
+        let is_there = || {
+            let seen = self.dest.lstat(rel);
+            seen.is_ok_and(|seen| seen.kind == Kind::Directory)
+        };
+        let made = if self.force && is_there() {
+            Ok(())
+        } else {
+            self.free(rel).and_then(|()| self.dest.mkdir_private(rel))
         };
         match made {
             Ok(()) => Ok(Visit::Into),
@@ -241,6 +245,7 @@ impl Restore<'_> {
             batch,
             files: OpenFiles::new(batch.len(), open),
             settled: (0..batch.len()).map(|_| AtomicBool::new(false)).collect(),
+            ends: (0..batch.len()).map(|_| AtomicU64::new(0)).collect(),
         };
         self.point.fetch(batch.nodes(), &out)?;
         for number in 0..batch.len() {
@@ -252,21 +257,14 @@ impl Restore<'_> {
         Ok(())
     }
 
-    fn open(&self, batch: &Batch, number: usize, known: bool) -> Result<File, DestError> {
+    fn open(&self, batch: &Batch, number: usize, known: bool) -> Result<DestEntry, DestError> {
         // An unknown number has the empty path, which the destination refuses.
-        let (rel, size) = batch
-            .file(number)
-            .map_or((&[][..], 0), |(rel, node)| (rel, node.size));
+        let rel = batch.file(number).map_or(&[][..], |(rel, _)| rel);
         if known {
-            return self.dest.open_write(rel);
+            return self.dest.open_entry(rel);
         }
         self.free(rel)?;
-        let writer = self.dest.create_file(rel, 0o600)?;
-        writer.finish(size).map_err(|source| DestError::Failed {
-            path: self.dest.path().to_path_buf(),
-            operation: "set the length of a file in",
-            source,
-        })
+        self.dest.create_entry(rel)
     }
 
     /// Metadata of directories, children first, so that nothing changes a directory's time any more.
@@ -296,13 +294,11 @@ impl Restore<'_> {
     }
 
     fn leave(&self, directory: Option<(Vec<u8>, Node)>) {
+        // One that could not be made is an issue already.
         if let Some((rel, node)) = directory
-            && self
-                .dest
-                .lstat(&rel)
-                .is_ok_and(|seen| seen.kind == Kind::Directory)
+            && let Ok(entry) = self.dest.open_dir_entry(&rel)
         {
-            self.metadata.apply(&rel, &node);
+            self.metadata.apply_to(&entry, &rel, &node);
         }
     }
 
@@ -362,14 +358,16 @@ impl Links {
 struct Writing<'a, F> {
     restore: &'a Restore<'a>,
     batch: &'a Batch,
-    files: OpenFiles<F>,
+    files: OpenFiles<F, DestEntry>,
     /// Finished or given up.
     settled: Vec<AtomicBool>,
+    /// Where the last byte of each file lies that has come.
+    ends: Vec<AtomicU64>,
 }
 
 impl<F> Writing<'_, F>
 where
-    F: Fn(usize, bool) -> Result<File, DestError>,
+    F: Fn(usize, bool) -> Result<DestEntry, DestError>,
 {
     fn is_settled(&self, number: usize) -> bool {
         self.settled
@@ -405,44 +403,23 @@ where
         Ok(())
     }
 
-    fn place_error(&self, operation: &'static str, source: io::Error) -> DestError {
-        DestError::Failed {
+    fn write_to(&self, entry: &DestEntry, offset: u64, bytes: &[u8]) -> Result<(), DestError> {
+        write_data(entry.file(), offset, bytes).map_err(|source| DestError::Failed {
             path: self.restore.dest.path().to_path_buf(),
-            operation,
+            operation: "write to a file in",
             source,
-        }
-    }
-}
-
-impl<F> ContentSink for Writing<'_, F>
-where
-    F: Fn(usize, bool) -> Result<File, DestError> + Sync,
-{
-    fn write(&self, number: usize, offset: u64, bytes: &[u8]) -> Result<(), CaptureError> {
-        failure::check_interrupt(self.restore.ctx)?;
-        if self.is_settled(number) {
-            return Ok(());
-        }
-        let written = self.files.get(number).and_then(|file| {
-            write_data(&file, offset, bytes).map_err(|e| self.place_error("write to a file in", e))
-        });
-        self.restore.ctx.progress.advance(0, bytes.len() as u64);
-        written.or_else(|error| self.failed_here(number, error))
+        })
     }
 
-    fn finished(&self, number: usize) -> Result<(), CaptureError> {
+    /// All of a file has come: its length, its metadata.
+    fn complete(&self, number: usize, entry: &DestEntry) -> Result<(), DestError> {
         let Some((rel, node)) = self.batch.file(number) else {
             return Ok(());
         };
-        if self.is_settled(number) {
-            return Ok(());
-        }
-        let file = match self.files.get(number) {
-            Ok(file) => file,
-            Err(error) => return self.failed_here(number, error),
-        };
-        let length = file.metadata().map(|m| m.len()).unwrap_or(0);
-        drop(file);
+        let length = self
+            .ends
+            .get(number)
+            .map_or(0, |end| end.load(Ordering::Relaxed));
         if length != node.size {
             let message = format!(
                 "its content has {length} bytes, but the point says {}",
@@ -450,6 +427,10 @@ where
             );
             self.give_up(number, message);
             return Ok(());
+        }
+        // Zeros at the end are not written.
+        if entry.stat()?.size != length {
+            entry.set_len(length)?;
         }
         if self
             .settled
@@ -459,9 +440,54 @@ where
             return Ok(());
         }
         self.files.close(number);
-        self.restore.metadata.apply(rel, node);
+        self.restore.metadata.apply_to(entry, rel, node);
         self.restore.done(node.size);
         Ok(())
+    }
+}
+
+impl<F> ContentSink for Writing<'_, F>
+where
+    F: Fn(usize, bool) -> Result<DestEntry, DestError> + Sync,
+{
+    fn write(&self, number: usize, offset: u64, bytes: &[u8]) -> Result<(), CaptureError> {
+        failure::check_interrupt(self.restore.ctx)?;
+        if self.is_settled(number) {
+            return Ok(());
+        }
+        if let Some(end) = self.ends.get(number) {
+            end.fetch_max(offset + bytes.len() as u64, Ordering::Relaxed);
+        }
+        self.restore.ctx.progress.advance(0, bytes.len() as u64);
+        // A small file is made, filled and described in one go, without others waiting for it.
+        let whole = self.batch.file(number).is_some_and(|(_, node)| {
+            node.content.as_ref().is_some_and(|ids| ids.len() == 1)
+                && bytes.len() as u64 == node.size
+        });
+        let written = if whole {
+            self.restore
+                .open(self.batch, number, false)
+                .and_then(|entry| {
+                    self.files.note_opened(number);
+                    self.write_to(&entry, offset, bytes)?;
+                    self.complete(number, &entry)
+                })
+        } else {
+            let entry = self.files.get(number);
+            entry.and_then(|entry| self.write_to(&entry, offset, bytes))
+        };
+        written.or_else(|error| self.failed_here(number, error))
+    }
+
+    fn finished(&self, number: usize) -> Result<(), CaptureError> {
+        if self.is_settled(number) {
+            return Ok(());
+        }
+        let completed = self
+            .files
+            .get(number)
+            .and_then(|entry| self.complete(number, &entry));
+        completed.or_else(|error| self.failed_here(number, error))
     }
 
     fn failed(&self, number: usize, issue: Issue) {
