@@ -55,6 +55,7 @@ impl<'a> Names<'a> {
             Fact::RunClosed { issues, .. } => issues,
             Fact::RecoveryPoint(p) => &p.issues,
             Fact::Verification(v) => &v.problems,
+            Fact::Pruned(p) => &p.refused,
             Fact::Drill(d) => {
                 self.kept
                     .extend(d.ladder.rungs.iter().map(|r| r.name.clone()));
@@ -207,6 +208,7 @@ impl<'a> Names<'a> {
             Fact::RecoveryPoint(p) => self.point(p),
             Fact::Verification(v) => self.verification(v),
             Fact::Drill(d) => self.drill(d),
+            Fact::Pruned(p) => self.issues(&mut p.refused),
             _ => {}
         }
         fact

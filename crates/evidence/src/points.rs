@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vouchsafe_model::fact::{CopyFact, Fact, Recorded, RecoveryPoint};
+use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Fact, Recorded, RecoveryPoint};
 use vouchsafe_model::{
     Outcome, PointId, Policy, Protection, ProtectionId, Span, SystemName, Time, VaultName,
     human_bytes,
@@ -93,6 +93,16 @@ pub(crate) fn source_of(p: &Protection) -> String {
 struct Held<'a> {
     point: &'a RecoveryPoint,
     copies: Vec<&'a CopyFact>,
+    /// Copies that do not count any more.
+    let_go: Vec<LetGo<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct LetGo<'a> {
+    vault: &'a VaultName,
+    copy: &'a ExpiredCopy,
+    /// Whether it was removed since.
+    gone: bool,
 }
 
 impl Held<'_> {
@@ -105,19 +115,46 @@ impl Held<'_> {
 }
 
 fn held_points(facts: &[Recorded]) -> BTreeMap<ProtectionId, Vec<Held<'_>>> {
+    let mut let_go: BTreeMap<&PointId, Vec<LetGo<'_>>> = BTreeMap::new();
+    for recorded in facts {
+        match &recorded.entry.fact {
+            Fact::Expired(expiry) => {
+                for copy in &expiry.copies {
+                    let (vault, gone) = (&expiry.vault, false);
+                    let one = LetGo { vault, copy, gone };
+                    let_go.entry(&copy.point).or_default().push(one);
+                }
+            }
+            Fact::Pruned(pruning) => {
+                for one in let_go.values_mut().flatten() {
+                    one.gone |= *one.vault == pruning.vault
+                        && pruning.snapshots.contains(&one.copy.snapshot);
+                }
+            }
+            _ => {}
+        }
+    }
     let mut copies: BTreeMap<&PointId, Vec<&CopyFact>> = BTreeMap::new();
     for recorded in facts {
         if let Fact::Copy(c) = &recorded.entry.fact {
-            copies.entry(&c.point).or_default().push(c);
+            let mut gone = let_go.get(&c.point).into_iter().flatten();
+            if !gone.any(|one| *one.vault == c.vault && one.copy.snapshot == c.snapshot) {
+                copies.entry(&c.point).or_default().push(c);
+            }
         }
     }
     let mut held: BTreeMap<ProtectionId, Vec<Held<'_>>> = BTreeMap::new();
     for recorded in facts {
         if let Fact::RecoveryPoint(point) = &recorded.entry.fact {
             let copies = copies.get(&point.point).cloned().unwrap_or_default();
+            let let_go = let_go.get(&point.point).cloned().unwrap_or_default();
             held.entry(point.protection.clone())
                 .or_default()
-                .push(Held { point, copies });
+                .push(Held {
+                    point,
+                    copies,
+                    let_go,
+                });
         }
     }
     for points in held.values_mut() {
@@ -219,7 +256,7 @@ fn list(points: &[Held<'_>], opts: TextOptions) -> Vec<String> {
         .map(|h| TableRow {
             cells: point_cells(h),
             below: if opts.verbose {
-                issues(h.point, opts)
+                reasons(h, opts)
             } else {
                 Vec::new()
             },
@@ -265,9 +302,14 @@ fn point_cells(h: &Held<'_>) -> Vec<Cell> {
             }
         })
         .collect();
-    let copies = match copies.is_empty() {
+    let let_go = h.let_go.iter().map(|one| match one.gone {
+        true => format!("{} (let go, removed)", one.vault),
+        false => format!("{} (let go)", one.vault),
+    });
+    let all: Vec<String> = copies.into_iter().chain(let_go).collect();
+    let copies = match all.is_empty() {
         true => Cell::of(Colour::Bad, "no vault"),
-        false => Cell::plain(copies.join(", ")),
+        false => Cell::plain(all.join(", ")),
     };
     vec![
         Cell::plain(p.point.to_string()),
@@ -277,6 +319,15 @@ fn point_cells(h: &Held<'_>) -> Vec<Cell> {
         Cell::of(colour, said),
         copies,
     ]
+}
+
+/// Why copies were let go, and what could not be captured.
+fn reasons(h: &Held<'_>, opts: TextOptions) -> Vec<String> {
+    let why = h.let_go.iter().flat_map(|one| {
+        let text = format!("{}: let go, {}", one.vault, clean(&one.copy.reason));
+        wrapped(&text, opts.columns(), "      ", "        ")
+    });
+    why.chain(issues(h.point, opts)).collect()
 }
 
 fn issues(p: &RecoveryPoint, opts: TextOptions) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! What is on the other side of standard output and standard error.
 
-use std::io::IsTerminal;
+use std::io::{BufRead, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 /// How one output stream may be written to.
@@ -25,6 +25,26 @@ pub fn stdout() -> Terminal {
 /// Standard error.
 pub fn stderr() -> Terminal {
     look(&std::io::stderr(), Environment::read())
+}
+
+/// Asks whoever sits at standard input, on standard error; yes is `y` or `yes`. Nothing if nobody does.
+///
+/// # Errors
+/// The question could not be shown, or the answer not be read.
+pub fn ask(question: &str) -> std::io::Result<Option<bool>> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    let mut screen = std::io::stderr().lock();
+    screen.write_all(question.as_bytes())?;
+    screen.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(Some(is_yes(&answer)))
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +99,16 @@ mod tests {
                 width: 80,
                 colour: false
             }
+        );
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(["y", "Y", "yes\n", " YES "].into_iter().all(is_yes));
+        assert!(
+            !["", "n", "yy", "no", "yes please", "\n"]
+                .into_iter()
+                .any(is_yes)
         );
     }
 

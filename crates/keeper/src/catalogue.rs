@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vouchsafe_model::fact::{CopyFact, Fact, Outcome, Recorded, RecoveryPoint};
+use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Fact, Outcome, Recorded, RecoveryPoint};
 use vouchsafe_model::{ObligationId, PointId, ProtectionId, SystemName, VaultName};
 
 /// One point with its copies, each with its ledger sequence number.
@@ -12,8 +12,10 @@ pub struct KnownPoint {
     pub point: RecoveryPoint,
     /// Its place in the ledger.
     pub seq: u64,
-    /// Copies that were read back, oldest first; the newest of a vault counts.
+    /// Copies that were read back and not let go, oldest first; the newest of a vault counts.
     pub copies: Vec<CopyFact>,
+    /// Copies that were let go.
+    pub let_go: Vec<LetGo>,
 }
 
 impl KnownPoint {
@@ -22,10 +24,31 @@ impl KnownPoint {
         self.copies.iter().rev().find(|c| c.vault == *vault)
     }
 
+    fn let_go(&mut self, vault: &VaultName, copy: &ExpiredCopy) {
+        self.copies
+            .retain(|c| c.vault != *vault || c.snapshot != copy.snapshot);
+        self.let_go.push(LetGo {
+            vault: vault.clone(),
+            copy: copy.clone(),
+            gone: false,
+        });
+    }
+
     /// Whether everything was captured.
     pub fn is_complete(&self) -> bool {
         self.point.outcome == Outcome::Done
     }
+}
+
+/// A copy that was let go, and does not count any more.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LetGo {
+    /// In which vault.
+    pub vault: VaultName,
+    /// Which copy, and why.
+    pub copy: ExpiredCopy,
+    /// Whether it was removed since.
+    pub gone: bool,
 }
 
 /// Every point that the ledger knows. Snapshots that it does not know are nobody's points.
@@ -45,12 +68,26 @@ impl Catalogue {
                         point: point.clone(),
                         seq: recorded.seq,
                         copies: Vec::new(),
+                        let_go: Vec::new(),
                     };
                     points.insert(point.point.clone(), known);
                 }
                 Fact::Copy(copy) => {
                     if let Some(known) = points.get_mut(&copy.point) {
                         known.copies.push(copy.clone());
+                    }
+                }
+                Fact::Expired(expiry) => {
+                    for copy in &expiry.copies {
+                        if let Some(known) = points.get_mut(&copy.point) {
+                            known.let_go(&expiry.vault, copy);
+                        }
+                    }
+                }
+                Fact::Pruned(pruning) => {
+                    for one in points.values_mut().flat_map(|known| &mut known.let_go) {
+                        one.gone |= one.vault == pruning.vault
+                            && pruning.snapshots.contains(&one.copy.snapshot);
                     }
                 }
                 _ => {}
@@ -81,16 +118,29 @@ impl Catalogue {
         self.points.get(id)
     }
 
-    /// The points that have a copy in `vault`, by the snapshot there (lower hex).
+    /// The points that have or had a copy in `vault`, by the snapshot there (lower hex).
     pub fn by_snapshot(&self, vault: &VaultName) -> BTreeMap<String, &KnownPoint> {
-        let copies = self
-            .points
-            .values()
-            .flat_map(|p| p.copies.iter().map(move |c| (c, p)));
-        copies
-            .filter(|(c, _)| c.vault == *vault)
-            .map(|(c, p)| (c.snapshot.clone(), p))
-            .collect()
+        let mut out = BTreeMap::new();
+        for known in self.points.values() {
+            let live = known.copies.iter().filter(|c| c.vault == *vault);
+            let let_go = known.let_go.iter().filter(|one| one.vault == *vault);
+            out.extend(live.map(|c| (c.snapshot.clone(), known)));
+            out.extend(let_go.map(|one| (one.copy.snapshot.clone(), known)));
+        }
+        out
+    }
+
+    /// The copies in `vault` that count.
+    pub fn copies_in<'c>(&'c self, vault: &'c VaultName) -> impl Iterator<Item = &'c CopyFact> {
+        let all = self.points.values().flat_map(|known| &known.copies);
+        all.filter(move |copy| copy.vault == *vault)
+    }
+
+    /// The copies in `vault` that were let go, and of which it is not recorded that they are gone.
+    pub fn let_go_in<'c>(&'c self, vault: &'c VaultName) -> impl Iterator<Item = &'c ExpiredCopy> {
+        let all = self.points.values().flat_map(|known| &known.let_go);
+        all.filter(move |one| one.vault == *vault && !one.gone)
+            .map(|one| &one.copy)
     }
 
     /// How many points there are.

@@ -9,8 +9,8 @@ use vouchsafe_ledger::LedgerError;
 use vouchsafe_model::{PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
 use vouchsafe_vault::{
-    BackupError, CopyError, DumpError, KeyChangeError, LookupError, OpenError, RepoError,
-    SelectError,
+    BackupError, CopyError, DumpError, KeyChangeError, LookupError, OpenError, PruneError,
+    RepoError, SelectError,
 };
 
 /// The classes of errors that have an exit code of their own.
@@ -201,6 +201,33 @@ pub enum KeeperError {
         /// Why.
         source: Box<CopyError>,
     },
+    /// Nothing was removed, or removing ended early.
+    #[error("vault `{vault}`: {source}")]
+    Prune {
+        /// Which.
+        vault: String,
+        /// Why.
+        source: Box<PruneError>,
+    },
+    /// The record knows no copy in a vault that has snapshots.
+    #[error(
+        "the record knows none of the {snapshots} snapshots in vault `{vault}`, so nothing is removed from it; if the record was lost, bring it back with `vouchsafe recover-state`"
+    )]
+    NothingKnown {
+        /// Which vault.
+        vault: VaultName,
+        /// How many there are.
+        snapshots: usize,
+    },
+    /// The record is not whole, so nothing that rests on it is removed.
+    #[error(
+        "the record is not whole{}, so nothing is removed; see `vouchsafe ledger verify`",
+        entry.map(|n| format!(" at entry {n}")).unwrap_or_default()
+    )]
+    RecordUnsound {
+        /// The first wrong entry, if it is one.
+        entry: Option<u64>,
+    },
     /// A vault's lock is held by somebody else.
     #[error("vault `{vault}`: {source}")]
     VaultLock {
@@ -269,6 +296,7 @@ impl KeeperError {
             | KeeperError::VaultUrl(_)
             | KeeperError::Pattern { .. }
             | KeeperError::KeptElsewhere { .. }
+            | KeeperError::NothingKnown { .. }
             | KeeperError::Secret(_) => Category::CannotStart,
             KeeperError::Open {
                 source: OpenError::NoRepository { .. },

@@ -1,4 +1,4 @@
-//! Where decisions meet deeds: initialise, run, copy, verify, drill, restore, judge, recover the state.
+//! Where decisions meet deeds: initialise, run, copy, verify, prune, drill, restore, judge, recover the state.
 //!
 //! The rules are in `vouchsafe-policy`; here they are only carried out, and every result becomes a fact.
 
@@ -14,6 +14,7 @@ mod keeper;
 mod keys;
 mod ladder;
 mod policy_file;
+mod prune;
 mod publish;
 pub mod reading;
 mod record;
@@ -37,6 +38,7 @@ pub use judge::{Judged, LedgerHead};
 pub use keeper::{Keeper, Tools};
 pub use keys::{AddedSlot, NewPassphrase, Rotated, SlotInfo, Slots};
 pub use policy_file::PolicyFile;
+pub use prune::{PruneOrder, PruneOutcome, PrunePlan};
 pub use recover_state::{RecoverRequest, Recovered, recover_state};
 pub use restore::{Moment, RestoreOrder, RestoreReport};
 pub use run::{RunOrder, RunReport};

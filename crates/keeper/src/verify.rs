@@ -4,6 +4,7 @@ use vouchsafe_model::fact::{Fact, Outcome, Verification};
 use vouchsafe_model::{Issue, ObligationKind, VaultName, human_bytes};
 use vouchsafe_vault::Budget;
 
+use crate::catalogue::Catalogue;
 use crate::error::KeeperError;
 use crate::error::chain;
 use crate::events::{Event, Reporter};
@@ -158,7 +159,8 @@ impl Keeper {
         Ok((report, problems))
     }
 
-    /// Copies that the ledger claims and the vault no longer has. Snapshots that only the vault knows are kept.
+    /// Copies that the ledger claims and the vault no longer has; those that were let go are not claimed. Snapshots that
+    /// only the vault knows are kept.
     fn missing_snapshots(&self, vault: &crate::VaultHandle) -> Result<Vec<Issue>, KeeperError> {
         let there = vault
             .repo
@@ -169,12 +171,9 @@ impl Keeper {
             })?;
         let there: std::collections::BTreeSet<String> =
             there.iter().map(|(id, _)| id.to_hex()).collect();
-        let facts = self.facts()?;
-        let claimed = facts.iter().filter_map(|r| match &r.entry.fact {
-            Fact::Copy(copy) if copy.vault == *vault.name() => Some(copy),
-            _ => None,
-        });
-        Ok(claimed
+        let catalogue = Catalogue::of(&self.facts()?);
+        Ok(catalogue
+            .copies_in(vault.name())
             .filter(|copy| !there.contains(&copy.snapshot))
             .map(|copy| Issue {
                 place: format!("vault {}, point {}", copy.vault, copy.point),

@@ -135,6 +135,8 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::VaultKnown { .. }
         | Fact::Published { .. }
         | Fact::Joined { .. }
+        | Fact::Expired(_)
+        | Fact::Pruned(_)
         | Fact::Break { .. } => &[],
     }
 }

@@ -193,6 +193,63 @@ pub struct Successor {
     pub points: u64,
 }
 
+/// One copy that was let go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiredCopy {
+    /// Of which point.
+    pub point: PointId,
+    /// Of which protection.
+    pub protection: ProtectionId,
+    /// The repository's snapshot, lower hex.
+    pub snapshot: String,
+    /// The root of its tree, lower hex.
+    pub tree: String,
+    /// Why, as a sentence.
+    pub reason: String,
+    /// Whether what only it holds must be gone from the vault, for the policy says `at_most`.
+    pub erase: bool,
+}
+
+/// Copies in one vault were let go. Written before anything is removed: from here on they do not count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
+    /// Which vault.
+    pub vault: VaultName,
+    /// The run that decided.
+    pub run: RunId,
+    /// Which copies.
+    pub copies: Vec<ExpiredCopy>,
+}
+
+/// A vault was pruned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruning {
+    /// Which vault.
+    pub vault: VaultName,
+    /// The run that did it.
+    pub run: RunId,
+    /// When it ended.
+    pub completed: Time,
+    /// `locked` or `write-once`.
+    pub mode: String,
+    /// Snapshots that are gone, lower hex.
+    pub snapshots: Vec<String>,
+    /// Packs that were removed.
+    pub packs_removed: u64,
+    /// Bytes that are free now, less those that were stored anew.
+    pub bytes_freed: u64,
+    /// Bytes that were read and stored anew.
+    pub bytes_rewritten: u64,
+    /// Packs that no index lists any more and that wait for their removal, lower hex.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub pending: Vec<String>,
+    /// Snapshots that the ledger does not know; they were kept.
+    pub unknown_kept: u64,
+    /// What the store refused to remove.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub refused: Vec<Issue>,
+}
+
 /// One fact. The `fact` key of its JSON names the kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "kebab-case")]
@@ -259,6 +316,10 @@ pub enum Fact {
     Drill(DrillResult),
     /// What opens a vault was changed.
     KeyChange(KeyChange),
+    /// Copies were let go.
+    Expired(Expiry),
+    /// A vault was pruned.
+    Pruned(Pruning),
     /// A vault was created or opened for the first time by this ledger.
     VaultKnown {
         /// Which.

@@ -113,6 +113,64 @@ pub struct Keep {
     pub at_most: Option<Length>,
     /// How long after `at_most` the deed may take.
     pub grace: Option<Length>,
+    /// How many are kept beyond `at_least`.
+    #[serde(default)]
+    pub counts: KeepCounts,
+}
+
+/// How many points are kept, counted from the newest: of each period its newest complete point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeepCounts {
+    /// The newest points themselves.
+    pub last: Option<u32>,
+    /// Hours that have a point.
+    pub hourly: Option<u32>,
+    /// Days.
+    pub daily: Option<u32>,
+    /// ISO weeks, from Monday.
+    pub weekly: Option<u32>,
+    /// Calendar months.
+    pub monthly: Option<u32>,
+    /// Calendar years.
+    pub yearly: Option<u32>,
+}
+
+impl KeepCounts {
+    /// Every rule with its word in the policy, the finest first.
+    pub fn rules(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let all = [
+            ("last", self.last),
+            ("hourly", self.hourly),
+            ("daily", self.daily),
+            ("weekly", self.weekly),
+            ("monthly", self.monthly),
+            ("yearly", self.yearly),
+        ];
+        all.into_iter().filter_map(|(word, n)| Some((word, n?)))
+    }
+
+    /// Whether nothing is counted.
+    pub fn is_empty(&self) -> bool {
+        self.rules().next().is_none()
+    }
+}
+
+/// For people: `last 3, daily 7`.
+impl std::fmt::Display for KeepCounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, (word, n)) in self.rules().enumerate() {
+            let before = if at > 0 { ", " } else { "" };
+            write!(f, "{before}{word} {n}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Keep {
+    /// Whether the policy does not say how long.
+    pub fn is_unsaid(&self) -> bool {
+        self.at_least.is_none() && self.at_most.is_none() && self.counts.is_empty()
+    }
 }
 
 /// When a run may start and must end.

@@ -130,7 +130,7 @@ fn one(
         verdict: worst(&judgements),
         judgements,
         newest_point: case.view.newest.map(|(_, p)| p.content_time),
-        points: case.view.counted(&protection.keep, now),
+        points: case.view.counted(protection, now),
         achieved_rpo: points::best_outside(&case).map(|best| now.since(best.point.content_time)),
         target_rpo: tier.and_then(|t| t.rpo),
         achieved_rto: drill.map(|(_, d)| d.achieved_rto),

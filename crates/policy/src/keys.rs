@@ -350,6 +350,20 @@ pub(crate) static KEEP: Section = section(
             Length,
             "How long after `at_most` the deletion may take.",
         ),
+        key("last", Count, "So many of the newest points are kept."),
+        key(
+            "hourly",
+            Count,
+            "Of so many hours that have a point, counted from the newest, the newest point is kept.",
+        ),
+        key(
+            "daily",
+            Count,
+            "The same for days, in the schedule's time zone.",
+        ),
+        key("weekly", Count, "The same for weeks, from Monday."),
+        key("monthly", Count, "The same for calendar months."),
+        key("yearly", Count, "The same for calendar years."),
     ],
 );
 

@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Restore(Restore),
     /// Read the vaults' bytes back.
     Verify(Verify),
+    /// Remove what the policy lets go: the worklist first, then the deed.
+    Prune(Prune),
     /// Rehearse a restore in a sandbox, compare and time it.
     Drill(Drill),
     /// Rebuild ledger and policy from one vault and the recovery sheet.
@@ -186,6 +188,24 @@ pub(crate) struct Verify {
     /// How much to read: a share (10%), a size (5GiB) or a time (20m); everything if not named.
     #[arg(long, value_name = "BUDGET")]
     pub(crate) budget: Option<String>,
+}
+
+/// `prune`
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Only this vault.
+    #[arg(long, value_name = "V")]
+    pub(crate) vault: Option<String>,
+    /// Show the worklist and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do it without asking.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+    /// Without locks: packs leave the index now and are removed by a prune two days later. Always so in a vault with a
+    /// retention lock.
+    #[arg(long)]
+    pub(crate) write_once: bool,
 }
 
 /// `drill`

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vouchsafe_model::fact::{
-    CopyFact, Fact, KeyChange, KeyDeed, Recorded, RecoveryPoint, Verification,
+    CopyFact, Expiry, Fact, KeyChange, KeyDeed, Pruning, Recorded, RecoveryPoint, Verification,
 };
 use vouchsafe_model::{DrillResult, Issue, ObligationId, Outcome, RunId, human_bytes};
 
@@ -78,6 +78,8 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::Verification(_) => "verification",
         Fact::Drill(_) => "drill",
         Fact::KeyChange(_) => "key-change",
+        Fact::Expired(_) => "expired",
+        Fact::Pruned(_) => "pruned",
         Fact::VaultKnown { .. } => "vault-known",
         Fact::Published { .. } => "published",
         Fact::Joined { .. } => "joined",
@@ -128,6 +130,8 @@ fn sentence(fact: &Fact) -> String {
         Fact::Verification(v) => read_back(v),
         Fact::Drill(d) => rehearsed(d),
         Fact::KeyChange(change) => key_change(change),
+        Fact::Expired(e) => expired(e),
+        Fact::Pruned(p) => pruned(p),
         Fact::VaultKnown {
             vault,
             repository,
@@ -191,6 +195,47 @@ fn key_change(c: &KeyChange) -> String {
             short(&c.removed)
         ),
     }
+}
+
+fn expired(e: &Expiry) -> String {
+    let each: Vec<String> = e
+        .copies
+        .iter()
+        .map(|c| format!("{} of {} ({})", c.point, c.protection, c.reason))
+        .collect();
+    let all = count(len(each.len()), "point");
+    format!("{all} let go in vault {}: {}.", e.vault, each.join("; "))
+}
+
+fn pruned(p: &Pruning) -> String {
+    let mut parts = vec![
+        format!("{} removed", count(len(p.snapshots.len()), "snapshot")),
+        format!("{} removed", count(p.packs_removed, "pack")),
+        format!("{} freed", human_bytes(p.bytes_freed)),
+    ];
+    if p.bytes_rewritten > 0 {
+        parts.push(format!("{} rewritten", human_bytes(p.bytes_rewritten)));
+    }
+    if !p.pending.is_empty() {
+        let waiting = count(len(p.pending.len()), "pack");
+        parts.push(format!("{waiting} out of the index, to be removed later"));
+    }
+    if p.unknown_kept > 0 {
+        parts.push(format!(
+            "{} kept",
+            count(p.unknown_kept, "unknown snapshot")
+        ));
+    }
+    if !p.refused.is_empty() {
+        let refused = count(len(p.refused.len()), "object");
+        parts.push(format!("the store refused to remove {refused}"));
+    }
+    format!(
+        "Vault {} pruned ({}): {}.",
+        p.vault,
+        p.mode,
+        parts.join(", ")
+    )
 }
 
 fn in_force(digest: &str, version: Option<&str>, bytes: u64, approved: Option<bool>) -> String {

@@ -370,6 +370,7 @@ fn rules(p: &Protection) -> Vec<Meaning> {
         p.keep.at_least.map(|l| format!("at least {l}")),
         p.keep.at_most.map(|l| format!("at most {l}")),
         p.keep.grace.map(|l| format!("grace {l}")),
+        (!p.keep.counts.is_empty()).then(|| p.keep.counts.to_string()),
     ]
     .into_iter()
     .flatten()

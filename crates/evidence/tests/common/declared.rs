@@ -43,6 +43,7 @@ fn protection(name: &str, way: Way) -> Protection {
             at_least: Some(Length::exact(Span::from_days(35))),
             at_most: Some(Length::exact(Span::from_days(35))),
             grace: Some(Length::exact(Span::from_hours(24))),
+            ..Keep::default()
         },
         copies: if captured {
             vec![rule("local", false), rule("offsite", true)]

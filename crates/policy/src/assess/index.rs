@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use vouchsafe_model::assessment::Silence;
-use vouchsafe_model::fact::{CopyFact, Recorded, RecoveryPoint, Verification};
+use vouchsafe_model::fact::{
+    CopyFact, ExpiredCopy, Expiry, Pruning, Recorded, RecoveryPoint, Verification,
+};
 use vouchsafe_model::{
     DrillResult, Fact, Obligation, ObligationId, ObligationKind, Outcome, ProtectionId, Time,
     VaultName,
@@ -18,6 +20,18 @@ pub(super) struct Track<'f> {
     pub(super) points: Vec<Seen<'f, RecoveryPoint>>,
     pub(super) copies: Vec<Seen<'f, CopyFact>>,
     pub(super) drills: Vec<Seen<'f, DrillResult>>,
+    /// Copies that were let go.
+    pub(super) expired: Vec<LetGo<'f>>,
+}
+
+/// A copy that was let go.
+pub(super) struct LetGo<'f> {
+    pub(super) seq: u64,
+    pub(super) at: Time,
+    pub(super) vault: &'f VaultName,
+    pub(super) copy: &'f ExpiredCopy,
+    /// Whether it was removed since.
+    pub(super) gone: bool,
 }
 
 /// A deed that claims to fulfil an obligation.
@@ -72,6 +86,8 @@ impl<'f> Index<'f> {
                 Fact::Copy(copy) => index.copy(seq, copy),
                 Fact::Verification(done) => index.verification(seq, done),
                 Fact::Drill(drill) => index.drill(seq, drill),
+                Fact::Expired(expiry) => index.expired(seq, at, expiry),
+                Fact::Pruned(pruning) => index.pruned(pruning),
                 Fact::PolicyInForce { .. }
                 | Fact::RunOpened { .. }
                 | Fact::RunClosed { .. }
@@ -155,6 +171,27 @@ impl<'f> Index<'f> {
             .or_default()
             .copies
             .push((seq, copy));
+    }
+
+    fn expired(&mut self, seq: u64, at: Time, expiry: &'f Expiry) {
+        for copy in &expiry.copies {
+            let track = self.tracks.entry(&copy.protection).or_default();
+            track.expired.push(LetGo {
+                seq,
+                at,
+                vault: &expiry.vault,
+                copy,
+                gone: false,
+            });
+        }
+    }
+
+    fn pruned(&mut self, pruning: &Pruning) {
+        let tracks = self.tracks.values_mut();
+        for one in tracks.flat_map(|track| &mut track.expired) {
+            one.gone |=
+                *one.vault == pruning.vault && pruning.snapshots.contains(&one.copy.snapshot);
+        }
     }
 
     fn verification(&mut self, seq: u64, done: &'f Verification) {

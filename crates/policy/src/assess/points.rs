@@ -1,18 +1,18 @@
 //! Covered and fresh: which points there are, and how young the best of them is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use vouchsafe_model::fact::{CopyFact, RecoveryPoint};
-use vouchsafe_model::policy::{Keep, Location, System};
+use vouchsafe_model::policy::{Location, Protection, System};
 use vouchsafe_model::{
     DrillResult, Judgement, ObligationKind, Outcome, PointId, Policy, Question, Time, VaultName,
     Verdict,
 };
 
-use crate::assess::index::{Seen, Track};
+use crate::assess::index::{LetGo, Seen, Track};
 use crate::assess::owed::{first_open, last_due, last_missed};
 use crate::assess::{Case, count, judged};
-use crate::retention::end_of;
+use crate::retention::{self, PointAge, decide, zone_of};
 use crate::schedule::next_end;
 
 /// The newest copy of a protection in one vault.
@@ -34,21 +34,27 @@ pub(super) struct View<'f> {
     /// The complete point with the youngest content.
     pub(super) newest: Option<Seen<'f, RecoveryPoint>>,
     pub(super) held: BTreeMap<&'f VaultName, Held<'f>>,
+    /// Copies that were let go.
+    pub(super) expired: &'f [LetGo<'f>],
+    /// Points of which no copy is left in any vault.
+    pub(super) gone: HashSet<&'f PointId>,
 }
 
 impl<'f> View<'f> {
     pub(super) fn of(policy: &Policy, track: Option<&'f Track<'f>>) -> View<'f> {
-        let (points, copies, drills) = match track {
+        let (points, copies, drills, expired) = match track {
             Some(t) => (
                 t.points.as_slice(),
                 t.copies.as_slice(),
                 t.drills.as_slice(),
+                t.expired.as_slice(),
             ),
-            None => (&[][..], &[][..], &[][..]),
+            None => (&[][..], &[][..], &[][..], &[][..]),
         };
+        let (alive, gone) = what_is_left(copies, expired);
         let complete: HashMap<_, _> = points
             .iter()
-            .filter(|(_, p)| p.outcome == Outcome::Done)
+            .filter(|(_, p)| p.outcome == Outcome::Done && !let_go(&p.point, &alive, expired))
             .map(|seen| (&seen.1.point, *seen))
             .collect();
         let newest = complete
@@ -58,7 +64,7 @@ impl<'f> View<'f> {
         let mut held: BTreeMap<&VaultName, Held<'f>> = BTreeMap::new();
         for (seq, copy) in copies
             .iter()
-            .filter(|(_, c)| policy.vaults.contains_key(&c.vault))
+            .filter(|(seq, c)| alive.contains_key(seq) && policy.vaults.contains_key(&c.vault))
         {
             let Some((_, point)) = complete
                 .get(&copy.point)
@@ -89,17 +95,58 @@ impl<'f> View<'f> {
             complete,
             newest,
             held,
+            expired,
+            gone,
         }
     }
 
-    /// How many complete points retention still counts: those not past their end, and the newest.
-    pub(super) fn counted(&self, keep: &Keep, now: Time) -> u64 {
-        let newest = self.newest.map(|(_, p)| &p.point);
-        let counted = self.complete.values().filter(|(_, p)| {
-            newest == Some(&p.point) || end_of(p.completed, keep).is_none_or(|end| now < end)
-        });
+    /// How many complete points retention still counts: those that need not go, and the newest.
+    pub(super) fn counted(&self, protection: &Protection, now: Time) -> u64 {
+        let ages: Vec<PointAge> = self
+            .complete
+            .values()
+            .map(|(_, p)| PointAge {
+                id: p.point.clone(),
+                completed: p.completed,
+                complete: true,
+                holds: Vec::new(),
+            })
+            .collect();
+        let decisions = decide(&ages, &protection.keep, zone_of(protection), now);
+        let counted = decisions
+            .iter()
+            .filter(|d| d.verdict != retention::Verdict::ExpireNow);
         counted.count() as u64
     }
+}
+
+/// The copies that were not let go, by their place in the record; and the points of which no copy is left.
+fn what_is_left<'f>(
+    copies: &[Seen<'f, CopyFact>],
+    expired: &'f [LetGo<'f>],
+) -> (HashMap<u64, &'f PointId>, HashSet<&'f PointId>) {
+    let of = |copy: &CopyFact, one: &LetGo<'_>| {
+        *one.vault == copy.vault && one.copy.snapshot == copy.snapshot
+    };
+    let mut alive = HashMap::new();
+    let mut there: HashSet<&PointId> = HashSet::new();
+    for (seq, copy) in copies {
+        let let_go = expired.iter().find(|one| of(copy, one));
+        if let_go.is_none() {
+            alive.insert(*seq, &copy.point);
+        }
+        if let_go.is_none_or(|one| !one.gone) {
+            there.insert(&copy.point);
+        }
+    }
+    let gone = expired.iter().map(|one| &one.copy.point);
+    (alive, gone.filter(|point| !there.contains(point)).collect())
+}
+
+/// Whether the point had copies and all of them were let go.
+fn let_go(point: &PointId, alive: &HashMap<u64, &PointId>, expired: &[LetGo<'_>]) -> bool {
+    expired.iter().any(|one| one.copy.point == *point)
+        && !alive.values().any(|living| *living == point)
 }
 
 /// Is there any recovery point at all?

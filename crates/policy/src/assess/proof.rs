@@ -3,7 +3,7 @@
 use vouchsafe_model::fact::Verification;
 use vouchsafe_model::policy::VerifyRule;
 use vouchsafe_model::{
-    DrillResult, Judgement, ObligationKind, Question, RungOutcome, Time, VaultName, Verdict,
+    DrillResult, Judgement, ObligationKind, Question, RungOutcome, Span, Time, VaultName, Verdict,
 };
 
 use crate::assess::index::{Index, Seen};
@@ -269,7 +269,7 @@ fn failure(drill: &DrillResult) -> String {
 pub(super) fn retained(case: &Case<'_>) -> Judgement {
     let keep = &case.protection.keep;
     let say = |verdict, because, facts| judged(Question::Retained, verdict, because, facts);
-    if keep.at_least.is_none() && keep.at_most.is_none() {
+    if keep.is_unsaid() {
         return say(
             Verdict::Unproven,
             "the policy does not say how long".to_owned(),
@@ -293,7 +293,10 @@ pub(super) fn retained(case: &Case<'_>) -> Judgement {
         .view
         .points
         .iter()
-        .filter(|(_, p)| p.point != newest.point);
+        .filter(|(_, p)| p.point != newest.point && !case.view.gone.contains(&p.point));
+    if let Some((early, facts)) = let_go_too_early(case) {
+        return say(Verdict::NotMet, early, facts);
+    }
     let late: Vec<_> = others
         .filter_map(|(seq, p)| Some((*seq, over(p.completed)?)))
         .collect();
@@ -308,24 +311,59 @@ pub(super) fn retained(case: &Case<'_>) -> Judgement {
             late.into_iter().map(|(seq, _)| seq).collect(),
         );
     }
-    let oldest = case.view.points.iter().min_by_key(|(_, p)| p.completed);
+    let there: Vec<_> = case
+        .view
+        .points
+        .iter()
+        .filter(|(_, p)| !case.view.gone.contains(&p.point))
+        .collect();
+    let oldest = there.iter().min_by_key(|(_, p)| p.completed);
     let (oldest_seq, age) = match oldest {
         Some((seq, p)) => (*seq, case.now.since(p.completed)),
         None => (newest_seq, case.now.since(newest.completed)),
     };
-    let least = keep
-        .at_least
-        .map(|l| format!(", at least {l} asked"))
-        .unwrap_or_default();
-    let most = keep
-        .at_most
-        .map(|l| format!(", at most {l}"))
-        .unwrap_or_default();
+    let asked = [
+        keep.at_least.map(|l| format!(", at least {l} asked")),
+        keep.at_most.map(|l| format!(", at most {l}")),
+        (!keep.counts.is_empty()).then(|| format!(", and {}", keep.counts)),
+    ];
+    let removed = case.view.expired.iter().filter(|one| one.gone).count();
+    let deletions = match (case.view.expired.len(), removed) {
+        (0, _) => "no deletion is recorded".to_owned(),
+        (n, removed) => format!(
+            "{} let go, none too early, {removed} of them removed",
+            count(n, "copy").replace("copys", "copies")
+        ),
+    };
     let because = format!(
-        "no deletion is recorded; the oldest of {} is {age} old{least}{most}",
-        count(case.view.points.len(), "point")
+        "{deletions}; the oldest of {} is {age} old{}",
+        count(there.len(), "point"),
+        asked.into_iter().flatten().collect::<String>()
     );
     let mut facts = vec![oldest_seq, newest_seq];
+    facts.extend(case.view.expired.last().map(|one| one.seq));
     facts.dedup();
     say(Verdict::Met, because, facts)
+}
+
+/// Copies that were let go before they were as old as the policy asks for at least.
+fn let_go_too_early(case: &Case<'_>) -> Option<(String, Vec<u64>)> {
+    let least = case.protection.keep.at_least?;
+    let mut early: Vec<(u64, Span)> = Vec::new();
+    for one in case.view.expired {
+        let point = case
+            .view
+            .points
+            .iter()
+            .find(|(_, p)| p.point == one.copy.point);
+        let end = point.map(|(_, p)| least.after(p.completed));
+        early.extend(
+            end.filter(|end| one.at < *end)
+                .map(|end| (one.seq, end.since(one.at))),
+        );
+    }
+    let worst = early.iter().map(|(_, by)| *by).max()?;
+    let what = count(early.len(), "copy").replace("copys", "copies");
+    let because = format!("{what} let go too early, the worst by {worst}; at least {least} asked");
+    Some((because, early.into_iter().map(|(seq, _)| seq).collect()))
 }

@@ -138,7 +138,7 @@ impl Lint<'_> {
         let id = &subject.protection.id;
         let keep = &subject.protection.keep;
         let (least, most) = (keep.at_least, keep.at_most);
-        if least.is_none() && most.is_none() {
+        if keep.is_unsaid() {
             let message = format!("{id} does not say how long points are kept");
             self.about(
                 subject,

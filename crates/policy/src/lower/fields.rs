@@ -197,7 +197,7 @@ impl Ctx {
         match text.parse::<u32>() {
             Ok(n @ 1..=1000) => Some(n),
             _ => {
-                let message = format!("`{text}` is not a number of copies");
+                let message = format!("`{text}` is not a number from 1 to 1000");
                 self.error(
                     "P015",
                     item.node.place(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vouchsafe_model::policy::{
-    CopyRule, DrillRule, Keep, Length, Location, Schedule, VerifyRule, Window,
+    CopyRule, DrillRule, Keep, KeepCounts, Length, Location, Schedule, VerifyRule, Window,
 };
 use vouchsafe_model::{SecretRef, Span};
 
@@ -75,6 +75,14 @@ fn keep(ctx: &mut Ctx, item: &Item) -> Keep {
         at_least: fields.get(ctx, "at_least").and_then(|i| ctx.length(i)),
         at_most: fields.get(ctx, "at_most").and_then(|i| ctx.length(i)),
         grace: fields.get(ctx, "grace").and_then(|i| ctx.length(i)),
+        counts: KeepCounts {
+            last: fields.get(ctx, "last").and_then(|i| ctx.count(i)),
+            hourly: fields.get(ctx, "hourly").and_then(|i| ctx.count(i)),
+            daily: fields.get(ctx, "daily").and_then(|i| ctx.count(i)),
+            weekly: fields.get(ctx, "weekly").and_then(|i| ctx.count(i)),
+            monthly: fields.get(ctx, "monthly").and_then(|i| ctx.count(i)),
+            yearly: fields.get(ctx, "yearly").and_then(|i| ctx.count(i)),
+        },
     }
 }
 

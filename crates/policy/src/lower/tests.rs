@@ -500,9 +500,9 @@ duties: [ look ]
     3:17: error[P029]: `file://srv/x` names a host where a path begins; write three slashes: file:///srv/vouchsafe
     4:3: error[P019]: vault `far` does not say where it is; write url: file:///srv/vouchsafe
     6:16: error[P013]: `quickly` is not a length of time; write a number and a unit, like 30m, 24h, 35 days, 1 month, 7 years, or ISO 8601 like P35D
-    6:40: error[P015]: `none` is not a number of copies; write a whole number from 1
+    6:40: error[P015]: `none` is not a number from 1 to 1000; write a whole number from 1
     9:15: error[P014]: `daily at 26:00` is not a schedule; write `daily at 02:00 UTC`, `every 6 hours`, `2 per day`, `weekly on sunday at 03:00 Europe/London`, `every month`, `every quarter`, `hourly`, `daily`, or five cron fields like `0 2 * * *` and a time zone
-    10:11: error[P011]: `keep` is a single value here; write a mapping with any of at_least, at_most, grace
+    10:11: error[P011]: `keep` is a single value here; write a mapping with any of at_least, at_most, grace, last, hourly, daily, weekly, monthly, yearly
     11:27: error[P020]: there is no vault named `elsewhere`; declared: far, local
     14:13: error[P026]: a password stands in this URL; take it out, change it, and say where it is kept: password: { env: NAME }, { file: PATH } or { command: [...] }
     15:11: error[P020]: there is no tier named `golden`; did you mean `gold`?

@@ -68,7 +68,9 @@ pub(crate) fn points(session: &Session, args: &Points) -> Result<Exit, Failure> 
             .filter(|s| only.as_ref().is_none_or(|o| o == *s));
         let points: Vec<_> = systems
             .flat_map(|s| catalogue.of_system(s))
-            .map(|p| serde_json::json!({ "point": p.point, "copies": p.copies }))
+            .map(
+                |p| serde_json::json!({ "point": p.point, "copies": p.copies, "let_go": p.let_go }),
+            )
             .collect();
         session
             .output

@@ -1,6 +1,7 @@
 //! Verified, proven, retained.
 
 use vouchsafe_model::drill::{Damage, NegativeControl};
+use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Expiry, Pruning};
 use vouchsafe_model::{Fact, PointId, Question, RungOutcome, Span, Verdict};
 
 use super::world::{World, issue, t};
@@ -304,4 +305,97 @@ fn retention_needs_a_rule_and_a_point() {
     only_least.fill();
     only_least.now = t("2036-01-01T00:00:00Z");
     only_least.expect(Question::Retained, Verdict::Met, "no deletion is recorded");
+}
+
+/// Lets go of the copies that were made before `before`, at `at`; and removes them if asked.
+fn let_go(world: &mut World, before: &str, at: &str, remove: bool) {
+    let copies: Vec<CopyFact> = world
+        .facts
+        .iter()
+        .filter_map(|r| match &r.entry.fact {
+            Fact::Copy(c) if c.completed < t(before) => Some(c.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(!copies.is_empty());
+    for copy in copies {
+        let expired = ExpiredCopy {
+            point: copy.point,
+            protection: copy.protection,
+            snapshot: copy.snapshot.clone(),
+            tree: copy.tree,
+            reason: "old".to_owned(),
+            erase: true,
+        };
+        let expiry = Expiry {
+            vault: copy.vault.clone(),
+            run: copy.run.clone(),
+            copies: vec![expired],
+        };
+        world.add(t(at), Fact::Expired(expiry));
+        if remove {
+            let pruning = Pruning {
+                vault: copy.vault,
+                run: copy.run,
+                completed: t(at),
+                mode: "locked".to_owned(),
+                snapshots: vec![copy.snapshot],
+                packs_removed: 1,
+                bytes_freed: 1,
+                bytes_rewritten: 0,
+                pending: Vec::new(),
+                unknown_kept: 0,
+                refused: Vec::new(),
+            };
+            world.add(t(at), Fact::Pruned(pruning));
+        }
+    }
+}
+
+#[test]
+fn what_was_let_go_in_time_is_retained_and_what_went_too_early_is_not() {
+    let (old, now) = ("2026-06-04T00:00:00Z", "2026-07-05T00:00:00Z");
+    let late = || {
+        let mut world = World::good();
+        world.now = t(now);
+        world
+    };
+    let three = "3 points kept too long";
+    late().expect(Question::Retained, Verdict::NotMet, three);
+    // The decision is not the deed.
+    let mut there = late();
+    let_go(&mut there, old, "2026-07-04T00:00:00Z", false);
+    there.expect(Question::Retained, Verdict::NotMet, three);
+    let mut gone = late();
+    let_go(&mut gone, old, "2026-07-04T00:00:00Z", true);
+    gone.expect(
+        Question::Retained,
+        Verdict::Met,
+        "let go, none too early, 6 of them removed; the oldest of 7 points is",
+    );
+    gone.expect(
+        Question::Covered,
+        Verdict::Met,
+        "7 complete points, the newest of 2026-06-10",
+    );
+    let mut early = late();
+    let_go(&mut early, old, "2026-06-05T00:00:00Z", true);
+    early.expect(
+        Question::Retained,
+        Verdict::NotMet,
+        "6 copies let go too early",
+    );
+}
+
+#[test]
+fn a_copy_that_was_let_go_does_not_count() {
+    let mut world = World::good();
+    world.expect(Question::Copies, Verdict::Met, "");
+    let_go(
+        &mut world,
+        "2027-01-01T00:00:00Z",
+        "2026-06-10T12:00:00Z",
+        false,
+    );
+    world.expect(Question::Covered, Verdict::NotMet, "");
 }

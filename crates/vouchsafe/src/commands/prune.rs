@@ -1,0 +1,174 @@
+//! Removing what the policy lets go: the worklist, a question, the deed.
+
+use std::collections::BTreeSet;
+
+use vouchsafe_host::terminal;
+use vouchsafe_keeper::{PruneOrder, PruneOutcome, PrunePlan};
+use vouchsafe_model::human_bytes;
+use vouchsafe_vault::PackWork;
+
+use crate::args::Prune;
+use crate::exit::{Exit, Failure};
+use crate::reporter::Console;
+use crate::session::Session;
+
+/// Shows what would go; does it if that is agreed to.
+pub(crate) fn prune(session: &Session, args: &Prune) -> Result<Exit, Failure> {
+    let keeper = session.keeper()?;
+    let mut order = PruneOrder {
+        vault: args.vault.clone(),
+        write_once: args.write_once,
+        agreed: None,
+    };
+    let console = Console::new(session.output);
+    let plans = keeper.plan_prune(&order, &console)?;
+    show(session, &plans)?;
+    if args.dry_run || plans.iter().all(PrunePlan::is_empty) {
+        return Ok(Exit::Met);
+    }
+    if !args.yes && !agreed(session)? {
+        session.output.text("nothing was removed")?;
+        return Ok(Exit::Met);
+    }
+    let snapshots = plans.iter().flat_map(|plan| &plan.expires);
+    let snapshots: BTreeSet<String> = snapshots.map(|copy| copy.snapshot.clone()).collect();
+    order.agreed = Some(snapshots);
+    let outcomes = keeper.prune(&order, &console)?;
+    if session.output.json {
+        let rows: Vec<_> = outcomes.iter().map(outcome_json).collect();
+        session
+            .output
+            .json(&serde_json::json!({ "event": "result", "vaults": rows }))?;
+    }
+    Ok(if outcomes.iter().all(|o| o.problems.is_empty()) {
+        Exit::Met
+    } else {
+        Exit::Incomplete
+    })
+}
+
+/// Asks whoever sits at the terminal.
+fn agreed(session: &Session) -> Result<bool, Failure> {
+    let nobody = || {
+        Failure::Usage(
+            "nothing was removed: nobody is there to be asked; say --yes to remove what was listed, or --dry-run to look only"
+                .to_owned(),
+        )
+    };
+    if session.output.json {
+        return Err(nobody());
+    }
+    terminal::ask("Remove this for good? [y/N] ")?.ok_or_else(nobody)
+}
+
+fn show(session: &Session, plans: &[PrunePlan]) -> Result<(), Failure> {
+    if session.output.json {
+        let rows: Vec<_> = plans.iter().map(plan_json).collect();
+        session
+            .output
+            .json(&serde_json::json!({ "event": "worklist", "vaults": rows }))?;
+        return Ok(());
+    }
+    for plan in plans {
+        session.output.text(&plan_text(plan))?;
+    }
+    Ok(())
+}
+
+/// A worklist for the screen.
+fn plan_text(plan: &PrunePlan) -> String {
+    let mut lines = vec![format!("vault {} ({})", plan.vault, plan.mode)];
+    for copy in &plan.expires {
+        lines.push(format!(
+            "  - {} of {}: {}",
+            copy.point, copy.protection, copy.reason
+        ));
+    }
+    for copy in &plan.unfinished {
+        lines.push(format!(
+            "  - {} of {}: let go before, not yet removed",
+            copy.point, copy.protection
+        ));
+    }
+    let list = &plan.worklist;
+    let size = |packs: &[PackWork]| human_bytes(packs.iter().map(|pack| pack.bytes).sum());
+    let mut deeds = Vec::new();
+    if !list.remove.is_empty() {
+        let (n, size) = (list.remove.len(), size(&list.remove));
+        deeds.push(format!("remove {n} packs ({size})"));
+    }
+    if !list.repack.is_empty() {
+        let (n, size) = (list.repack.len(), human_bytes(list.figures.rewritten));
+        deeds.push(format!("rewrite what is needed of {n} packs ({size})"));
+    }
+    if !list.retire.is_empty() {
+        let (n, size) = (list.retire.len(), size(&list.retire));
+        deeds.push(format!(
+            "take {n} packs ({size}) out of the index, to be removed after two days"
+        ));
+    }
+    if !list.indexes.is_empty() {
+        deeds.push(format!("replace {} index files", list.indexes.len()));
+    }
+    if plan.is_empty() {
+        deeds.push("nothing to remove".to_owned());
+    } else {
+        deeds.push(format!("free {}", human_bytes(list.figures.freed)));
+    }
+    lines.push(format!("  {}", deeds.join(", ")));
+    let mut kept = vec![format!("{} snapshots stay", list.kept.len())];
+    if !list.unknown.is_empty() {
+        let n = list.unknown.len();
+        kept.push(format!("{n} of them not in the ledger"));
+    }
+    if list.figures.unused_kept > 0 {
+        let size = human_bytes(list.figures.unused_kept);
+        kept.push(format!("{size} stay unused"));
+    }
+    lines.push(format!("  {}", kept.join(", ")));
+    for issue in &list.issues {
+        lines.push(format!("  ! {}: {}", issue.place, issue.message));
+    }
+    lines.join("\n")
+}
+
+fn plan_json(plan: &PrunePlan) -> serde_json::Value {
+    let list = &plan.worklist;
+    let packs = |packs: &[PackWork]| {
+        let row = |pack: &PackWork| {
+            serde_json::json!({
+                "pack": pack.pack.to_hex(),
+                "bytes": pack.bytes,
+                "used": pack.used,
+                "why": pack.why.as_str(),
+            })
+        };
+        packs.iter().map(row).collect::<Vec<_>>()
+    };
+    serde_json::json!({
+        "vault": plan.vault,
+        "mode": plan.mode,
+        "expires": plan.expires,
+        "unfinished": plan.unfinished,
+        "kept": list.kept.len(),
+        "unknown": list.unknown.iter().map(|id| id.to_hex()).collect::<Vec<_>>(),
+        "remove": packs(&list.remove),
+        "repack": packs(&list.repack),
+        "retire": packs(&list.retire),
+        "indexes": list.indexes.iter().map(|id| id.to_hex()).collect::<Vec<_>>(),
+        "bytes_before": list.figures.before,
+        "bytes_freed": list.figures.freed,
+        "bytes_rewritten": list.figures.rewritten,
+        "bytes_unused_kept": list.figures.unused_kept,
+        "issues": list.issues,
+    })
+}
+
+fn outcome_json(outcome: &PruneOutcome) -> serde_json::Value {
+    serde_json::json!({
+        "vault": outcome.vault,
+        "expired": outcome.expired,
+        "pruning": outcome.pruning,
+        "problems": outcome.problems,
+    })
+}
