@@ -56,6 +56,8 @@ impl<'a> Names<'a> {
             Fact::RecoveryPoint(p) => &p.issues,
             Fact::Verification(v) => &v.problems,
             Fact::Pruned(p) => &p.refused,
+            Fact::CopyLost(l) => &l.issues,
+            Fact::Repaired(r) => &r.issues,
             Fact::Drill(d) => {
                 self.kept
                     .extend(d.ladder.rungs.iter().map(|r| r.name.clone()));
@@ -207,6 +209,8 @@ impl<'a> Names<'a> {
             Fact::RunClosed { issues, .. } => self.issues(issues),
             Fact::RecoveryPoint(p) => self.point(p),
             Fact::Verification(v) => self.verification(v),
+            Fact::CopyLost(l) => self.issues(&mut l.issues),
+            Fact::Repaired(r) => self.issues(&mut r.issues),
             Fact::Drill(d) => self.drill(d),
             Fact::Pruned(p) => self.issues(&mut p.refused),
             _ => {}

@@ -160,7 +160,7 @@ pub fn decompress(data: &[u8], expected_len: usize) -> Result<Vec<u8>, Decompres
 
 /// Refuses what cannot hold `expected_len` bytes before memory is set aside for them.
 fn check_stated_length(data: &[u8], expected_len: usize) -> Result<(), DecompressError> {
-    if expected_len / MAX_RATIO > data.len() {
+    if !is_plausible(data.len(), expected_len) {
         return Err(DecompressError::Implausible {
             length: data.len(),
             expected: expected_len,
@@ -179,6 +179,11 @@ pub(crate) fn check_length(found: u64, expected: u64) -> Result<(), DecompressEr
     } else {
         Err(DecompressError::Length { expected, found })
     }
+}
+
+/// Whether so few compressed bytes can yield so many.
+pub(crate) fn is_plausible(compressed: usize, expected: usize) -> bool {
+    expected / MAX_RATIO <= compressed
 }
 
 /// What the frame `data` holds, at most `limit` bytes.

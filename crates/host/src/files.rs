@@ -67,6 +67,34 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, FileError> {
     Ok(out)
 }
 
+/// Reads a whole file of at most `limit` bytes into memory that is used again; a longer one is `FileTooLarge`.
+///
+/// What `into` held is overwritten; its capacity stays. A file that grows meanwhile is read as it was.
+pub fn read_into(path: impl AsRef<Path>, limit: u64, into: &mut Vec<u8>) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let failed = |source| FileError::new(path, "read", source);
+    let mut file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    if metadata.len() > limit {
+        let longer = format!("it is longer than the {limit} bytes allowed here");
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, longer)));
+    }
+    // Only what is new is cleared; all of it is read over.
+    into.resize(length, 0);
+    let mut filled = 0;
+    while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    into.truncate(filled);
+    Ok(())
+}
+
 /// Reads a whole UTF-8 file of at most `limit` bytes; other bytes are `InvalidData`.
 pub fn read_to_string(path: impl AsRef<Path>, limit: u64) -> Result<String, FileError> {
     let path = path.as_ref();

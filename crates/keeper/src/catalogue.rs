@@ -1,6 +1,6 @@
 //! The points that the ledger knows, with their copies: a pure projection of the facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Fact, Outcome, Recorded, RecoveryPoint};
 use vouchsafe_model::{ObligationId, PointId, ProtectionId, SystemName, VaultName};
@@ -16,6 +16,8 @@ pub struct KnownPoint {
     pub copies: Vec<CopyFact>,
     /// Copies that were let go.
     pub let_go: Vec<LetGo>,
+    /// Vaults whose copy has lost data since. It can still be read, but for what is lost.
+    pub lost_in: BTreeSet<VaultName>,
 }
 
 impl KnownPoint {
@@ -32,6 +34,12 @@ impl KnownPoint {
             copy: copy.clone(),
             gone: false,
         });
+    }
+
+    /// The vaults whose copies are whole, as far as is known.
+    pub fn whole_in(&self) -> impl Iterator<Item = &VaultName> {
+        let vaults: BTreeSet<&VaultName> = self.copies.iter().map(|c| &c.vault).collect();
+        vaults.into_iter().filter(|v| !self.lost_in.contains(*v))
     }
 
     /// Whether everything was captured.
@@ -69,11 +77,13 @@ impl Catalogue {
                         seq: recorded.seq,
                         copies: Vec::new(),
                         let_go: Vec::new(),
+                        lost_in: BTreeSet::new(),
                     };
                     points.insert(point.point.clone(), known);
                 }
                 Fact::Copy(copy) => {
                     if let Some(known) = points.get_mut(&copy.point) {
+                        known.lost_in.remove(&copy.vault);
                         known.copies.push(copy.clone());
                     }
                 }
@@ -88,6 +98,11 @@ impl Catalogue {
                     for one in points.values_mut().flat_map(|known| &mut known.let_go) {
                         one.gone |= one.vault == pruning.vault
                             && pruning.snapshots.contains(&one.copy.snapshot);
+                    }
+                }
+                Fact::CopyLost(loss) => {
+                    if let Some(known) = points.get_mut(&loss.point) {
+                        known.lost_in.insert(loss.vault.clone());
                     }
                 }
                 _ => {}

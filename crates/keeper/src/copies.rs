@@ -212,7 +212,9 @@ impl Keeper {
             vault: from.name().to_string(),
             known: String::from("no vault"),
         })?;
-        let (_from, _to) = (shared_lock(from)?, shared_lock(&target)?);
+        self.look_at_space(&facts, &making.protection.id, &target, reporter)?;
+        let (_from, lock) = (shared_lock(from)?, shared_lock(&target)?);
+        self.go_on_where_it_stopped(&facts, &target, &lock, reporter)?;
         let copied =
             vouchsafe_vault::copy(&from.repo, &target.repo, &snapshot, reporter.progress());
         let copied = copied.map_err(|source| {

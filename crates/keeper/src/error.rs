@@ -10,7 +10,7 @@ use vouchsafe_model::{PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
 use vouchsafe_vault::{
     BackupError, CopyError, DumpError, KeyChangeError, LookupError, OpenError, PruneError,
-    RepoError, SelectError,
+    RepairError, RepoError, SelectError,
 };
 
 /// The classes of errors that have an exit code of their own.
@@ -227,6 +227,26 @@ pub enum KeeperError {
     RecordUnsound {
         /// The first wrong entry, if it is one.
         entry: Option<u64>,
+    },
+    /// There is no room for anything.
+    #[error(
+        "vault `{vault}` has only {free} left at {place}; make room, and run again: what is stored already is used"
+    )]
+    NoSpace {
+        /// Which vault.
+        vault: VaultName,
+        /// Its directory.
+        place: String,
+        /// What is left.
+        free: String,
+    },
+    /// A vault could not be repaired.
+    #[error("repair of vault `{vault}`: {source}")]
+    Repair {
+        /// Which.
+        vault: String,
+        /// Why.
+        source: Box<RepairError>,
     },
     /// A vault's lock is held by somebody else.
     #[error("vault `{vault}`: {source}")]

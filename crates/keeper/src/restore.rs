@@ -179,13 +179,19 @@ impl Keeper {
         known: &KnownPoint,
         vault: Option<&str>,
     ) -> Result<(VaultName, vouchsafe_format::Id), KeeperError> {
-        let mut candidates = known
+        let mut candidates: Vec<_> = known
             .copies
             .iter()
-            .filter(|c| vault.is_none_or(|v| c.vault.as_str() == v));
+            .filter(|c| vault.is_none_or(|v| c.vault.as_str() == v))
+            .collect();
         let copy = match vault {
-            Some(_) => candidates.next_back(),
-            None => candidates.find(|c| self.policy.vaults.contains_key(&c.vault)),
+            Some(_) => candidates.pop(),
+            None => {
+                candidates.retain(|c| self.policy.vaults.contains_key(&c.vault));
+                // One that has lost data is read only if there is no other.
+                candidates.sort_by_key(|c| known.lost_in.contains(&c.vault));
+                candidates.into_iter().next()
+            }
         };
         let no_copy = || KeeperError::NoCopy {
             point: known.point.point.clone(),

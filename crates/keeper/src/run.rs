@@ -195,7 +195,10 @@ impl Keeper {
         reporter: &dyn Reporter,
     ) -> Result<(Captured, BackupReport), KeeperError> {
         let source = self.source(protection)?;
-        let _lock = shared_lock(vault)?;
+        let facts = self.facts()?;
+        self.look_at_space(&facts, &protection.id, vault, reporter)?;
+        let lock = shared_lock(vault)?;
+        self.go_on_where_it_stopped(&facts, vault, &lock, reporter)?;
         self.with_context(&protection.id, reporter, |ctx| {
             let discovery = source.discover(ctx)?;
             let options = BackupOptions {

@@ -90,6 +90,13 @@ impl State {
         Ok(dir)
     }
 
+    /// Where the memory of a vault's verifications lies, made on demand.
+    pub(crate) fn verified_dir(&self, vault: &VaultName) -> Result<PathBuf, KeeperError> {
+        let dir = self.root.join("verified").join(vault.as_str());
+        files::create_dir_all(&dir, 0o700)?;
+        Ok(dir)
+    }
+
     /// Where sandboxes are made.
     pub fn sandbox_dir(&self) -> Result<PathBuf, KeeperError> {
         let dir = self.root.join("sandbox");

@@ -125,6 +125,9 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         Fact::Verification(verification) => &verification.obligations,
         Fact::Drill(drill) => &drill.obligations,
         Fact::PolicyInForce { .. }
+        | Fact::CopyLost(_)
+        | Fact::Coverage(_)
+        | Fact::Repaired(_)
         | Fact::ObligationDue(_)
         | Fact::ObligationsWithdrawn { .. }
         | Fact::Horizon { .. }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Time;
 use crate::drill::DrillResult;
 use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
 use crate::manifest::Engine;
 use crate::obligation::Obligation;
+use crate::{Span, Time};
 
 /// How a run or a deed came out. A partial result is never a full one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,6 +250,107 @@ pub struct Pruning {
     pub refused: Vec<Issue>,
 }
 
+/// How much of a vault's bytes has been read back, and how long ago, by all verifications that are remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultCoverage {
+    /// Which vault.
+    pub vault: VaultName,
+    /// The run after which it was so.
+    pub run: RunId,
+    /// SHA-256 of the memory that it was counted from, lower hex: a memory with another digest is not this one.
+    pub memory: String,
+    /// Bytes of all packs that the index lists.
+    pub bytes_total: u64,
+    /// The time that `bytes_within` is about.
+    pub within: Span,
+    /// Bytes of packs that were read and whole within that time.
+    pub bytes_within: u64,
+    /// The oldest result that still counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oldest: Option<Time>,
+    /// Packs that no remembered verification has read.
+    pub packs_never: u64,
+    /// Packs whose newest result is damage.
+    pub packs_damaged: u64,
+}
+
+impl VaultCoverage {
+    /// Whether every pack has been read, and was whole when it was read last.
+    pub fn is_whole(&self) -> bool {
+        self.packs_never == 0 && self.packs_damaged == 0
+    }
+
+    /// `87 % of bytes read within the last 28d`, rounded down: 100 % is all.
+    pub fn share(&self) -> String {
+        let percent = (u128::from(self.bytes_within) * 100)
+            .checked_div(u128::from(self.bytes_total))
+            .unwrap_or(100);
+        format!("{percent} % of bytes read within the last {}", self.within)
+    }
+}
+
+/// A copy was found to have lost data: from here on it is no whole copy, until a later fact says that it was read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyLoss {
+    /// Which point.
+    pub point: PointId,
+    /// Of which protection.
+    pub protection: ProtectionId,
+    /// In which vault.
+    pub vault: VaultName,
+    /// The repository's snapshot there, lower hex.
+    pub snapshot: String,
+    /// The run that found it.
+    pub run: RunId,
+    /// When.
+    pub found: Time,
+    /// How many files and directories cannot be read.
+    pub lost: u64,
+    /// Which: the first hundred.
+    pub issues: Vec<Issue>,
+}
+
+/// A vault was repaired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// Which vault.
+    pub vault: VaultName,
+    /// The run that did it.
+    pub run: RunId,
+    /// `index`, `packs` or `snapshots`.
+    pub part: String,
+    /// When it began.
+    pub started: Time,
+    /// When it ended.
+    pub completed: Time,
+    /// New packs.
+    pub packs_added: u64,
+    /// Damaged packs that were removed, by their names.
+    pub packs_removed: Vec<String>,
+    /// New index files.
+    pub indexes_added: u64,
+    /// Index files that were removed.
+    pub indexes_removed: u64,
+    /// Blobs that were saved from damaged packs.
+    pub blobs_salvaged: u64,
+    /// Blobs that were fetched from other vaults.
+    pub blobs_healed: u64,
+    /// These vaults.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub healed_from: Vec<VaultName>,
+    /// Blobs that were nowhere to be had.
+    pub blobs_lost: u64,
+    /// Snapshots that were written without what was lost.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub snapshots_added: Vec<String>,
+    /// Broken snapshots that were removed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub snapshots_removed: Vec<String>,
+    /// What could not be repaired.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub issues: Vec<Issue>,
+}
+
 /// One fact. The `fact` key of its JSON names the kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "kebab-case")]
@@ -312,6 +413,12 @@ pub enum Fact {
     Copy(CopyFact),
     /// A vault was read back.
     Verification(Verification),
+    /// What of a vault has been read back by now.
+    Coverage(VaultCoverage),
+    /// A copy has lost data.
+    CopyLost(CopyLoss),
+    /// A vault was repaired.
+    Repaired(Repair),
     /// A restore was rehearsed.
     Drill(DrillResult),
     /// What opens a vault was changed.
@@ -388,6 +495,24 @@ pub struct Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_rounded_down() {
+        let mut coverage = VaultCoverage {
+            vault: VaultName::new("v").unwrap(),
+            run: RunId::new("r-1").unwrap(),
+            memory: String::new(),
+            bytes_total: 1000,
+            within: Span::from_days(28),
+            bytes_within: 999,
+            oldest: None,
+            packs_never: 0,
+            packs_damaged: 0,
+        };
+        assert_eq!(coverage.share(), "99 % of bytes read within the last 28d");
+        coverage.bytes_total = 0;
+        assert!(coverage.share().starts_with("100 %"));
+    }
 
     #[test]
     fn entries_round_trip_as_json() {

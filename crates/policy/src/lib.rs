@@ -12,6 +12,7 @@ pub mod retention;
 pub mod schedule;
 pub mod schema;
 pub mod template;
+pub mod verification;
 pub mod words;
 
 mod keys;

@@ -72,6 +72,7 @@ fn put_then_get(store: &Arc<dyn Store>) -> Result<(), String> {
 fn absent_is_not_found(store: &Arc<dyn Store>) -> Result<(), String> {
     let absent = key("data/none")?;
     not_found("get", store.get(&absent))?;
+    not_found("get_into", store.get_into(&absent, &mut vec![1]))?;
     not_found("get_range", store.get_range(&absent, 0, 1))?;
     not_found("get_range of nothing", store.get_range(&absent, 0, 0))?;
     not_found("head", store.head(&absent))?;
@@ -336,6 +337,18 @@ fn listed(store: &Arc<dyn Store>, prefix: &str) -> Result<Vec<(String, u64)>, St
 
 fn expect_bytes(store: &Arc<dyn Store>, key: &Key, expected: &[u8]) -> Result<(), String> {
     let got = store.get(key).map_err(|e| format!("getting {key}: {e}"))?;
+    // Memory that held something else, longer or shorter, makes no difference.
+    for held in [0, 7, 100_000] {
+        let mut into = vec![0xa5; held];
+        store
+            .get_into(key, &mut into)
+            .map_err(|e| format!("getting {key} into memory: {e}"))?;
+        if into != got {
+            return Err(format!(
+                "{key} differs when got into {held} bytes of memory"
+            ));
+        }
+    }
     if got == expected {
         return Ok(());
     }

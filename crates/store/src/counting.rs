@@ -91,6 +91,13 @@ impl Store for CountingStore {
         Ok(bytes)
     }
 
+    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        Self::count(&self.counters.gets, 1);
+        self.inner.get_into(key, into)?;
+        Self::count(&self.counters.bytes_read, into.len() as u64);
+        Ok(())
+    }
+
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         Self::count(&self.counters.ranges, 1);
         let bytes = self.inner.get_range(key, offset, len)?;

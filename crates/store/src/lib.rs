@@ -53,6 +53,13 @@ pub trait Store: Send + Sync {
     /// The whole object, or [`StoreError::NotFound`].
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError>;
 
+    /// The whole object, in place of what `into` held: for those who read many objects with the same memory.
+    /// What `into` holds after an error says nothing.
+    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        *into = self.get(key)?;
+        Ok(())
+    }
+
     /// Exactly `len` bytes from `offset` on. An object that ends before them is
     /// [`StoreError::ShortRead`]; fewer bytes are never returned as a success.
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError>;
@@ -203,6 +210,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
         (**self).get(key)
+    }
+    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        (**self).get_into(key, into)
     }
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         (**self).get_range(key, offset, len)

@@ -252,6 +252,10 @@ impl Store for LocalStore {
         files::read(self.path(key), LARGEST).map_err(|e| self.object_error(e, key))
     }
 
+    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        files::read_into(self.path(key), LARGEST, into).map_err(|e| self.object_error(e, key))
+    }
+
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         let path = self.path(key);
         let failed = |source| self.object_error(FileError::new(&path, "read", source), key);

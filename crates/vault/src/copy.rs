@@ -125,10 +125,15 @@ fn find_copy(to: &Repository, copied: &Snapshot) -> Result<Option<Id>, RepoError
         let related = found.original == copied.original || Some(*id) == copied.original;
         related && found.tree == copied.tree && found.time == copied.time
     };
-    Ok(snapshots
-        .into_iter()
-        .find(|(id, found)| same(id, found))
-        .map(|(id, _)| id))
+    for (id, _) in snapshots.iter().filter(|(id, found)| same(id, found)) {
+        match to.snapshot(id) {
+            Ok(_) => return Ok(Some(*id)),
+            Err(RepoError::Store(error)) => return Err(error.into()),
+            // What is only in the cache any more is no copy.
+            Err(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 fn from_error(error: RepoError) -> CopyError {

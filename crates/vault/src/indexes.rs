@@ -1,7 +1,7 @@
 //! Reading the index files of a repository, and keeping what they say: in memory, or for a huge repository in a file.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vouchsafe_format::{Id, IndexPack, decode_index};
@@ -23,7 +23,7 @@ pub struct IndexSettings {
     /// Most entries that are held in memory besides those in a file, before they are added to it.
     pub beside_file: usize,
     /// A directory of our own where the file is kept for the next time; it is made if it is missing. Without one the
-    /// file is temporary.
+    /// file is temporary. Snapshots that were read are kept there too, sealed as they are in the store.
     ///
     /// Whoever can write there can make a backup leave out what is not stored, so it is to be as private as the
     /// repository's password.
@@ -111,7 +111,8 @@ impl Repository {
         *self.indexes.known() = Arc::default();
     }
 
-    fn listed_indexes(&self) -> Result<BTreeSet<Id>, RepoError> {
+    /// The index files that the store lists, and those written through this value.
+    pub(crate) fn listed_indexes(&self) -> Result<BTreeSet<Id>, RepoError> {
         let listed = self.objects.list(ObjectKind::Index)?;
         let mut names: BTreeSet<Id> = listed.into_iter().map(|(id, _)| id).collect();
         names.extend(self.indexes.written().iter());
@@ -254,6 +255,11 @@ impl Repository {
 }
 
 impl Indexes {
+    /// Where things are kept for the next time.
+    pub(crate) fn cache(&self) -> Option<&Path> {
+        self.settings.cache.as_deref()
+    }
+
     fn known(&self) -> MutexGuard<'_, Arc<BlobIndex>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

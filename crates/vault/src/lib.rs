@@ -23,6 +23,7 @@ mod index;
 mod indexes;
 mod keys;
 mod lock;
+mod memory;
 mod objects;
 mod packs;
 mod parallel;
@@ -33,7 +34,9 @@ mod prune;
 mod read_back;
 mod reading;
 mod references;
+mod repair;
 mod repository;
+mod snapshots;
 mod stored;
 mod trees;
 mod verify;
@@ -50,6 +53,7 @@ pub use index::{BlobIndex, IndexFileError, ListedPack, Place};
 pub use indexes::IndexSettings;
 pub use keys::{Begun, Keeping, KeepingError, KeyChangeError, KeyInfo, ProvenSlot, Rotation};
 pub use lock::{LockGuard, LockKind};
+pub use memory::{Coverage, MemoryError, VerifyMemory};
 pub use point::Point;
 pub use probe::EncryptionProbe;
 pub use prune::{
@@ -61,6 +65,11 @@ pub use reading::{
     ArchiveReport, Change, ChangeKind, Contents, DiffReport, DumpError, FindReport, Hit,
     LookupError, SelectError,
 };
-pub use repository::{CreateOptions, Repository, Snapshots};
+pub use repair::{
+    Adopted, BrokenSnapshot, DamagedPack, IndexRepair, Loss, PackRepair, RepairError, RepairReport,
+    SnapshotRepair,
+};
+pub use repository::{CreateOptions, Repository};
+pub use snapshots::Snapshots;
 pub use stored::StoredBlob;
-pub use verify::{Budget, VerifyReport};
+pub use verify::{Budget, Reading, VerifyReport};

@@ -38,6 +38,11 @@ impl Objects {
         self.persistently(|| self.store.get(key))
     }
 
+    /// An object's bytes, unchecked, in place of what `into` held.
+    pub(crate) fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        self.persistently(|| self.store.get_into(key, into))
+    }
+
     /// Bytes of a pack, unchecked.
     pub(crate) fn get_range(
         &self,

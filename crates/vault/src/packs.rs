@@ -2,18 +2,141 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use vouchsafe_format::{Id, MasterKey, PackedBlob, header_length, open_blob, pack, parse_header};
+use vouchsafe_format::{
+    BlobOpener, Id, IdBuilder, MasterKey, PackedBlob, header_length, open_blob, pack, parse_header,
+};
 use vouchsafe_model::Issue;
 use vouchsafe_store::StoreError;
 
 use crate::error::{Damage, RepoError};
-use crate::index::ById;
+use crate::index::{BlobIndex, ById, ListedPack};
 use crate::machine::ObjectKind;
-use crate::objects::{Objects, show};
+use crate::objects::{Objects, key_of, show};
 use crate::repository::{Repository, in_words};
 
 /// Lengths of all packs, as a listing shows them.
 pub(crate) type PackSizes = HashMap<Id, u64, ById>;
+
+/// A pack that an index lists, without its blobs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PackRef {
+    /// Its number in the index.
+    pub(crate) number: u32,
+    pub(crate) id: Id,
+    /// Bytes that it must have.
+    pub(crate) bytes: u64,
+}
+
+/// All packs that an index lists.
+pub(crate) fn pack_refs(index: &BlobIndex) -> Vec<PackRef> {
+    (0..)
+        .zip(index.packs())
+        .map(|(number, (id, bytes))| PackRef { number, id, bytes })
+        .collect()
+}
+
+/// What reading a whole pack has shown.
+#[derive(Debug)]
+pub(crate) enum PackVerdict {
+    /// Its name, its header and every blob are right.
+    Whole,
+    /// What is wrong with it.
+    Damaged(Vec<Damage>),
+    /// The store did not give it, which says nothing of the pack.
+    Unreadable(StoreError),
+}
+
+/// Reads one whole pack after the other with the same memory.
+pub(crate) struct PackReader<'r> {
+    objects: &'r Objects,
+    key: &'r MasterKey,
+    bytes: Vec<u8>,
+    opener: BlobOpener,
+}
+
+impl<'r> PackReader<'r> {
+    pub(crate) fn new(repository: &'r Repository) -> PackReader<'r> {
+        PackReader {
+            objects: &repository.objects,
+            key: &repository.key,
+            bytes: Vec::new(),
+            opener: BlobOpener::new(),
+        }
+    }
+
+    /// Fetches a pack and looks at every byte of it.
+    ///
+    /// A pack of which it is known that it once had the digest that it is named after need not be hashed for that
+    /// again: header and blobs are authenticated and together are all of it, and each blob is hashed for its own id.
+    pub(crate) fn verdict(&mut self, pack: &ListedPack, is_name_known: bool) -> PackVerdict {
+        let read = key_of(ObjectKind::Pack, &pack.id)
+            .and_then(|key| self.objects.get_into(&key, &mut self.bytes));
+        let damage = match read {
+            Ok(()) => self.damage(pack, is_name_known),
+            Err(error) if error.is_not_found() => vec![Damage::Missing],
+            Err(error) => return PackVerdict::Unreadable(error),
+        };
+        if damage.is_empty() {
+            PackVerdict::Whole
+        } else {
+            PackVerdict::Damaged(damage)
+        }
+    }
+
+    fn damage(&mut self, pack: &ListedPack, is_name_known: bool) -> Vec<Damage> {
+        let found = self.bytes.len() as u64;
+        if found != pack.bytes {
+            let expected = pack.bytes;
+            return vec![Damage::Size { expected, found }];
+        }
+        let is_regular = compare_header(self.key, &self.bytes, found, &pack.blobs).is_ok()
+            && are_back_to_back(&pack.blobs);
+        if is_regular {
+            self.open_in_place(pack, is_name_known)
+        } else {
+            whole_pack_damage(self.key, &pack.id, &self.bytes, &pack.blobs)
+        }
+    }
+
+    /// Each piece is hashed for the pack's name and then opened where it lies, while the processor has it at hand.
+    fn open_in_place(&mut self, pack: &ListedPack, is_name_known: bool) -> Vec<Damage> {
+        let mut name = (!is_name_known).then(IdBuilder::default);
+        let mut damage = Vec::new();
+        let mut rest = self.bytes.as_mut_slice();
+        for blob in &pack.blobs {
+            let length = blob.length as usize;
+            let Some((sealed, after)) = std::mem::take(&mut rest).split_at_mut_checked(length)
+            else {
+                return vec![Damage::HeaderAndIndex];
+            };
+            if let Some(name) = &mut name {
+                name.update(sealed);
+            }
+            let opened = self
+                .opener
+                .open(self.key, sealed, blob.uncompressed_length, blob.id);
+            damage.extend(opened.err().map(Damage::from));
+            rest = after;
+        }
+        if let Some(mut name) = name {
+            name.update(rest);
+            let found = name.finish();
+            if found != pack.id {
+                damage.insert(0, Damage::Name { found });
+            }
+        }
+        damage
+    }
+}
+
+fn are_back_to_back(blobs: &[PackedBlob]) -> bool {
+    let mut end = 0;
+    blobs.iter().all(|blob| {
+        let follows = blob.offset == end;
+        end = blob.offset.saturating_add(blob.length);
+        follows
+    })
+}
 
 impl Repository {
     pub(crate) fn pack_sizes(&self) -> Result<PackSizes, RepoError> {
@@ -111,7 +234,12 @@ pub(crate) fn whole_pack_damage(
     damage
 }
 
-fn parse_tail(key: &MasterKey, tail: &[u8], size: u64) -> Result<Vec<PackedBlob>, Damage> {
+/// The blobs that the header at the end of `tail` lists.
+pub(crate) fn parse_tail(
+    key: &MasterKey,
+    tail: &[u8],
+    size: u64,
+) -> Result<Vec<PackedBlob>, Damage> {
     let (rest, last) = tail.split_last_chunk::<4>().ok_or(Damage::Size {
         expected: 4,
         found: size,

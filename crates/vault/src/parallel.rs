@@ -31,8 +31,20 @@ pub(crate) fn each<T: Sync>(
     interrupt: &Interrupt,
     work: impl Fn(&T) -> bool + Sync,
 ) -> bool {
+    each_with(things, threads, interrupt, || (), |(), thing| work(thing))
+}
+
+/// As [`each`], with something that each thread makes for itself and keeps from thing to thing.
+pub(crate) fn each_with<T: Sync, S>(
+    things: &[T],
+    threads: usize,
+    interrupt: &Interrupt,
+    make: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &T) -> bool + Sync,
+) -> bool {
     let next = AtomicUsize::new(0);
     let go = || {
+        let mut own = make();
         loop {
             if interrupt.requested() {
                 next.store(STOP, Ordering::SeqCst);
@@ -44,7 +56,7 @@ pub(crate) fn each<T: Sync>(
             let Some(thing) = things.get(at) else {
                 return true;
             };
-            if !work(thing) {
+            if !work(&mut own, thing) {
                 next.store(STOP, Ordering::SeqCst);
                 return false;
             }

@@ -11,7 +11,9 @@ use vouchsafe_model::Issue;
 use crate::error::{Damage, RepoError};
 use crate::fetch::Blobs;
 use crate::index::BlobIndex;
-use crate::packs::pack_issue;
+use crate::machine::ObjectKind;
+use crate::objects::show;
+use crate::packs::{PackReader, PackRef, PackVerdict, pack_issue};
 use crate::parallel;
 use crate::references::References;
 use crate::repository::{Repository, in_words, issue};
@@ -98,33 +100,54 @@ impl Repository {
     }
 
     fn read_packs(&self, packs: &[Id], index: &BlobIndex) -> Result<ReadBackReport, RepoError> {
-        let read = parallel::map(
-            packs,
-            self.hands(),
+        let mut report = ReadBackReport::default();
+        let mut known = Vec::new();
+        for id in packs {
+            match index.pack_number(id) {
+                Some(number) => known.push(PackRef {
+                    number,
+                    id: *id,
+                    bytes: index.pack_bytes(number),
+                }),
+                None => report.problems.push(Issue {
+                    message: "no index lists it".to_owned(),
+                    ..pack_issue(id, &Damage::Missing)
+                }),
+            }
+        }
+        let shared = Mutex::new(report);
+        let whole = parallel::each_with(
+            &known,
+            self.reading_threads(&known),
             &self.env().interrupt,
-            |pack| match index.pack_number(pack).and_then(|n| index.pack(n)) {
-                Some(listed) => (
-                    listed.blobs.len() as u64,
-                    listed.bytes,
-                    self.verify_pack(pack, listed.bytes, &listed.blobs),
-                ),
-                None => (
-                    0,
-                    0,
-                    vec![Issue {
-                        message: "no index lists it".to_owned(),
-                        ..pack_issue(pack, &Damage::Missing)
-                    }],
-                ),
+            || PackReader::new(self),
+            |reader, listed| {
+                let Some(pack) = index.pack(listed.number) else {
+                    return true;
+                };
+                let problems = match reader.verdict(&pack, false) {
+                    PackVerdict::Whole => Vec::new(),
+                    PackVerdict::Damaged(damage) => {
+                        damage.iter().map(|d| pack_issue(&pack.id, d)).collect()
+                    }
+                    PackVerdict::Unreadable(error) => {
+                        vec![issue(show(ObjectKind::Pack, &pack.id), &error)]
+                    }
+                };
+                let mut report = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                report.blobs += pack.blobs.len() as u64;
+                report.bytes += pack.bytes;
+                report.problems.extend(problems);
+                true
             },
         );
-        let mut report = ReadBackReport::default();
-        for (blobs, bytes, problems) in read.ok_or(RepoError::Interrupted)? {
-            report.blobs += blobs;
-            report.bytes += bytes;
-            report.problems.extend(problems);
+        if !whole {
+            return Err(RepoError::Interrupted);
         }
-        Ok(report)
+        if let Some(trouble) = index.trouble() {
+            return Err(trouble.into());
+        }
+        Ok(shared.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn read_blobs(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vouchsafe_format::{
-    Chunker, Config, ConfigError, CryptoError, Id, KdfParams, MasterKey, Polynomial, Snapshot,
+    Chunker, Config, ConfigError, CryptoError, Id, KdfParams, MasterKey, Polynomial,
 };
 use vouchsafe_host::machine;
 use vouchsafe_model::{Issue, Secret};
@@ -12,11 +12,11 @@ use vouchsafe_store::{Store, StoreError};
 
 use crate::drive::{Driver, Threads};
 use crate::env::Env;
-use crate::error::{Damage, OpenError, RepoError};
+use crate::error::{Damage, OpenError};
 use crate::indexes::Indexes;
 use crate::keys;
 use crate::machine::{ObjectKind, Settings};
-use crate::objects::{Objects, config_key, open_file, show};
+use crate::objects::{Objects, config_key, open_file};
 
 /// An open restic repository in a store that is rooted at it.
 pub struct Repository {
@@ -37,9 +37,6 @@ pub struct CreateOptions {
     /// The price of guessing the password; nothing for the strong default of 64 MiB for each guess.
     pub kdf: Option<KdfParams>,
 }
-
-/// Snapshots with their ids.
-pub type Snapshots = Vec<(Id, Snapshot)>;
 
 impl Repository {
     /// Makes a new repository with one key.
@@ -164,58 +161,6 @@ impl Repository {
     /// Where it is.
     pub fn place(&self) -> String {
         self.objects.place()
-    }
-
-    /// All snapshots, oldest first.
-    ///
-    /// # Errors
-    /// [`RepoError::Store`]; [`RepoError::Damaged`] if one of them cannot be read, see
-    /// [`Repository::readable_snapshots`].
-    pub fn snapshots(&self) -> Result<Snapshots, RepoError> {
-        let mut out = Vec::new();
-        for (name, _) in self.objects.list(ObjectKind::Snapshot)? {
-            out.push((name, self.snapshot(&name)?));
-        }
-        out.sort_by_key(|(id, snapshot)| (snapshot.time.unix_nanos(), *id));
-        Ok(out)
-    }
-
-    /// All snapshots that can be read, oldest first, and what is wrong with the others.
-    ///
-    /// # Errors
-    /// [`RepoError::Store`].
-    pub fn readable_snapshots(&self) -> Result<(Snapshots, Vec<Issue>), RepoError> {
-        let (mut out, mut issues) = (Vec::new(), Vec::new());
-        for (name, _) in self.objects.list(ObjectKind::Snapshot)? {
-            match self.snapshot(&name) {
-                Ok(snapshot) => out.push((name, snapshot)),
-                Err(RepoError::Store(error)) => return Err(error.into()),
-                // A listing may show what was deleted.
-                Err(RepoError::NoSnapshot { .. }) => {}
-                Err(error) => issues.push(issue(show(ObjectKind::Snapshot, &name), &error)),
-            }
-        }
-        out.sort_by_key(|(id, snapshot)| (snapshot.time.unix_nanos(), *id));
-        Ok((out, issues))
-    }
-
-    /// One snapshot.
-    ///
-    /// # Errors
-    /// [`RepoError::NoSnapshot`], [`RepoError::Damaged`], [`RepoError::Store`].
-    pub fn snapshot(&self, id: &Id) -> Result<Snapshot, RepoError> {
-        let kind = ObjectKind::Snapshot;
-        let json = self
-            .objects
-            .get_file(&self.key, kind, id)
-            .map_err(|error| match error {
-                RepoError::Store(error) if error.is_not_found() => RepoError::NoSnapshot {
-                    snapshot: *id,
-                    store: self.place(),
-                },
-                error => error,
-            })?;
-        Snapshot::decode(&json).map_err(|error| self.objects.damaged(kind, id, error.into()))
     }
 
     /// Seals data that is kept beside the repository.

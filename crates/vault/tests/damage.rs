@@ -442,7 +442,8 @@ fn a_budget_is_kept_and_says_so() {
     let quarter = repository
         .verify(Budget::Share(0.25), 1, &NoProgress)
         .unwrap();
-    assert_eq!((quarter.packs_read, quarter.complete), (5, false));
+    assert!(quarter.packs_read >= 5 && !quarter.complete, "{quarter:?}");
+    assert!(quarter.bytes_read * 4 >= all.bytes_read, "{quarter:?}");
     let bytes = repository
         .verify(Budget::Bytes(150_000), 1, &NoProgress)
         .unwrap();

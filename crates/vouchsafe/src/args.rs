@@ -188,6 +188,9 @@ pub(crate) struct Verify {
     /// How much to read: a share (10%), a size (5GiB) or a time (20m); everything if not named.
     #[arg(long, value_name = "BUDGET")]
     pub(crate) budget: Option<String>,
+    /// Only vaults whose reading is due by the policy, and as much of each as it asks for.
+    #[arg(long, conflicts_with = "budget")]
+    pub(crate) due: bool,
 }
 
 /// `prune`
@@ -327,6 +330,60 @@ pub(crate) enum VaultCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Repair a vault's index, packs or snapshots: first the worklist, and with --yes the deed.
+    Repair(VaultRepair),
+}
+
+/// `vault repair`
+#[derive(Debug, Args)]
+pub(crate) struct VaultRepair {
+    /// The vault's name.
+    pub(crate) vault: String,
+    /// What is to be repaired.
+    #[command(subcommand)]
+    pub(crate) part: RepairCommand,
+}
+
+/// The parts that can be repaired, in the order in which they should be.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RepairCommand {
+    /// Make the index anew from the headers of the packs.
+    Index {
+        /// How far to go.
+        #[command(flatten)]
+        go: Go,
+    },
+    /// Save what can be read of damaged packs, fetch what is lost from other vaults, drop the rest.
+    Packs {
+        /// Only these packs, by their whole names; all are read if none is named.
+        packs: Vec<String>,
+        /// Fetch lost blobs from this vault; may be given several times.
+        #[arg(long, value_name = "OTHER")]
+        from: Vec<String>,
+        /// How far to go.
+        #[command(flatten)]
+        go: Go,
+    },
+    /// Write siblings, without what is lost, of snapshots that miss something.
+    Snapshots {
+        /// Also remove the broken ones.
+        #[arg(long)]
+        forget: bool,
+        /// How far to go.
+        #[command(flatten)]
+        go: Go,
+    },
+}
+
+/// How far a command that changes a vault goes.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Go {
+    /// Only show the worklist; so it is without --yes, too.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Do what the worklist says.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `key`

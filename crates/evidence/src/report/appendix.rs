@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vouchsafe_model::fact::{
-    CopyFact, Expiry, Fact, KeyChange, KeyDeed, Pruning, Recorded, RecoveryPoint, Verification,
+    CopyFact, Expiry, Fact, KeyChange, KeyDeed, Pruning, Recorded, RecoveryPoint, Repair,
+    VaultCoverage, Verification,
 };
 use vouchsafe_model::{DrillResult, Issue, ObligationId, Outcome, RunId, human_bytes};
 
@@ -76,6 +77,9 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::RecoveryPoint(_) => "recovery-point",
         Fact::Copy(_) => "copy",
         Fact::Verification(_) => "verification",
+        Fact::Coverage(_) => "coverage",
+        Fact::CopyLost(_) => "copy-lost",
+        Fact::Repaired(_) => "repaired",
         Fact::Drill(_) => "drill",
         Fact::KeyChange(_) => "key-change",
         Fact::Expired(_) => "expired",
@@ -128,6 +132,15 @@ fn sentence(fact: &Fact) -> String {
         Fact::RecoveryPoint(p) => captured(p),
         Fact::Copy(c) => copied(c),
         Fact::Verification(v) => read_back(v),
+        Fact::Coverage(c) => covered(c),
+        Fact::CopyLost(l) => format!(
+            "Point {} in {} has lost {}: snapshot {} is no whole copy any more.",
+            l.point,
+            l.vault,
+            count(l.lost, "file"),
+            l.snapshot
+        ),
+        Fact::Repaired(r) => repaired(r),
         Fact::Drill(d) => rehearsed(d),
         Fact::KeyChange(change) => key_change(change),
         Fact::Expired(e) => expired(e),
@@ -300,6 +313,38 @@ fn read_back(v: &Verification) -> String {
         human_bytes(v.bytes_read),
         count(len(v.problems.len()), "problem"),
         if v.complete { ", complete" } else { "" }
+    )
+}
+
+fn covered(c: &VaultCoverage) -> String {
+    let oldest = match c.oldest {
+        Some(at) => format!("oldest result {}", at.minute()),
+        None => "no result".to_owned(),
+    };
+    format!(
+        "Vault {}: {}, {oldest}, {} never read, {} damaged; memory {}.",
+        c.vault,
+        c.share(),
+        count(c.packs_never, "pack"),
+        figure(c.packs_damaged),
+        c.memory
+    )
+}
+
+fn repaired(r: &Repair) -> String {
+    let from: Vec<&str> = r.healed_from.iter().map(|v| v.as_str()).collect();
+    let from = match from.as_slice() {
+        [] => String::new(),
+        names => format!(" from {}", names.join(" and ")),
+    };
+    format!(
+        "Vault {}, {} repaired: {} removed, {} saved, {} healed{from}, {} lost.",
+        r.vault,
+        r.part,
+        count(len(r.packs_removed.len()), "damaged pack"),
+        count(r.blobs_salvaged, "blob"),
+        figure(r.blobs_healed),
+        figure(r.blobs_lost)
     )
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use vouchsafe_model::assessment::Silence;
 use vouchsafe_model::fact::{
-    CopyFact, ExpiredCopy, Expiry, Pruning, Recorded, RecoveryPoint, Verification,
+    CopyFact, CopyLoss, ExpiredCopy, Expiry, Pruning, Recorded, RecoveryPoint, VaultCoverage,
+    Verification,
 };
 use vouchsafe_model::{
     DrillResult, Fact, Obligation, ObligationId, ObligationKind, Outcome, ProtectionId, Time,
@@ -55,6 +56,7 @@ pub(super) struct Due<'f> {
 pub(super) struct Index<'f> {
     tracks: HashMap<&'f ProtectionId, Track<'f>>,
     verifications: HashMap<&'f VaultName, Vec<Seen<'f, Verification>>>,
+    coverage: HashMap<&'f VaultName, Seen<'f, VaultCoverage>>,
     pub(super) owed: HashMap<&'f ObligationId, Due<'f>>,
     pub(super) answers: HashMap<&'f ObligationId, Vec<Answer<'f>>>,
     pub(super) breaks: Vec<(u64, String)>,
@@ -84,7 +86,11 @@ impl<'f> Index<'f> {
                 Fact::Break { reason, .. } => index.breaks.push((seq, reason.clone())),
                 Fact::RecoveryPoint(point) => index.point(seq, point),
                 Fact::Copy(copy) => index.copy(seq, copy),
+                Fact::CopyLost(loss) => index.lose(loss),
                 Fact::Verification(done) => index.verification(seq, done),
+                Fact::Coverage(coverage) => {
+                    index.coverage.insert(&coverage.vault, (seq, coverage));
+                }
                 Fact::Drill(drill) => index.drill(seq, drill),
                 Fact::Expired(expiry) => index.expired(seq, at, expiry),
                 Fact::Pruned(pruning) => index.pruned(pruning),
@@ -93,6 +99,7 @@ impl<'f> Index<'f> {
                 | Fact::RunClosed { .. }
                 | Fact::RunAbandoned { .. }
                 | Fact::KeyChange(_)
+                | Fact::Repaired(_)
                 | Fact::VaultKnown { .. }
                 | Fact::Published { .. }
                 | Fact::Joined { .. } => {}
@@ -109,6 +116,11 @@ impl<'f> Index<'f> {
     /// The verifications of that vault, in the order of the ledger.
     pub(super) fn verifications(&self, vault: &VaultName) -> &[Seen<'f, Verification>] {
         self.verifications.get(vault).map_or(&[], Vec::as_slice)
+    }
+
+    /// What of that vault has been read back by now, as far as it was recorded.
+    pub(super) fn coverage(&self, vault: &VaultName) -> Option<Seen<'f, VaultCoverage>> {
+        self.coverage.get(vault).copied()
     }
 
     /// Where the record is silent, up to `now`.
@@ -191,6 +203,15 @@ impl<'f> Index<'f> {
         for one in tracks.flat_map(|track| &mut track.expired) {
             one.gone |=
                 *one.vault == pruning.vault && pruning.snapshots.contains(&one.copy.snapshot);
+        }
+    }
+
+    /// A copy that has lost data is none, until it was read back anew.
+    fn lose(&mut self, loss: &CopyLoss) {
+        if let Some(track) = self.tracks.get_mut(&loss.protection) {
+            track
+                .copies
+                .retain(|(_, copy)| copy.point != loss.point || copy.vault != loss.vault);
         }
     }
 

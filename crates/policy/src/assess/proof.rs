@@ -1,6 +1,6 @@
 //! Verified, proven, retained: were copies read back, does a restore work, is nothing kept too long?
 
-use vouchsafe_model::fact::Verification;
+use vouchsafe_model::fact::{VaultCoverage, Verification};
 use vouchsafe_model::policy::VerifyRule;
 use vouchsafe_model::{
     DrillResult, Judgement, ObligationKind, Question, RungOutcome, Span, Time, VaultName, Verdict,
@@ -12,6 +12,7 @@ use crate::assess::points::Held;
 use crate::assess::{Case, count, judged};
 use crate::retention::end_of;
 use crate::schedule::{good_until, next_end};
+use crate::verification;
 
 /// Were the copies read back in time?
 pub(super) fn verified(case: &Case<'_>, index: &Index<'_>) -> Judgement {
@@ -23,7 +24,8 @@ pub(super) fn verified(case: &Case<'_>, index: &Index<'_>) -> Judgement {
             continue;
         };
         let runs = index.verifications(&rule.vault);
-        let (one, reason, seq) = vault_verified(case, &rule.vault, held, runs);
+        let coverage = index.coverage(&rule.vault);
+        let (one, reason, seq) = vault_verified(case, &rule.vault, held, runs, coverage);
         verdict = verdict.worse(one);
         reasons.push(reason);
         facts.extend(seq);
@@ -40,8 +42,9 @@ fn vault_verified(
     vault: &VaultName,
     held: &Held<'_>,
     runs: &[Seen<'_, Verification>],
+    coverage: Option<Seen<'_, VaultCoverage>>,
 ) -> (Verdict, String, Option<u64>) {
-    if let Some((seq, bad)) = standing_problem(runs)
+    if let Some((seq, bad)) = standing_problem(runs, coverage)
         && held.since <= bad.completed
     {
         let first = bad.problems.first().map_or("", |p| p.place.as_str());
@@ -59,7 +62,10 @@ fn vault_verified(
         .max_by_key(|(_, v)| covers(v, rule).then_some(v.completed));
     match clean {
         Some((seq, v)) if covers(v, rule) => {
-            let (verdict, text) = in_time(case, vault, v, rule);
+            let (verdict, mut text) = in_time(case, vault, v, rule);
+            if let Some((_, coverage)) = coverage.filter(|_| !v.complete) {
+                text = format!("{text}; {}", coverage.share());
+            }
             (verdict, text, Some(*seq))
         }
         Some((seq, v)) => {
@@ -112,29 +118,25 @@ fn in_time(
     }
 }
 
-/// The newest verification with problems, if no later one that read everything was clean.
+/// The newest verification with problems, unless later ones have read everything and were clean: at once, or
+/// piece by piece, as what is remembered of them shows.
 fn standing_problem<'s, 'f>(
     runs: &'s [Seen<'f, Verification>],
+    coverage: Option<Seen<'_, VaultCoverage>>,
 ) -> Option<&'s Seen<'f, Verification>> {
     let bad = runs
         .iter()
         .filter(|(_, v)| !v.problems.is_empty())
         .max_by_key(|(seq, v)| (v.completed, *seq))?;
-    let cleared = runs
-        .iter()
-        .any(|(_, v)| v.complete && v.problems.is_empty() && v.completed > bad.1.completed);
+    let cleared = runs.iter().any(|(seq, v)| {
+        let piecewise = coverage.is_some_and(|(at, c)| c.is_whole() && at > *seq);
+        (v.complete || piecewise) && v.problems.is_empty() && v.completed > bad.1.completed
+    });
     (!cleared).then_some(bad)
 }
 
-/// Whether as much was read as the rule asks for; without a rule, or one that names no share, that is everything.
 fn covers(done: &Verification, rule: Option<&VerifyRule>) -> bool {
-    match rule.and_then(|r| r.coverage) {
-        Some((n, d)) => {
-            let read = u128::from(done.packs_read) * u128::from(d);
-            done.complete || read >= u128::from(done.packs_total) * u128::from(n)
-        }
-        None => done.complete,
-    }
+    verification::covers(done.packs_read, done.packs_total, done.complete, rule)
 }
 
 /// Drills that say something: under the rules of now, on a complete point that the ledger knows.

@@ -18,7 +18,8 @@ use crate::index::BlobIndex;
 use crate::machine::ObjectKind;
 use crate::packs::{PackSizes, read_header};
 use crate::parallel;
-use crate::repository::{Repository, Snapshots};
+use crate::repository::Repository;
+use crate::snapshots::Snapshots;
 
 impl Repository {
     /// Plans what is removed: the snapshots that `known` lets go, and what no other snapshot needs.

@@ -87,19 +87,29 @@ pub(crate) fn verify(session: &Session, args: &Verify) -> Result<Exit, Failure> 
         .budget
         .as_deref()
         .map_or(Ok(Budget::All), read_budget)?;
-    let outcomes = keeper.verify(
-        args.vault.as_deref(),
-        &budget,
-        &Console::new(session.output),
-    )?;
+    let (vault, console) = (args.vault.as_deref(), Console::new(session.output));
+    let outcomes = if args.due {
+        keeper.verify_due(vault, &console)?
+    } else {
+        keeper.verify(vault, &budget, &console)?
+    };
     if session.output.json {
         let rows: Vec<_> = outcomes
             .iter()
-            .map(|o| serde_json::json!({ "vault": o.vault, "verification": o.verification, "problems": o.problems }))
+            .map(|o| {
+                serde_json::json!({
+                    "vault": o.vault,
+                    "verification": o.verification,
+                    "coverage": o.coverage,
+                    "problems": o.problems,
+                })
+            })
             .collect();
         session
             .output
             .json(&serde_json::json!({ "event": "result", "vaults": rows }))?;
+    } else if outcomes.is_empty() {
+        session.output.text("nothing is due")?;
     }
     Ok(Exit::judged(outcomes.iter().all(|o| o.problems.is_empty())))
 }

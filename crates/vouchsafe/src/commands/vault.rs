@@ -24,6 +24,7 @@ pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Fail
         VaultCommand::Dump(args) => browse::dump(session, args),
         VaultCommand::Check { vault } => check(session, vault),
         VaultCommand::Lock { vault, dry_run } => vault_locks::lock(session, vault, *dry_run),
+        VaultCommand::Repair(args) => super::repair::repair(session, args),
     }
 }
 
