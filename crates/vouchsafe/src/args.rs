@@ -397,6 +397,8 @@ pub(crate) enum KeyCommand {
     Remove(keys::Remove),
     /// Replace a vault's passphrase, or go on with a replacement that broke off; writes the recovery sheet anew.
     Rotate(keys::Rotate),
+    /// Copy every point into a new vault with another master key, and show that they are equal.
+    Rekey(keys::Rekey),
     /// Print where the recovery sheet is; to a terminal, the sheet itself.
     Sheet,
 }

@@ -291,3 +291,111 @@ fn no_passphrase_shows() {
 fn is_passphrase(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "passphrase")
 }
+
+fn lasting(w: &Workspace, vault: &str) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let all = common::files_below(&w.path(format!("vaults/{vault}/repo")));
+    let read = |path: std::path::PathBuf| {
+        let bytes = fs::read(&path).unwrap();
+        (path, bytes)
+    };
+    all.into_iter().map(read).collect()
+}
+
+#[test]
+fn a_sibling_with_another_master_key_holds_the_same_points() {
+    let w = Workspace::ready();
+    w.ok(["run"]);
+    fs::write(w.path("site/index.html"), "<h1>later</h1>").unwrap();
+    w.ok(["run", "website"]);
+    let (_, err) = w.exits(2, ["key", "rekey", "local", "--to", "./vaults/next"]);
+    assert!(err.contains("--name"), "{err}");
+    w.exits(2, ["key", "rekey", "local", "--to", "local"]);
+    let before = lasting(&w, "local");
+    let rekey = [
+        "--json",
+        "key",
+        "rekey",
+        "local",
+        "--to",
+        "./vaults/next",
+        "--name",
+        "next",
+    ];
+    let done = json(&w.ok(rekey));
+    assert_eq!(
+        (&done["points"], &done["in_policy"]),
+        (&Value::from(4), &Value::from(false))
+    );
+    assert!(lasting(&w, "local") == before, "the old vault was touched");
+    // Each opens with its own passphrase only, and stock restic finds the new one sound.
+    let [old, new] = ["local", "next"].map(|vault| state_file(&w, vault));
+    assert_eq!(restic(&w, "next", &new), Some(0));
+    assert_eq!(restic(&w, "next", &old), Some(12));
+    assert_eq!(restic(&w, "local", &new), Some(12));
+    let check = Command::new(Restic::newest().program())
+        .args([
+            "--no-cache",
+            "check",
+            "--read-data",
+            "--password-file",
+            &new,
+            "-r",
+        ])
+        .arg(w.path("vaults/next/repo"))
+        .output()
+        .unwrap();
+    assert!(check.status.success(), "{}", text(&check.stderr));
+    let export = w.ok(["ledger", "export"]);
+    let change = export.lines().find(|l| l.contains("key-change")).unwrap();
+    assert!(
+        change.contains("master") && change.contains("next"),
+        "{change}"
+    );
+    // Again it has nothing to do.
+    let packs = w.packs("next").len();
+    assert_eq!(json(&w.ok(rekey))["points"], 4);
+    assert_eq!(w.packs("next").len(), packs);
+    // The policy is switched as the command says.
+    let policy = POLICY
+        .replace(
+            "local:   { url: ./vaults/local",
+            "next: { url: ./vaults/next",
+        )
+        .replace("[ local, offsite ]", "[ next, offsite ]");
+    assert!(policy.contains("next:"));
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    w.ok(["init"]);
+    let sheet = fs::read_to_string(w.path(".vouchsafe/recovery-sheet.txt")).unwrap();
+    assert!(sheet.contains(fs::read_to_string(&new).unwrap().trim()));
+    w.ok(["verify", "--vault", "next"]);
+    w.ok(["restore", "website", "--to", "back", "--vault", "next"]);
+    assert_eq!(
+        fs::read(w.path("back/index.html")).unwrap(),
+        b"<h1>later</h1>"
+    );
+    w.ok(["run", "website"]);
+}
+
+#[test]
+fn a_damaged_point_hinders_the_sibling_and_no_key_counts_as_replaced() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    let pack = w.packs("local").remove(0);
+    let whole = fs::read(&pack).unwrap();
+    w.damage(&pack, |bytes| bytes[100] ^= 1);
+    let rekey = [
+        "key",
+        "rekey",
+        "local",
+        "--to",
+        "./vaults/next",
+        "--name",
+        "next",
+    ];
+    w.exits(3, rekey);
+    assert!(!w.ok(["ledger", "export"]).contains("key-change"));
+    fs::write(&pack, whole).unwrap();
+    let told = w.ok(rekey);
+    assert!(told.contains("copies:") && told.contains("next"), "{told}");
+    assert!(w.ok(["ledger", "export"]).contains("key-change"));
+}

@@ -36,3 +36,16 @@ pub(crate) struct Rotate {
     /// The vault's name.
     pub(crate) vault: String,
 }
+
+/// `key rekey`
+#[derive(Debug, Args)]
+pub(crate) struct Rekey {
+    /// The vault whose master key is to be replaced.
+    pub(crate) vault: String,
+    /// Where its successor is: another vault of the policy, or a URL.
+    #[arg(long, value_name = "VAULT|URL")]
+    pub(crate) to: String,
+    /// What the successor is called, if it is given by its URL.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use vouchsafe_host::files;
 use vouchsafe_host::secret::resolve_passphrase;
-use vouchsafe_keeper::{Keeper, KeeperError, NewPassphrase, SlotInfo};
+use vouchsafe_keeper::{Keeper, KeeperError, NewPassphrase, RekeyOrder, Rekeyed, SlotInfo};
 use vouchsafe_model::{Secret, SecretRef, VaultName};
 
 use crate::args::KeyCommand;
-use crate::args::keys::{Add, Remove, Rotate};
+use crate::args::keys::{Add, Rekey, Remove, Rotate};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::reporter::Console;
@@ -21,6 +21,7 @@ pub(crate) fn key(session: &Session, args: &KeyCommand) -> Result<Exit, Failure>
         KeyCommand::Add(args) => add(session, args),
         KeyCommand::Remove(args) => remove(session, args),
         KeyCommand::Rotate(args) => rotate(session, args),
+        KeyCommand::Rekey(args) => rekey(session, args),
         KeyCommand::Sheet => sheet(session),
     }
 }
@@ -139,6 +140,64 @@ fn rotate(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
         rotated.sheet.display()
     ))?;
     Ok(Exit::Met)
+}
+
+fn rekey(session: &Session, args: &Rekey) -> Result<Exit, Failure> {
+    let (keeper, vault) = open(session, &args.vault)?;
+    let name = args.name.as_deref().map(VaultName::new).transpose();
+    let order = RekeyOrder {
+        vault: vault.clone(),
+        to: args.to.clone(),
+        name: name.map_err(|e| Failure::Usage(e.to_string()))?,
+    };
+    let done = keeper.rekey(&order, &Console::new(session.output))?;
+    let file = done.passphrase.as_ref().map(|p| p.display().to_string());
+    if session.output.json {
+        session.output.json(&serde_json::json!({
+            "event": "result",
+            "vault": vault,
+            "successor": done.successor,
+            "url": done.url,
+            "repository": done.repository,
+            "points": done.points,
+            "in_policy": done.in_policy,
+            "passphrase_file": file,
+        }))?;
+        return Ok(Exit::Met);
+    }
+    session
+        .output
+        .text(&advice(&vault, &done, file.as_deref()))?;
+    Ok(Exit::Met)
+}
+
+/// What is left for the user to do.
+fn advice(vault: &VaultName, done: &Rekeyed, file: Option<&str>) -> String {
+    let next = &done.successor;
+    let mut lines = vec![format!(
+        "vault {next} holds the {} points of vault {vault} under another master key, each with the same root and read back",
+        done.points
+    )];
+    if let Some(file) = file {
+        lines.push(format!("its passphrase is in {file}"));
+    }
+    lines.push("to switch, in the policy:".to_owned());
+    if !done.in_policy {
+        lines.push(format!(
+            "  under vaults: add {next}: {{ url: {} }}",
+            done.url
+        ));
+    }
+    lines.push(format!(
+        "  in each copies: list write {next} instead of {vault}"
+    ));
+    lines.push(
+        "then run `vouchsafe init` for a new recovery sheet, and `vouchsafe status`".to_owned(),
+    );
+    lines.push(format!(
+        "vault {vault} is as it was; destroy it yourself when nothing refers to it any more"
+    ));
+    lines.join("\n")
 }
 
 fn sheet(session: &Session) -> Result<Exit, Failure> {
