@@ -230,7 +230,7 @@ pub enum KeeperError {
     },
     /// There is no room for anything.
     #[error(
-        "vault `{vault}` has only {free} left at {place}; make room, and run again: what is stored already is used"
+        "the disk of vault `{vault}` is full, with only {free} left at {place}; make room, and run again: what is stored already is used"
     )]
     NoSpace {
         /// Which vault.

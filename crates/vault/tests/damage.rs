@@ -458,7 +458,11 @@ fn a_budget_is_kept_and_says_so() {
     let tiny = repository
         .verify(Budget::Share(0.001), 2, &NoProgress)
         .unwrap();
-    assert_eq!(tiny.packs_read, 1);
+    assert!(
+        (1..=10).contains(&tiny.packs_read) && !tiny.complete,
+        "{tiny:?}"
+    );
+    assert!(tiny.bytes_read * 1000 >= all.bytes_read, "{tiny:?}");
 }
 
 /// Puts another index in the place of the only one.

@@ -111,8 +111,12 @@ fn what_is_lost_everywhere_is_named_and_never_called_whole() {
         "{}",
         text(&listed.stdout)
     );
-    // The next run stores again what is lost.
-    w.ok(["run", "website"]);
+    // The next run stores again what is lost, here and nowhere else: the other vault was not repaired.
+    let (_, told) = w.exits(3, ["run", "website"]);
+    assert!(
+        told.contains("offsite") && told.contains("does not read back"),
+        "{told}"
+    );
     w.ok(["restore", "website", "--to", "again", "--vault", "local"]);
     assert_eq!(
         fs::read(w.path("again/img/noise.bin")).unwrap(),

@@ -152,9 +152,9 @@ mod tests {
             seconds: 1_000_000_000,
             nanoseconds: 7,
         };
+        entry.set_len(9).unwrap();
         entry.chmod(0o4751).unwrap();
         entry.set_times(at, at).unwrap();
-        entry.set_len(9).unwrap();
         let found = std::fs::metadata(dir.path().join("g")).unwrap();
         assert_eq!(
             (
