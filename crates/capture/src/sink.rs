@@ -23,6 +23,13 @@ pub trait Sink {
     /// A regular file. `content` is opened only if the parent point does not hold the same file unchanged
     /// (equal size, modification and change time, and inode).
     fn file(&mut self, node: Node, content: Box<dyn Content>) -> Result<(), CaptureError>;
+    /// Takes a regular file over from the parent point if that holds the same file unchanged, with the extended
+    /// attributes that it has there: setting one changes the time of change. If not, nothing was done, and the file
+    /// is still to be given to [`Sink::file`].
+    fn unchanged(&mut self, node: &Node) -> Result<bool, CaptureError> {
+        let _ = node;
+        Ok(false)
+    }
     /// A stream of unknown length, stored as a file; the node's size is filled in by the sink.
     /// It is committed only with the proof of a clean end; without one the capture fails.
     fn stream(&mut self, node: Node, stream: Box<dyn StreamContent>) -> Result<(), CaptureError>;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -137,6 +137,49 @@ pub fn read_link(path: impl AsRef<Path>) -> Result<Vec<u8>, FileError> {
 pub fn read_dir(path: impl AsRef<Path>) -> Result<Vec<Vec<u8>>, FileError> {
     let names = crate::files::list_dir(path)?;
     Ok(names.into_iter().map(OsString::into_vec).collect())
+}
+
+/// An open directory: its names are looked at without following its path again.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Opens a directory; a link is an error.
+    pub fn open(path: impl AsRef<Path>) -> Result<Directory, FileError> {
+        let path = path.as_ref();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())
+            .map_err(|e| FileError::new(path, "list", e.into()))?;
+        Ok(Directory {
+            fd,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// The names in it as raw bytes, sorted, without `.` and `..`.
+    pub fn names(&self) -> Result<Vec<Vec<u8>>, FileError> {
+        let failed = |e: Errno| FileError::new(&self.path, "list", e.into());
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(name.to_vec());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// As [`lstat`], of a name in it.
+    pub fn lstat(&self, name: &[u8]) -> Result<Inode, FileError> {
+        rustix::fs::statat(&self.fd, os(name), AtFlags::SYMLINK_NOFOLLOW)
+            .map(|stat| from_stat(&stat))
+            .map_err(|e| FileError::new(self.path.join(os(name)), "look at", e.into()))
+    }
 }
 
 /// Opens the content of a regular file for reading.

@@ -287,7 +287,7 @@ impl<D: Drive<BackupMachine>> Sink for Front<D> {
     fn file(&mut self, node: Node, content: Box<dyn Content>) -> Result<(), CaptureError> {
         self.look_up()?;
         let changed = match self.parent.before(&node, &self.index) {
-            Before::Same(ids) => {
+            Before::Same(ids, _) => {
                 self.drive.count(1, node.size);
                 return Ok(self
                     .drive
@@ -297,6 +297,21 @@ impl<D: Drive<BackupMachine>> Sink for Front<D> {
             Before::Absent => false,
         };
         self.read(node, Reading::File, changed, Origin::File(content))
+    }
+
+    fn unchanged(&mut self, node: &Node) -> Result<bool, CaptureError> {
+        self.look_up()?;
+        let Before::Same(ids, extended_attributes) = self.parent.before(node, &self.index) else {
+            return Ok(false);
+        };
+        let node = Node {
+            extended_attributes,
+            ..node.clone()
+        };
+        self.drive.count(1, node.size);
+        self.drive
+            .apply(|machine, _| machine.unchanged(node, ids))?;
+        Ok(true)
     }
 
     fn stream(&mut self, node: Node, stream: Box<dyn StreamContent>) -> Result<(), CaptureError> {

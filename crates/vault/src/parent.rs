@@ -1,6 +1,6 @@
 //! The parent snapshot, walked alongside a capture to find what is unchanged.
 
-use vouchsafe_format::{BlobKind, Id, Node, NodeKind};
+use vouchsafe_format::{BlobKind, Id, Node, NodeKind, Xattr};
 use vouchsafe_model::Issue;
 
 use crate::index::BlobIndex;
@@ -18,8 +18,8 @@ pub(crate) struct Parent {
 
 /// What the parent has where a file is.
 pub(crate) enum Before {
-    /// The same file, whose content is stored.
-    Same(Vec<Id>),
+    /// The same file, whose content is stored, and the extended attributes that it had.
+    Same(Vec<Id>, Vec<Xattr>),
     /// Another version of the file.
     Other,
     /// Nothing.
@@ -76,7 +76,7 @@ impl Parent {
             && old.ctime.unix_nanos() == node.ctime.unix_nanos();
         match &old.content {
             Some(content) if same && is_whole(content, node.size, index) => {
-                Before::Same(content.clone())
+                Before::Same(content.clone(), old.extended_attributes.clone())
             }
             _ => Before::Other,
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vouchsafe_format::{BlobKind, Id, MasterKey, Node, decode_tree, open_blob};
+use vouchsafe_format::{BlobKind, Id, MasterKey, Node, Opener, decode_tree};
 use vouchsafe_store::StoreError;
 
 use crate::error::TreeProblem;
@@ -19,6 +19,7 @@ pub(crate) struct Trees {
     key: MasterKey,
     index: Arc<BlobIndex>,
     windows: Mutex<VecDeque<Window>>,
+    openers: Mutex<Vec<Opener>>,
 }
 
 struct Window {
@@ -34,6 +35,7 @@ impl Trees {
             key,
             index,
             windows: Mutex::default(),
+            openers: Mutex::default(),
         }
     }
 
@@ -53,26 +55,26 @@ impl Trees {
     }
 
     fn load_from(&self, tree: &Id, place: &Place) -> Result<Vec<Node>, TreeProblem> {
-        if let Some(plaintext) = self
-            .read_by_window(place)
-            .and_then(|sealed| self.open(tree, place, &sealed).ok())
+        if let Some(mut sealed) = self.read_by_window(place)
+            && let Ok(nodes) = self.open(tree, place, &mut sealed)
         {
-            return Ok(decode_tree(&plaintext)?);
+            return Ok(nodes);
         }
-        let sealed =
+        let mut sealed =
             self.objects
                 .get_range(&place.pack, place.offset.into(), place.length.into())?;
-        let plaintext = self.open(tree, place, &sealed)?;
-        Ok(decode_tree(&plaintext)?)
+        self.open(tree, place, &mut sealed)
     }
 
-    fn open(&self, tree: &Id, place: &Place, sealed: &[u8]) -> Result<Vec<u8>, TreeProblem> {
-        Ok(open_blob(
-            &self.key,
-            sealed,
-            place.uncompressed_length,
-            *tree,
-        )?)
+    fn open(&self, tree: &Id, place: &Place, sealed: &mut [u8]) -> Result<Vec<Node>, TreeProblem> {
+        let shelf = || self.openers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opener = shelf().pop().unwrap_or_default();
+        let nodes = opener
+            .open(&self.key, sealed, place.uncompressed_length, *tree)
+            .map_err(TreeProblem::from)
+            .and_then(|plaintext| Ok(decode_tree(plaintext)?));
+        shelf().push(opener);
+        nodes
     }
 
     /// The sealed bytes from what was read ahead; nothing if that does not work, for whatever reason.

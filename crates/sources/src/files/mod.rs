@@ -1,5 +1,6 @@
 //! The kind `files`: a folder tree, captured as it lies on disk.
 
+mod ahead;
 mod content;
 mod spoil;
 mod walk;
