@@ -53,6 +53,35 @@ fn a_promise_is_kept_and_proven() {
 }
 
 #[test]
+fn attributes_of_unchanged_files_are_kept_and_changed_ones_are_seen() {
+    let w = Workspace::ready();
+    let set = |value: &str| {
+        let out = std::process::Command::new("setfattr")
+            .args(["-n", "user.origin", "-v", value])
+            .arg(w.path("site/index.html"))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+    };
+    let restored = |to: &str| {
+        w.ok(["restore", "website", "--to", to]);
+        let out = std::process::Command::new("getfattr")
+            .args(["--only-values", "-n", "user.origin"])
+            .arg(w.path(to).join("index.html"))
+            .output()
+            .unwrap();
+        text(&out.stdout)
+    };
+    set("first");
+    w.ok(["run", "website"]);
+    w.ok(["run", "website"]);
+    assert_eq!(restored("twice"), "first");
+    set("second");
+    w.ok(["run", "website"]);
+    assert_eq!(restored("changed"), "second");
+}
+
+#[test]
 fn a_restore_gives_back_what_was_there() {
     let w = Workspace::ready();
     w.ok(["run"]);

@@ -98,11 +98,11 @@ const KEPT_OPEN: usize = 64;
 
 impl Walk<'_> {
     fn whole(mut self, root: &Path) -> Result<(), CaptureError> {
-        self.from_the_top(root)?;
+        self.walk_from_the_top(root)?;
         self.steps.end()
     }
 
-    fn from_the_top(&mut self, root: &Path) -> Result<(), CaptureError> {
+    fn walk_from_the_top(&mut self, root: &Path) -> Result<(), CaptureError> {
         let names = self.source.names.names().to_vec();
         let Some((last, parents)) = names.split_last() else {
             return self.below(root);
@@ -189,7 +189,7 @@ impl Walk<'_> {
             }
             return Ok(None);
         }
-        if is_directory && self.own_places.iter().any(|own| *own == path) {
+        if is_directory && self.own_places.contains(&path) {
             self.left_out(&path, "Vouchsafe's own")?;
             return Ok(None);
         }
