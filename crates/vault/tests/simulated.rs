@@ -32,6 +32,12 @@ fn nothing_is_claimed_before_it_was_read_back_and_nothing_claimed_is_lost() {
     );
 }
 
+/// An index file that late listings hid from a prune stayed, and listed packs that were gone.
+#[test]
+fn an_index_that_a_late_listing_hides_does_not_outlive_its_packs() {
+    world::live(773, 7).unwrap();
+}
+
 #[test]
 fn a_crash_at_any_step_leaves_whole_snapshots_and_the_next_run_goes_on() {
     for seed in 0..2 {

@@ -32,12 +32,15 @@ impl Repository {
         index: &BlobIndex,
         gone: &HashSet<Id>,
     ) -> Result<(Vec<Id>, BTreeSet<Id>), PruneError> {
-        let names: Vec<Id> = self
-            .objects
-            .list(ObjectKind::Index)?
+        let listed = self.objects.list(ObjectKind::Index)?;
+        // A listing may be late: an index file that was read before must not stay when its packs go.
+        let known = index.files().iter().copied();
+        let names: BTreeSet<Id> = listed
             .into_iter()
             .map(|(name, _)| name)
+            .chain(known)
             .collect();
+        let names: Vec<Id> = names.into_iter().collect();
         let looked = self.each_index(&names, |name, packs| {
             let known = index.files().contains(&name);
             match packs {
