@@ -30,6 +30,7 @@ const PACKAGES: &[Package] = &[
     program("iproute2", "ip"),
     file("openssh-client", "/usr/bin/ssh"),
     file("openssh-server", "/usr/sbin/sshd"),
+    program("openssl", "openssl"),
     file("postgresql-15", "/usr/lib/postgresql/15/bin/initdb"),
     program("python3", "python3"),
     Package {
