@@ -25,6 +25,8 @@ pub struct SimConfig {
     /// A listing shows the store as it was up to this many changes ago. Zero makes listings
     /// consistent.
     pub stale_list: u64,
+    /// How long a change may be missing in listings.
+    pub stale_for: Duration,
     /// A listing shows an object twice.
     pub duplicate: u32,
     /// The wall clock jumps, by up to [`SimConfig::largest_jump`] in either direction.
@@ -43,6 +45,7 @@ impl SimConfig {
             ambiguous: 0,
             torn: 0,
             stale_list: 0,
+            stale_for: Duration::ZERO,
             duplicate: 0,
             clock_jump: 0,
             largest_jump: Duration::ZERO,
@@ -57,6 +60,7 @@ impl SimConfig {
             ambiguous: 20,
             torn: 300,
             stale_list: 4,
+            stale_for: Duration::from_secs(3600),
             duplicate: 20,
             clock_jump: 5,
             largest_jump: Duration::from_secs(7200),

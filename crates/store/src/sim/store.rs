@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use vouchsafe_host::Clock;
 use vouchsafe_model::Time;
@@ -24,8 +25,8 @@ pub struct SimStore {
 #[derive(Default)]
 struct State {
     objects: BTreeMap<Key, Object>,
-    /// For listings of the past: the latest changes, oldest first, each with the size before it.
-    changes: VecDeque<(Key, Option<u64>)>,
+    /// For listings of the past: the latest changes, oldest first, each with the size before it and its time.
+    changes: VecDeque<(Key, Option<u64>, Duration)>,
     flights: BTreeMap<u64, Pending>,
     next_flight: u64,
 }
@@ -200,7 +201,7 @@ impl SimStore {
         state
             .objects
             .insert(key.clone(), Object { bytes, modified });
-        state.remember(key, before, self.shared.config.stale_list);
+        self.remember(&mut state, key, before);
         true
     }
 
@@ -208,7 +209,15 @@ impl SimStore {
         let mut state = self.state();
         if let Some(object) = state.objects.remove(key) {
             let before = Some(object.bytes.len() as u64);
-            state.remember(key, before, self.shared.config.stale_list);
+            self.remember(&mut state, key, before);
+        }
+    }
+
+    fn remember(&self, state: &mut State, key: &Key, before: Option<u64>) {
+        let now = self.shared.clock.monotonic();
+        state.changes.push_back((key.clone(), before, now));
+        while state.changes.len() as u64 > self.shared.config.stale_list {
+            state.changes.pop_front();
         }
     }
 
@@ -242,7 +251,10 @@ impl SimStore {
         let size = |(key, object): (&Key, &Object)| (key.clone(), object.bytes.len() as u64);
         let mut sizes: BTreeMap<Key, u64> = state.objects.iter().map(size).collect();
         let lag = usize::try_from(lag).unwrap_or(usize::MAX);
-        for (key, before) in state.changes.iter().rev().take(lag) {
+        let now = self.shared.clock.monotonic();
+        let hidden = |at: Duration| now.saturating_sub(at) < self.shared.config.stale_for;
+        let latest = state.changes.iter().rev().take(lag);
+        for (key, before, _) in latest.take_while(|(_, _, at)| hidden(*at)) {
             match before {
                 Some(size) => sizes.insert(key.clone(), *size),
                 None => sizes.remove(key),
@@ -294,15 +306,6 @@ impl SimStore {
             decision,
             at,
         });
-    }
-}
-
-impl State {
-    fn remember(&mut self, key: &Key, before: Option<u64>, limit: u64) {
-        self.changes.push_back((key.clone(), before));
-        while self.changes.len() as u64 > limit {
-            self.changes.pop_front();
-        }
     }
 }
 

@@ -126,6 +126,7 @@ fn the_crash_comes_at_the_step_it_was_asked_for() {
 fn a_listing_is_late_within_its_bound_only() {
     let config = SimConfig {
         stale_list: 3,
+        stale_for: Duration::from_secs(60),
         ..SimConfig::calm()
     };
     let world = SimWorld::new(11, config);
@@ -143,6 +144,10 @@ fn a_listing_is_late_within_its_bound_only() {
         late += u64::from(listed < number + 1);
     }
     assert!(late > 10);
+    world.clock().advance(Duration::from_secs(60));
+    for _ in 0..20 {
+        assert_eq!(list_all(&*store, "data/").expect("lists").len(), 50);
+    }
 }
 
 #[test]

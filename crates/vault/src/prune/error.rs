@@ -129,6 +129,14 @@ pub enum PruneError {
         /// What is wrong.
         source: Box<Damage>,
     },
+    /// A snapshot that somebody has just written may not be listed yet, and what it needs would be removed.
+    #[error(
+        "the listings of {store} may be late, and what they do not show yet would not be kept;          prune it in write-once mode, which removes a pack only a day after it left the index; nothing is removed"
+    )]
+    LateListings {
+        /// The store.
+        store: String,
+    },
     /// The repository is not as it was when the worklist was made.
     #[error("{store} has changed since the worklist was made; nothing was removed: run it again")]
     Changed {

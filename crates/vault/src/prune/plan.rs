@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vouchsafe_capture::Progress;
 use vouchsafe_format::{Id, IndexPack, Snapshot};
-use vouchsafe_model::{Span, Time};
+use vouchsafe_model::Span;
 
 use super::error::{PruneError, prune_error};
 use super::mark::{Marker, Marks};
@@ -37,10 +37,15 @@ impl Repository {
         progress: &dyn Progress,
     ) -> Result<PruneWorklist, PruneError> {
         self.refuse_old_version()?;
+        let write_once = options.mode != PruneMode::Locked;
+        if !write_once && !self.objects.lists_consistently() {
+            return Err(PruneError::LateListings {
+                store: self.place(),
+            });
+        }
         let (there, kept) = self.sort_snapshots(known)?;
         let (listed_index, issues) = self.fresh_index().map_err(prune_error)?;
         let sizes = self.pack_sizes().map_err(prune_error)?;
-        let write_once = options.mode != PruneMode::Locked;
         let (index, unlisted) = match write_once {
             true => self.with_unlisted(&listed_index, &sizes)?,
             false => (Arc::clone(&listed_index), Vec::new()),
@@ -270,10 +275,7 @@ impl Repository {
             };
             draft.figures.before += bytes;
             match mode {
-                PruneMode::Locked if self.is_surely_left_over(&pack, now)? => {
-                    draft.remove(work(Why::Unlisted));
-                }
-                PruneMode::Locked => {}
+                PruneMode::Locked => draft.remove(work(Why::Unlisted)),
                 PruneMode::WriteOnce { pending, grace } => {
                     let grace = (*grace).max(LEAST_GRACE);
                     let since = pending
@@ -290,17 +292,6 @@ impl Repository {
             }
         }
         Ok(())
-    }
-
-    /// Where listings are late, an index that lists the pack may be there and not be seen yet.
-    fn is_surely_left_over(&self, pack: &Id, now: Time) -> Result<bool, PruneError> {
-        if self.objects.lists_consistently() {
-            return Ok(true);
-        }
-        let meta = self.objects.meta(ObjectKind::Pack, pack)?;
-        Ok(meta
-            .and_then(|meta| meta.modified)
-            .is_some_and(|at| at.plus(SAFE_AGE) <= now))
     }
 }
 
@@ -365,7 +356,5 @@ impl Draft {
     }
 }
 
-/// How old a pack must be that is taken for left over where listings are late.
-const SAFE_AGE: Span = Span::from_hours(24);
 /// The shortest time between the removal of a pack from the index and that of the pack, without locks.
 const LEAST_GRACE: Span = Span::from_hours(24);
