@@ -71,13 +71,18 @@ impl Compressor {
         Ok(self.inner.compress(data)?)
     }
 
+    /// The most bytes that the frame of so many can take, which appending it makes room for.
+    pub fn bound(length: usize) -> usize {
+        zstd_safe::compress_bound(length)
+    }
+
     /// Appends one frame that holds `data` to `out`; what was there stays.
     ///
     /// # Errors
     /// [`CompressError`] if the library runs out of memory; `out` then has the length it had.
     pub fn compress_append(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
         let start = out.len();
-        out.reserve(zstd_safe::compress_bound(data.len()));
+        out.reserve(Compressor::bound(data.len()));
         let mut end = Cursor::new(&mut *out);
         end.set_position(start as u64);
         let done = self.inner.compress_to_buffer(data, &mut end);

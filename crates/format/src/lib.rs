@@ -28,7 +28,7 @@ pub mod tree;
 pub mod unpacked;
 
 pub use blob::{
-    BlobError, BlobKind, Opener, SealError, SealedBlob, open_blob, seal_blob, seal_blob_append,
+    BlobError, BlobKind, SealError, SealedBlob, open_blob, seal_blob, seal_blob_append,
 };
 pub use chunker::{Chunker, Cut};
 pub use compress::{CompressError, Compressor, DecompressError, Decompressor, decompress};
@@ -39,10 +39,10 @@ pub use index::{IndexError, IndexPack, decode_index, encode_index};
 pub use key::{KdfParams, KeyError, KeyFile, create_key_file, open_key_file};
 pub use lock::{LockError, LockFile};
 pub use node::{Node, NodeKind, Spelling, Xattr, go_mode_from_unix, unix_mode_from_go};
-pub use opener::{BlobOpener, IdBuilder};
+pub use opener::{IdBuilder, Opener};
 pub use pack::{FinishedPack, PackError, PackWriter, PackedBlob, header_length, parse_header};
 pub use polynomial::{Polynomial, PolynomialError};
-pub use prove::Prover;
+pub use prove::{Checksum, Prover};
 pub use references::{References, decode_references};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotSummary};
 pub use timestamp::{Timestamp, TimestampError};

@@ -3,24 +3,23 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
-use zstd::bulk;
 
 use crate::BlobError;
-use crate::compress::{self, DecompressError};
+use crate::compress::{self, DecompressError, Decompressor};
 use crate::crypto::MasterKey;
 use crate::id::Id;
 
 /// Opens blobs as [`open_blob`](crate::open_blob) does, but in place and with memory that is used again.
-pub struct BlobOpener {
+pub struct Opener {
     /// Nothing until the first compressed blob.
-    inner: Option<bulk::Decompressor<'static>>,
+    inner: Option<Decompressor>,
     plain: Vec<u8>,
 }
 
-impl BlobOpener {
+impl Opener {
     /// An opener without any memory yet.
-    pub fn new() -> BlobOpener {
-        BlobOpener {
+    pub fn new() -> Opener {
+        Opener {
             inner: None,
             plain: Vec::new(),
         }
@@ -68,33 +67,22 @@ impl BlobOpener {
         }
         let inner = match &mut self.inner {
             Some(inner) => inner,
-            none => none.insert(bulk::Decompressor::new().map_err(DecompressError::Damaged)?),
+            none => none.insert(Decompressor::new()?),
         };
-        self.plain.clear();
-        self.plain.reserve(length);
-        let found = inner
-            .decompress_to_buffer(frame, &mut self.plain)
-            .map_err(DecompressError::Damaged)?;
-        if found == length {
-            Ok(&self.plain)
-        } else {
-            Err(DecompressError::Length {
-                expected: length as u64,
-                found: found as u64,
-            })
-        }
+        inner.decompress_into(frame, length, &mut self.plain)?;
+        Ok(&self.plain)
     }
 }
 
-impl Default for BlobOpener {
-    fn default() -> BlobOpener {
-        BlobOpener::new()
+impl Default for Opener {
+    fn default() -> Opener {
+        Opener::new()
     }
 }
 
-impl fmt::Debug for BlobOpener {
+impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlobOpener").finish_non_exhaustive()
+        f.debug_struct("Opener").finish_non_exhaustive()
     }
 }
 
@@ -134,7 +122,7 @@ mod tests {
 
     #[test]
     fn it_opens_what_open_blob_opens() {
-        let mut opener = BlobOpener::new();
+        let mut opener = Opener::new();
         for text in texts() {
             for mut compressor in [None, Some(Compressor::new(3).unwrap())] {
                 let id = Id::of(&text);
@@ -154,7 +142,7 @@ mod tests {
 
     #[test]
     fn it_refuses_what_open_blob_refuses() {
-        let mut opener = BlobOpener::new();
+        let mut opener = Opener::new();
         let mut compressor = Compressor::new(3).unwrap();
         let text = b"x".repeat(3000);
         let id = Id::of(&text);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 use zstd::stream::raw::{Decoder, Operation};
 
 use crate::blob::BlobError;
@@ -17,6 +18,17 @@ pub struct Prover {
     decoder: Option<Decoder<'static>>,
     stored: Vec<u8>,
     plain: Vec<u8>,
+}
+
+/// A checksum against spoilt memory, many times cheaper than a digest and no defence against anyone: XXH3, 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checksum(u64);
+
+impl Checksum {
+    /// The checksum of `bytes`.
+    pub fn of(bytes: &[u8]) -> Checksum {
+        Checksum(xxh3_64(bytes))
+    }
 }
 
 /// Small enough to stay in the processor's own memory from one step to the next.
@@ -44,30 +56,62 @@ impl Prover {
         uncompressed_length: Option<u32>,
         expected: Id,
     ) -> Result<(), BlobError> {
-        let (iv, ciphertext) = key
-            .authenticate(sealed)
-            .map_err(|source| BlobError::Sealed {
-                id: expected,
-                source,
-            })?;
-        let mut stream = key.stream(&iv);
         let mut digest = Sha256::new();
-        match uncompressed_length {
-            None => {
-                for part in ciphertext.chunks(PART) {
-                    digest.update(decrypted(&mut stream, part, &mut self.stored));
-                }
-            }
-            Some(length) => self
-                .unpack(&mut stream, ciphertext, length, &mut digest)
-                .map_err(|source| BlobError::Decompress {
-                    id: expected,
-                    source,
-                })?,
-        }
+        self.open(key, sealed, uncompressed_length, expected, &mut |part| {
+            digest.update(part);
+        })?;
         match Id::from_bytes(digest.finalize().into()) {
             found if found == expected => Ok(()),
             found => Err(BlobError::WrongHash { expected, found }),
+        }
+    }
+
+    /// Checks that `sealed` opens to the plaintext that has this `checksum`. It is taken before the plaintext is hashed
+    /// to `id`: then it covers the time of the hashing too.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub fn prove_checksum(
+        &mut self,
+        key: &MasterKey,
+        sealed: &[u8],
+        uncompressed_length: Option<u32>,
+        id: Id,
+        checksum: Checksum,
+    ) -> Result<(), BlobError> {
+        let mut found = Xxh3Default::new();
+        self.open(key, sealed, uncompressed_length, id, &mut |part| {
+            found.update(part);
+        })?;
+        match Checksum(found.digest()) {
+            found if found == checksum => Ok(()),
+            _ => Err(BlobError::WrongChecksum { id }),
+        }
+    }
+
+    /// Hands what `sealed` opens to to `take`, part by part.
+    fn open(
+        &mut self,
+        key: &MasterKey,
+        sealed: &[u8],
+        uncompressed_length: Option<u32>,
+        id: Id,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), BlobError> {
+        let (iv, ciphertext) = key
+            .authenticate(sealed)
+            .map_err(|source| BlobError::Sealed { id, source })?;
+        let mut stream = key.stream(&iv);
+        match uncompressed_length {
+            None => {
+                for part in ciphertext.chunks(PART) {
+                    take(decrypted(&mut stream, part, &mut self.stored));
+                }
+                Ok(())
+            }
+            Some(length) => self
+                .unpack(&mut stream, ciphertext, length, take)
+                .map_err(|source| BlobError::Decompress { id, source }),
         }
     }
 
@@ -77,7 +121,7 @@ impl Prover {
         stream: &mut impl FnMut(&mut [u8]),
         ciphertext: &[u8],
         length: u32,
-        digest: &mut Sha256,
+        take: &mut dyn FnMut(&[u8]),
     ) -> Result<(), DecompressError> {
         let decoder = match &mut self.decoder {
             Some(decoder) => decoder,
@@ -96,7 +140,7 @@ impl Prover {
                     .run_on_buffers(stored, &mut self.plain)
                     .map_err(DecompressError::Damaged)?;
                 stored = stored.get(done.bytes_read..).unwrap_or_default();
-                digest.update(self.plain.get(..done.bytes_written).unwrap_or_default());
+                take(self.plain.get(..done.bytes_written).unwrap_or_default());
                 found += done.bytes_written as u64;
                 if found > expected {
                     return Err(DecompressError::Length { expected, found });
@@ -181,8 +225,10 @@ mod tests {
                 for compressor in [Some(&mut compressor), None] {
                     let sealed = seal_blob(&key(), [3; 16], kind, &text, compressor).unwrap();
                     let id = Id::of(&text);
+                    let length = sealed.uncompressed_length;
+                    prover.prove(&key(), &sealed.bytes, length, id).unwrap();
                     prover
-                        .prove(&key(), &sealed.bytes, sealed.uncompressed_length, id)
+                        .prove_checksum(&key(), &sealed.bytes, length, id, Checksum::of(&text))
                         .unwrap();
                 }
             }
@@ -226,6 +272,16 @@ mod tests {
             for (sealed, length, id) in wrong {
                 assert!(open_blob(&key(), &sealed, length, id).is_err());
                 assert!(prover.prove(&key(), &sealed, length, id).is_err());
+                let checksum = Checksum::of(if id == Id::of(&text) {
+                    &text
+                } else {
+                    b"another"
+                });
+                assert!(
+                    prover
+                        .prove_checksum(&key(), &sealed, length, id, checksum)
+                        .is_err()
+                );
                 prover
                     .prove(&key(), &good.bytes, good.uncompressed_length, Id::of(&text))
                     .unwrap();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use vouchsafe_format::{
-    BlobOpener, Id, IdBuilder, MasterKey, PackedBlob, header_length, open_blob, pack, parse_header,
+    Id, IdBuilder, MasterKey, Opener, PackedBlob, header_length, open_blob, pack, parse_header,
 };
 use vouchsafe_model::Issue;
 use vouchsafe_store::StoreError;
@@ -51,7 +51,7 @@ pub(crate) struct PackReader<'r> {
     objects: &'r Objects,
     key: &'r MasterKey,
     bytes: Vec<u8>,
-    opener: BlobOpener,
+    opener: Opener,
 }
 
 impl<'r> PackReader<'r> {
@@ -60,7 +60,7 @@ impl<'r> PackReader<'r> {
             objects: &repository.objects,
             key: &repository.key,
             bytes: Vec::new(),
-            opener: BlobOpener::new(),
+            opener: Opener::new(),
         }
     }
 

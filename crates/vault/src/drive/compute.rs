@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use vouchsafe_format::{
-    BlobError, BlobKind, Compressor, Id, MasterKey, OVERHEAD, Opener, Prover, SealedBlob, compress,
-    decode_tree, encode_index, encode_tree, seal_blob_append,
+    BlobError, BlobKind, Checksum, Compressor, Id, MasterKey, OVERHEAD, Opener, Prover, SealedBlob,
+    compress, decode_tree, encode_index, encode_tree, seal_blob_append,
 };
 use vouchsafe_host::Random;
 
@@ -182,18 +182,21 @@ impl Workshop {
         }
     }
 
+    /// Hashes, compresses and seals a plaintext that is not stored yet. What was sealed is opened again and compared:
+    /// what the memory or the processor of this machine has spoilt meanwhile must not get into a vault.
     fn process(
         &self,
         kind: BlobKind,
         plaintext: &[u8],
         tools: &mut Tools,
     ) -> Result<(Id, Option<SealedBlob>), WorkError> {
+        let checksum = Checksum::of(plaintext);
         let id = Id::of(plaintext);
         if !self.claims.claim(kind, id) {
             return Ok((id, None));
         }
-        // What does not compress is stored as it is, which is the longest that a sealed blob gets.
-        let mut bytes = self.buffers.take(plaintext.len() + OVERHEAD);
+        let most = Compressor::bound(plaintext.len()) + OVERHEAD;
+        let mut bytes = self.buffers.take(most);
         let compressor = Some(&mut tools.compressor);
         let uncompressed_length = seal_blob_append(
             &self.key,
@@ -203,7 +206,7 @@ impl Workshop {
             compressor,
             &mut bytes,
         )?;
-        self.prove(id, &bytes, uncompressed_length, tools)?;
+        self.prove(id, checksum, &bytes, uncompressed_length, tools)?;
         let sealed = SealedBlob {
             bytes,
             uncompressed_length,
@@ -211,18 +214,17 @@ impl Workshop {
         Ok((id, Some(sealed)))
     }
 
-    /// Opens what was just sealed and hashes it again: what the memory or the processor of this machine has spoilt
-    /// since the plaintext was hashed must not get into a vault.
     fn prove(
         &self,
         id: Id,
+        checksum: Checksum,
         sealed: &[u8],
         uncompressed_length: Option<u32>,
         tools: &mut Tools,
     ) -> Result<(), WorkError> {
         tools
             .prover
-            .prove(&self.key, sealed, uncompressed_length, id)
+            .prove_checksum(&self.key, sealed, uncompressed_length, id, checksum)
             .map_err(WorkError::Spoilt)
     }
 
@@ -253,7 +255,10 @@ impl Workshop {
         }
         let mut bytes = self.buffers.take(stored.len() + OVERHEAD);
         self.key.seal_append(self.iv(), stored, &mut bytes);
-        self.prove(id, &bytes, uncompressed_length, tools)?;
+        tools
+            .prover
+            .prove(&self.key, &bytes, uncompressed_length, id)
+            .map_err(WorkError::Spoilt)?;
         self.buffers.give(sealed);
         let fresh = SealedBlob {
             bytes,
@@ -327,15 +332,16 @@ mod tests {
         for text in [&[b'x'; 9000][..], b"short"] {
             let (id, fresh) = workshop.process(BlobKind::Data, text, &mut tools).unwrap();
             let sealed = fresh.unwrap();
-            let mut prove = |bytes: &[u8], id| {
-                workshop.prove(id, bytes, sealed.uncompressed_length, &mut tools)
+            let mut prove = |bytes: &[u8], text| {
+                let length = sealed.uncompressed_length;
+                workshop.prove(id, Checksum::of(text), bytes, length, &mut tools)
             };
-            prove(&sealed.bytes, id).unwrap();
-            let refused = prove(&sealed.bytes, Id::of(b"what was hashed"));
+            prove(&sealed.bytes, text).unwrap();
+            let refused = prove(&sealed.bytes, b"what was hashed");
             assert!(matches!(refused, Err(WorkError::Spoilt(_))));
             let mut flipped = sealed.bytes.clone();
             flipped[20] ^= 1;
-            assert!(matches!(prove(&flipped, id), Err(WorkError::Spoilt(_))));
+            assert!(matches!(prove(&flipped, text), Err(WorkError::Spoilt(_))));
         }
     }
 }

@@ -42,8 +42,11 @@ pub(crate) struct FileReading {
     place: String,
     state: State,
     chunker: Chunker,
-    /// Bytes of the current chunk, which the chunker has seen.
+    /// Begins with the bytes of the current chunk. What follows them is of no meaning, but need not be made anew to be
+    /// read into.
     buffer: Vec<u8>,
+    /// Bytes of the current chunk.
+    filled: usize,
     read: u64,
     /// How many bytes to ask for at once.
     portion: usize,
@@ -84,7 +87,8 @@ impl FileReading {
             place: task.place,
             state,
             chunker,
-            buffer: buffers.take(portion),
+            buffer: buffers.take_used(portion),
+            filled: 0,
             read: 0,
             portion,
         }
@@ -173,24 +177,52 @@ impl FileReading {
     ) -> std::io::Result<Next> {
         let mut seen = 0;
         loop {
-            if let Cut::At(more) = self
-                .chunker
-                .push(self.buffer.get(seen..).unwrap_or_default())
-            {
-                let mut rest = buffers.take(TYPICAL);
-                rest.extend_from_slice(self.buffer.get(seen + more..).unwrap_or_default());
+            let fresh = self.buffer.get(seen..self.filled).unwrap_or_default();
+            if let Cut::At(more) = self.chunker.push(fresh) {
+                let mut rest = buffers.take_used(TYPICAL);
+                let over = fresh.get(more..).unwrap_or_default();
+                overwrite(&mut rest, over);
+                self.filled = over.len();
                 self.buffer.truncate(seen + more);
                 return Ok(Next::Chunk(std::mem::replace(&mut self.buffer, rest)));
             }
-            seen = self.buffer.len();
-            self.buffer.resize(seen + self.portion, 0);
-            let got = read_some(read, self.buffer.get_mut(seen..).unwrap_or_default());
-            self.buffer.truncate(seen + *got.as_ref().unwrap_or(&0));
-            let got = got?;
+            seen = self.filled;
+            self.make_room(buffers);
+            let room = self.buffer.get_mut(seen..seen + self.portion);
+            let got = read_some(read, room.unwrap_or_default())?;
             self.read += got as u64;
+            self.filled += got;
             if got == 0 {
+                self.buffer.truncate(self.filled);
                 return Ok(Next::End(std::mem::take(&mut self.buffer)));
             }
+        }
+    }
+
+    /// Room for one more portion.
+    fn make_room(&mut self, buffers: &Buffers) {
+        let needed = self.filled + self.portion;
+        if needed > self.buffer.capacity() {
+            let mut larger = buffers.take_used(needed);
+            overwrite(
+                &mut larger,
+                self.buffer.get(..self.filled).unwrap_or_default(),
+            );
+            buffers.give(std::mem::replace(&mut self.buffer, larger));
+        }
+        if needed > self.buffer.len() {
+            self.buffer.resize(needed, 0);
+        }
+    }
+}
+
+/// Puts `bytes` at the start of `buffer`; what else was there may stay.
+fn overwrite(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    match buffer.get_mut(..bytes.len()) {
+        Some(start) => start.copy_from_slice(bytes),
+        None => {
+            buffer.clear();
+            buffer.extend_from_slice(bytes);
         }
     }
 }
@@ -216,8 +248,8 @@ fn read_some(
     }
 }
 
-/// Room for most chunks.
-const TYPICAL: usize = 2 << 20;
+/// Room for half of all chunks.
+const TYPICAL: usize = 1 << 20;
 /// Half of a smallest chunk at a time.
 const PORTION: usize = chunker::MIN / 2;
 const SMALLEST: usize = 64;

@@ -2,73 +2,100 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// A shelf of empty buffers. What is taken need not be given back; what is given back may be dropped.
+/// A shelf of buffers of few sizes. What is taken need not be given back; what is given back may be dropped.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    shelf: Mutex<Shelf>,
-}
-
-#[derive(Debug, Default)]
-struct Shelf {
-    buffers: Vec<Vec<u8>>,
-    bytes: usize,
+    shelf: Mutex<[Vec<Vec<u8>>; CLASSES.len() + 1]>,
 }
 
 impl Buffers {
+    /// Lets go of all that lies on the shelf.
+    pub fn clear(&self) {
+        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+    }
+
     /// An empty buffer with room for at least `capacity` bytes.
     pub fn take(&self, capacity: usize) -> Vec<u8> {
+        let mut buffer = self.take_used(capacity);
+        buffer.clear();
+        buffer
+    }
+
+    /// A buffer with room for at least `capacity` bytes that still holds what it held: bytes that are there need not be
+    /// made anew to be overwritten.
+    pub fn take_used(&self, capacity: usize) -> Vec<u8> {
         if capacity < SMALLEST {
             return Vec::with_capacity(capacity);
         }
-        let wanted = size_of_class(capacity);
+        let class = CLASSES.iter().position(|class| capacity <= class.bytes);
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |buffer: &Vec<u8>| (capacity..=wanted * 2).contains(&buffer.capacity());
-        match shelf.buffers.iter().position(fits) {
-            Some(at) => {
-                let buffer = shelf.buffers.swap_remove(at);
-                shelf.bytes -= buffer.capacity();
-                buffer
-            }
+        let buffers = &mut shelf[class.unwrap_or(CLASSES.len())];
+        let found = match class {
+            Some(_) => buffers.pop(),
             None => {
-                drop(shelf);
-                Vec::with_capacity(wanted)
+                let fits = |buffer: &Vec<u8>| buffer.capacity() >= capacity;
+                let at = buffers.iter().position(fits);
+                at.map(|at| buffers.swap_remove(at))
             }
-        }
+        };
+        drop(shelf);
+        found.unwrap_or_else(|| {
+            let bytes = class.and_then(|class| CLASSES.get(class));
+            Vec::with_capacity(bytes.map_or(capacity, |class| class.bytes))
+        })
     }
 
-    /// Takes a buffer that is not needed any more. Its content is lost.
-    pub fn give(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() < SMALLEST {
-            return;
-        }
-        buffer.clear();
+    /// Takes a buffer that is not needed any more.
+    pub fn give(&self, buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        let fits = |class: &Class| (class.bytes..class.bytes + class.bytes / 2).contains(&capacity);
+        let (class, most) = match CLASSES.iter().position(fits) {
+            Some(at) => (at, CLASSES.get(at).map_or(0, |class| class.most)),
+            None if capacity > LARGE => (CLASSES.len(), MOST_LARGE),
+            None => return,
+        };
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.bytes + buffer.capacity() <= LIMIT && shelf.buffers.len() < COUNT {
-            shelf.bytes += buffer.capacity();
-            shelf.buffers.push(buffer);
+        if shelf[class].len() < most {
+            shelf[class].push(buffer);
         }
     }
 }
 
-/// Few different sizes, so that what is given back fits what is taken next.
-fn size_of_class(capacity: usize) -> usize {
-    let classes = [MOST_CHUNKS, ALL_CHUNKS, capacity];
-    classes
-        .into_iter()
-        .find(|class| *class >= capacity)
-        .unwrap_or(capacity)
+/// Buffers of one size.
+#[derive(Debug)]
+struct Class {
+    bytes: usize,
+    /// How many may lie on the shelf.
+    most: usize,
 }
 
-/// Most chunks are shorter than this, sealed or not.
-const MOST_CHUNKS: usize = 2 << 20;
-/// All chunks are.
-const ALL_CHUNKS: usize = (8 << 20) + (64 << 10);
+/// For chunks, sealed or not. Half of all are shorter than a mebibyte, few longer than 4, none longer than 8. A buffer
+/// that must grow is copied into one of the next size, which costs less than pages that are written to once and then
+/// never needed.
+const CLASSES: [Class; 5] = [
+    Class::new(512 << 10, 4),
+    Class::new(1 << 20, 6),
+    Class::new(2 << 20, 4),
+    Class::new(4 << 20, 2),
+    Class::new(8 << 20, 1),
+];
+
+impl Class {
+    /// For chunks of up to so many bytes, and what compressing and sealing may add.
+    const fn new(bytes: usize, most: usize) -> Class {
+        Class {
+            bytes: bytes + ROOM,
+            most,
+        }
+    }
+}
+
+const ROOM: usize = 64 << 10;
+/// Larger ones are for packs.
+const LARGE: usize = (8 << 20) + ROOM;
+const MOST_LARGE: usize = 4;
 /// Smaller buffers are the allocator's business.
 const SMALLEST: usize = 128 << 10;
-/// Bytes of all buffers on the shelf.
-const LIMIT: usize = 96 << 20;
-/// So that looking for one takes no time.
-const COUNT: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -83,27 +110,48 @@ mod tests {
         buffers.give(buffer);
         let larger = buffers.take(5 << 20);
         assert!(larger.as_ptr() != place);
-        let again = buffers.take(600 << 10);
+        let again = buffers.take(800 << 10);
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
+    }
+
+    #[test]
+    fn what_lies_there_is_let_go() {
+        let buffers = Buffers::default();
+        buffers.give(buffers.take(1 << 20));
+        buffers.clear();
+        let shelf = buffers.shelf.lock().unwrap();
+        assert!(shelf.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn what_was_written_is_there_for_who_asks_for_it() {
+        let buffers = Buffers::default();
+        let mut buffer = buffers.take(1 << 20);
+        buffer.extend_from_slice(b"bytes");
+        buffers.give(buffer);
+        assert_eq!(buffers.take_used(1 << 20), b"bytes");
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let buffers = Buffers::default();
-        for _ in 0..20 {
-            buffers.give(Vec::with_capacity(8 << 20));
+        for bytes in [512 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20, 17 << 20] {
+            for _ in 0..40 {
+                let mut buffer = Vec::new();
+                buffer.reserve_exact(bytes + ROOM);
+                buffers.give(buffer);
+            }
         }
         let shelf = buffers.shelf.lock().unwrap();
-        assert!(shelf.bytes <= LIMIT);
-        assert!(!shelf.buffers.is_empty());
+        assert_eq!(shelf.each_ref().map(Vec::len), [4, 6, 4, 2, 1, MOST_LARGE]);
     }
 
     #[test]
     fn a_small_need_leaves_a_large_buffer() {
         let buffers = Buffers::default();
         buffers.give(Vec::with_capacity(20 << 20));
-        assert!(buffers.take(200 << 10).capacity() < 20 << 20);
+        assert!(buffers.take(200 << 10).capacity() < 1 << 20);
         assert!(buffers.take(20 << 20).capacity() >= 20 << 20);
-        assert!(buffers.shelf.lock().unwrap().buffers.is_empty());
+        assert!(buffers.shelf.lock().unwrap()[CLASSES.len()].is_empty());
     }
 }

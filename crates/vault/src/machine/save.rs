@@ -27,7 +27,7 @@ pub struct Settings {
 impl Settings {
     /// The default, with room for as many threads as the machine runs at once.
     pub fn for_machine(parallelism: usize) -> Settings {
-        let budget = (28 << 20) + parallelism.clamp(1, 64) * (2 << 20);
+        let budget = (20 << 20) + parallelism.clamp(1, 64) * (2 << 20);
         Settings {
             budget,
             ..Settings::default()
@@ -337,7 +337,8 @@ impl Saver {
             self.close(lane(kind), at, jobs);
         }
         let pack = &mut self.open[lane(kind)][at];
-        if pack.is_empty() {
+        // Directories seldom fill a pack, so theirs grow as needed.
+        if pack.is_empty() && kind == BlobKind::Data {
             *pack = PackWriter::in_buffer(kind, self.buffers.take(full + HEADER_ROOM.min(full)));
         }
         pack.add(id, &sealed.bytes, sealed.uncompressed_length)?;
@@ -399,6 +400,8 @@ impl Saver {
             self.close_lane(at, jobs)?;
         }
         if self.finishing.is_empty() && self.storing.is_empty() {
+            // The index is large too, and nobody needs them any more.
+            self.buffers.clear();
             self.index(jobs);
         }
         Ok(())

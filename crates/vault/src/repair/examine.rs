@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vouchsafe_format::{BlobKind, BlobOpener, Id, PackedBlob};
+use vouchsafe_format::{BlobKind, Id, Opener, PackedBlob};
 
 use super::RepairError;
 use crate::index::ListedPack;
@@ -71,7 +71,7 @@ impl Repository {
         places: impl Iterator<Item = &'b PackedBlob>,
         found: &mut Examined,
     ) {
-        let mut opener = BlobOpener::new();
+        let mut opener = Opener::new();
         for blob in places {
             let name = (blob.id, blob.kind);
             if found.sound.contains_key(&name) {
