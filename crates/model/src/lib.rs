@@ -4,6 +4,7 @@ pub mod assessment;
 pub mod drill;
 pub mod fact;
 pub mod ids;
+pub mod locks;
 pub mod manifest;
 pub mod obligation;
 pub mod policy;
@@ -18,6 +19,7 @@ pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessm
 pub use drill::{Damage, DrillResult, Ladder, NegativeControl, Phase, Rung, RungOutcome};
 pub use fact::{Entry, Fact, Issue, Outcome};
 pub use ids::{IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName};
+pub use locks::{CopyLock, HiddenObject, LockMode, VaultLocks};
 pub use manifest::{Difference, DigestEntry, DigestManifest, Engine};
 pub use obligation::{Obligation, ObligationKind};
 pub use policy::{Access, Limits, MinTls, Policy, Protection, System, Vault};

@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 use vouchsafe_model::Time;
 
+pub use vouchsafe_model::LockMode;
+
 pub use counting::{CountingStore, Counts};
 pub use error::StoreError;
 pub use fault::{Fault, FaultKind, FaultStore, Operation};
@@ -119,18 +121,16 @@ pub trait Store: Send + Sync {
         Err(self.unsupported(key, "legal holds"))
     }
 
-    /// Removes an object with all that the store keeps of it: older versions, marks of deletion. Says how many
-    /// versions that were. A version that is locked is [`StoreError::Denied`], and then others may be gone already.
+    /// Removes an object with all that the store keeps of it: older versions, marks of deletion. One that is not
+    /// there is fine. What is locked stays, hidden, and the answer says until when.
     ///
     /// A store that keeps no versions deletes the object.
-    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
-        let there = match self.head(key) {
-            Ok(_) => 1,
-            Err(error) if error.is_not_found() => 0,
-            Err(error) => return Err(error),
-        };
+    fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
         self.delete(key)?;
-        Ok(there)
+        Ok(Erased {
+            removed: 1,
+            ..Erased::default()
+        })
     }
 
     /// The error for what this store cannot do.
@@ -174,13 +174,15 @@ pub struct Retention {
     pub mode: LockMode,
 }
 
-/// How binding a retention lock is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LockMode {
-    /// Whoever has a special right may lift it.
-    Governance,
-    /// Nobody may lift it, the account's owner included.
-    Compliance,
+/// What came of erasing an object. Whatever it says, the object is not seen any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Erased {
+    /// Versions and marks of deletion that are gone; where the store keeps none, 1.
+    pub removed: u64,
+    /// Versions that a lock or a legal hold keeps.
+    pub locked: u64,
+    /// When the last of these locks ends; nothing if the store does not say for each.
+    pub until: Option<Time>,
 }
 
 /// What `head` knows of an object.
@@ -254,8 +256,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn legal_hold(&self, key: &Key) -> Result<bool, StoreError> {
         (**self).legal_hold(key)
     }
-    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
-        (**self).delete_all_versions(key)
+    fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
+        (**self).erase(key)
     }
 }
 

@@ -12,7 +12,9 @@ use vouchsafe_model::{Limits, Time};
 use connections::Connections;
 use rate::Rate;
 
-use crate::{Capabilities, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError};
+use crate::{
+    Capabilities, Erased, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError,
+};
 
 /// Bounds the calls to a store that are under way at the same time, and the bytes that go each way.
 ///
@@ -144,7 +146,7 @@ impl Store for Paced {
         self.small(|| self.inner.legal_hold(key))
     }
 
-    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
-        self.small(|| self.inner.delete_all_versions(key))
+    fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
+        self.small(|| self.inner.erase(key))
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use vouchsafe_model::Time;
 
-use crate::{Capabilities, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError};
+use crate::{
+    Capabilities, Erased, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError,
+};
 
 /// All objects of a store below one key, such as a vault's `repo` or `ledger`.
 #[derive(Clone)]
@@ -118,7 +120,7 @@ impl Store for Prefixed {
         self.on(key, |full| self.inner.legal_hold(full))
     }
 
-    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
-        self.on(key, |full| self.inner.delete_all_versions(full))
+    fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
+        self.on(key, |full| self.inner.erase(full))
     }
 }

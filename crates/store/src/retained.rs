@@ -7,7 +7,9 @@ use vouchsafe_host::Clock;
 use vouchsafe_model::Time;
 use vouchsafe_model::policy::Length;
 
-use crate::{Capabilities, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError};
+use crate::{
+    Capabilities, Erased, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError,
+};
 
 /// Locks every object from its first moment on, for a length of time from now; but for those that must be
 /// deleted soon.
@@ -18,8 +20,9 @@ pub struct Retained {
     clock: Arc<dyn Clock>,
 }
 
-/// What is removed as a matter of course: locks that say who is at work, and what was written to try the store.
-const PASSING: [&str; 2] = ["repo/locks/", "probe/"];
+/// What is removed or replaced as a matter of course: locks that say who is at work, what was written to try the
+/// store, and what each prune writes to compare the clocks.
+const PASSING: [&str; 3] = ["repo/locks/", "probe/", "policy/clock"];
 
 impl Retained {
     /// Locks what is put into `inner` for `length`.
@@ -120,7 +123,7 @@ impl Store for Retained {
         self.inner.legal_hold(key)
     }
 
-    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
-        self.inner.delete_all_versions(key)
+    fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
+        self.inner.erase(key)
     }
 }

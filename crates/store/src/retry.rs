@@ -7,7 +7,9 @@ use std::time::Duration;
 use vouchsafe_host::{Clock, Random};
 use vouchsafe_model::Time;
 
-use crate::{Capabilities, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError};
+use crate::{
+    Capabilities, Erased, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError,
+};
 
 /// Repeats calls that failed for a passing reason ([`StoreError::is_transient`]).
 ///
@@ -170,7 +172,7 @@ impl Store for Retrying {
         self.call(|_| self.inner.legal_hold(key))
     }
 
-    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
-        self.call(|_| self.inner.delete_all_versions(key))
+    fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
+        self.call(|_| self.inner.erase(key))
     }
 }

@@ -7,12 +7,10 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{access, means, open, passes, s3};
-use vouchsafe_model::{MinTls, Span, Time, VaultPlace};
+use common::{access, locks, means, open, passes, s3};
+use vouchsafe_model::{MinTls, Time, VaultPlace};
 use vouchsafe_store::probe::{self, Found};
-use vouchsafe_store::{
-    Key, LockMode, OpenError, PutMode, RemoteAccess, Retention, Store, StoreError, open_remote,
-};
+use vouchsafe_store::{Key, OpenError, PutMode, RemoteAccess, Store, StoreError, open_remote};
 use vouchsafe_testkit::servers::{PASSWORD, Server, Sshd, USER};
 
 fn key(text: &str) -> Key {
@@ -116,89 +114,27 @@ fn a_sound_server_is_found_sound_and_nothing_is_left_in_the_way() {
 #[test]
 fn an_object_is_locked_from_its_first_moment_and_the_lock_is_read_back() {
     let server = Server::s3();
-    let store = s3(&server, "locked", "v");
-    assert!(store.capabilities().retention_lock && store.capabilities().versions);
-    let until = Time::from_secs(common::now().micros() / 1_000_000).plus(Span::from_days(30));
-    let lock = Retention {
-        until,
-        mode: LockMode::Compliance,
-    };
-    let pack = key("repo/data/ab/abc=d");
-    store
-        .put_locked(&pack, b"locked bytes", PutMode::IfAbsent, lock)
-        .expect("puts");
-    assert_eq!(store.retention(&pack).expect("reads back"), Some(lock));
-    assert_eq!(store.get(&pack).expect("gets"), b"locked bytes");
-    let second = store.put_locked(&pack, b"others", PutMode::IfAbsent, lock);
-    assert!(
-        matches!(second, Err(StoreError::AlreadyExists { .. })),
-        "{second:?}"
-    );
-    // Deletion hides it; its bytes cannot be removed.
-    let denied = store.delete_all_versions(&pack);
-    assert!(
-        matches!(denied, Err(StoreError::Denied { .. })),
-        "{denied:?}"
-    );
-    // A lock can be made longer, and is not made shorter by asking for less.
-    let longer = until.plus(Span::from_days(30));
-    store
-        .lock_until(&pack, longer, LockMode::Compliance)
-        .expect("extends");
-    store
-        .lock_until(&pack, until, LockMode::Compliance)
-        .expect("is long enough");
-    assert_eq!(
-        store.retention(&pack).expect("reads back").map(|r| r.until),
-        Some(longer)
-    );
+    locks::compliance(&s3(&server, "locked", "v"));
+    locks::governance(&s3(&server, "locked", "g"));
 }
 
 #[test]
 fn legal_holds_are_put_on_and_taken_off() {
     let server = Server::s3();
-    let store = s3(&server, "locked", "held");
-    let object = key("repo/config");
-    store.put(&object, b"x", PutMode::IfAbsent).expect("puts");
-    assert_eq!(store.retention(&object).expect("reads"), None);
-    assert!(!store.legal_hold(&object).expect("reads"));
-    store.set_legal_hold(&object, true).expect("holds");
-    assert!(store.legal_hold(&object).expect("reads"));
-    assert!(matches!(
-        store.delete_all_versions(&object),
-        Err(StoreError::Denied { .. })
-    ));
-    store.set_legal_hold(&object, false).expect("lets go");
-    assert!(store.delete_all_versions(&object).expect("deletes") > 0);
+    locks::holds(&s3(&server, "locked", "held"));
 }
 
 #[test]
 fn all_versions_go_and_those_of_neighbours_stay() {
     let server = Server::s3();
-    let store = s3(&server, "locked", "versions");
-    let (gone, stays) = (key("data/a"), key("data/ab"));
-    for bytes in [&b"one"[..], b"two", b"three"] {
-        store.put(&gone, bytes, PutMode::Replace).expect("puts");
-        store.put(&stays, bytes, PutMode::Replace).expect("puts");
-    }
-    store.delete(&gone).expect("hides");
-    assert_eq!(store.delete_all_versions(&gone).expect("deletes"), 4);
-    assert_eq!(store.delete_all_versions(&gone).expect("deletes"), 0);
-    assert_eq!(store.get(&stays).expect("gets"), b"three");
-    assert_eq!(store.delete_all_versions(&stays).expect("deletes"), 3);
+    locks::versions(&s3(&server, "locked", "versions"));
+    locks::ended(&s3(&server, "locked", "ended"));
 }
 
 #[test]
 fn a_bucket_without_locks_refuses_to_lock() {
     let server = Server::s3();
-    let store = s3(&server, "bucket", "unlocked");
-    assert!(!store.capabilities().retention_lock);
-    let lock = Retention {
-        until: common::now().plus(Span::from_days(1)),
-        mode: LockMode::Governance,
-    };
-    let refused = store.put_locked(&key("repo/config"), b"x", PutMode::IfAbsent, lock);
-    assert!(refused.is_err(), "{refused:?}");
+    locks::refused(&s3(&server, "bucket", "unlocked"));
 }
 
 #[test]

@@ -9,9 +9,12 @@
     clippy::unwrap_used
 )]
 
+pub mod azurite;
+pub mod ceph;
 pub mod postgres;
 pub mod restic;
 pub mod servers;
+pub mod signed;
 
 /// A directory that is removed when the value is dropped.
 pub use tempfile::{TempDir, tempdir};

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::program;
 
 /// Names a Debian mirror to ask instead of the one in this machine's own apt sources.
-const MIRROR_VARIABLE: &str = "VOUCHSAFE_TEST_MIRROR";
+pub(crate) const MIRROR_VARIABLE: &str = "VOUCHSAFE_TEST_MIRROR";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Installs packages from this machine's own sources, by `sudo` if we are not root.
@@ -108,7 +108,7 @@ fn only_archive(dir: &Path) -> Result<PathBuf, String> {
 }
 
 /// Where to look for other suites, best first.
-fn mirrors() -> Result<Vec<String>, String> {
+pub(crate) fn mirrors() -> Result<Vec<String>, String> {
     if let Ok(mirror) = std::env::var(MIRROR_VARIABLE) {
         return Ok(vec![mirror]);
     }

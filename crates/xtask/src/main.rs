@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask tidy`, `setup`, `env`, `test`, `bench`.
+//! The project's own chores: `cargo xtask tidy`, `setup`, `env`, `test`, `conformance`, `bench`.
 
 // A chore talks to the person who called it and works on the machine it runs on; none of it ships.
 #![allow(
@@ -10,6 +10,7 @@
 
 mod apt;
 mod bench;
+mod conformance;
 mod oracles;
 mod packages;
 mod phases;
@@ -27,6 +28,9 @@ usage: cargo xtask tidy                        hold the tree against its own rul
        cargo xtask env                         print the variables that the tests read, for eval
        cargo xtask test [-p PACKAGE]… [CARGO ARGUMENTS] [-- TEST ARGUMENTS]
                                                set up, then run the tests of all or some packages
+       cargo xtask conformance [--env | TEST ARGUMENTS]
+                                               the stores against Ceph and Azurite, which it installs;
+                                               with --env only prints the variables that these tests read
        cargo xtask bench [OPTIONS]             measure the engine beside its peers; --help says how";
 
 fn main() -> ExitCode {
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         ("setup", []) => suite::set_up(),
         ("env", []) => suite::print_environment(),
         ("test", rest) => suite::test(rest),
+        ("conformance", [flag]) if flag == "--env" => conformance::print_environment(),
+        ("conformance", rest) => conformance::run(rest),
         ("bench", rest) => bench::run(rest),
         (bench::MEASURED, rest) => bench::run_measured(rest),
         _ => Err(USAGE.to_owned()),

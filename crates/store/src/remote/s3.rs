@@ -9,7 +9,9 @@ use super::dal::{DalStore, Shape};
 use super::s3_objects::{Bucket, Condition};
 use super::{Means, RemoteAccess, services, text_of};
 use crate::open::OpenError;
-use crate::{Capabilities, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError};
+use crate::{
+    Capabilities, Erased, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError,
+};
 
 /// A part of a bucket.
 pub(super) struct S3Store {
@@ -140,13 +142,22 @@ impl Store for S3Store {
     }
 
     fn lock_until(&self, key: &Key, until: Time, mode: LockMode) -> Result<(), StoreError> {
-        if let Some(held) = self.bucket.retention(key)?
-            && held.until >= until
-            && held.mode >= mode
-        {
+        let held = self.bucket.retention(key)?;
+        let Some(held) = held else {
+            return self
+                .bucket
+                .set_retention(key, Retention { until, mode }, false);
+        };
+        // Neither the end nor the mode ever becomes less than it was.
+        let wanted = Retention {
+            until: held.until.max(until),
+            mode: held.mode.max(mode),
+        };
+        if wanted == held {
             return Ok(());
         }
-        self.bucket.set_retention(key, Retention { until, mode })
+        self.bucket
+            .set_retention(key, wanted, wanted.mode > held.mode)
     }
 
     fn retention(&self, key: &Key) -> Result<Option<Retention>, StoreError> {
@@ -161,17 +172,16 @@ impl Store for S3Store {
         self.bucket.legal_hold(key)
     }
 
-    fn delete_all_versions(&self, key: &Key) -> Result<u64, StoreError> {
-        if !self.bucket.ask_state()?.versions {
-            let there = u64::from(crate::exists(self, key)?);
+    fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
+        // Whoever may not ask what the bucket keeps can remove no version either.
+        if !self.bucket.state().is_some_and(|state| state.versions) {
             self.delete(key)?;
-            return Ok(there);
+            return Ok(Erased {
+                removed: 1,
+                ..Erased::default()
+            });
         }
-        let versions = self.bucket.versions(key)?;
-        for version in &versions {
-            self.bucket.delete_version(key, version)?;
-        }
-        Ok(versions.len() as u64)
+        self.bucket.erase(key, || self.delete(key))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What OpenDAL's S3 does not know: locks that come with the object, holds, versions. Requests signed by our own hand.
 
+mod versions;
+
 use std::sync::OnceLock;
 
 use base64::Engine;
@@ -68,28 +70,6 @@ struct StatusText {
     object_lock_enabled: String,
     code: String,
 }
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct VersionsText {
-    is_truncated: bool,
-    next_key_marker: String,
-    next_version_id_marker: String,
-    #[serde(rename = "Version")]
-    versions: Vec<VersionText>,
-    #[serde(rename = "DeleteMarker")]
-    markers: Vec<VersionText>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct VersionText {
-    key: String,
-    version_id: String,
-}
-
-/// Pages of versions that are read for one key; a key with more is not ours.
-const MOST_PAGES: usize = 1000;
 
 impl Bucket {
     pub(super) fn new(
@@ -228,17 +208,26 @@ impl Bucket {
         Ok(Some(Retention { until, mode }))
     }
 
-    pub(super) fn set_retention(&self, key: &Key, retention: Retention) -> Result<(), StoreError> {
+    /// Replaces a lock. Services take it for a special right to replace one of governance by one of another mode, so
+    /// with `stronger` it is asked for by that right.
+    pub(super) fn set_retention(
+        &self,
+        key: &Key,
+        retention: Retention,
+        stronger: bool,
+    ) -> Result<(), StoreError> {
         let body = format!(
             "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode>\
              <RetainUntilDate>{}</RetainUntilDate></Retention>",
             mode_text(retention.mode),
             date_text(retention.until)
         );
-        self.expect(
-            Call::new(Method::PUT, Some(key), "retention").with_body(body.as_bytes()),
-            key,
-        )
+        let mut call = Call::new(Method::PUT, Some(key), "retention").with_body(body.as_bytes());
+        if stronger {
+            let right = "x-amz-bypass-governance-retention";
+            call.headers.push((right, "true".to_owned()));
+        }
+        self.expect(call, key)
     }
 
     pub(super) fn set_legal_hold(&self, key: &Key, held: bool) -> Result<(), StoreError> {
@@ -254,6 +243,10 @@ impl Bucket {
 
     pub(super) fn legal_hold(&self, key: &Key) -> Result<bool, StoreError> {
         let answer = self.send(Call::new(Method::GET, Some(key), "legal-hold"))?;
+        self.held_by(key, &answer)
+    }
+
+    fn held_by(&self, key: &Key, answer: &Answer) -> Result<bool, StoreError> {
         if answer.status.is_success() {
             let text: StatusText = self.read(key.as_str(), &answer.text)?;
             return Ok(text.status == "ON");
@@ -261,52 +254,7 @@ impl Bucket {
         match code_of(&answer.text).as_str() {
             "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError" => Ok(false),
             "InvalidRequest" | "NotImplemented" | "MethodNotAllowed" => Ok(false),
-            _ => Err(self.refusal(&answer, key)),
-        }
-    }
-
-    /// Every version and mark of deletion of exactly this key.
-    pub(super) fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
-        let full = self.full(key);
-        let mut out = Vec::new();
-        let mut from = String::new();
-        for _ in 0..MOST_PAGES {
-            let query = format!("versions&prefix={}{from}", encoded(&full));
-            let answer = self.send(Call::new(Method::GET, None, &query))?;
-            if !answer.status.is_success() {
-                return Err(self.refusal(&answer, key));
-            }
-            let page: VersionsText = self.read(key.as_str(), &answer.text)?;
-            let all = page.versions.into_iter().chain(page.markers);
-            out.extend(all.filter(|v| v.key == full).map(|v| v.version_id));
-            if !page.is_truncated || page.next_key_marker != full {
-                return Ok(out);
-            }
-            from = format!(
-                "&key-marker={}&version-id-marker={}",
-                encoded(&page.next_key_marker),
-                encoded(&page.next_version_id_marker)
-            );
-        }
-        Err(unavailable(
-            key.as_str(),
-            &self.name,
-            "it has too many versions".to_owned(),
-            false,
-        ))
-    }
-
-    pub(super) fn delete_version(&self, key: &Key, version: &str) -> Result<(), StoreError> {
-        let query = format!("versionId={}", encoded(version));
-        let answer = self.send(Call::new(Method::DELETE, Some(key), &query))?;
-        match code_of(&answer.text).as_str() {
-            _ if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND => Ok(()),
-            // Services say in different ways that a version is locked.
-            "ObjectLocked" | "InvalidRequest" => Err(StoreError::Denied {
-                key: key.to_string(),
-                store: self.name.clone(),
-            }),
-            _ => Err(self.refusal(&answer, key)),
+            _ => Err(self.refusal(answer, key)),
         }
     }
 
@@ -463,22 +411,6 @@ mod tests {
         assert_eq!(date_text(at), "2027-01-01T00:00:01Z");
         let whole: Time = "2027-01-01T00:00:00Z".parse().expect("a time");
         assert_eq!(date_text(whole), "2027-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn versions_and_marks_of_deletion_are_read() {
-        let page: VersionsText = quick_xml::de::from_str(
-            "<ListVersionsResult><Name>b</Name><IsTruncated>false</IsTruncated>\
-             <Version><Key>a</Key><VersionId>1</VersionId><IsLatest>false</IsLatest></Version>\
-             <DeleteMarker><Key>a</Key><VersionId>2</VersionId></DeleteMarker>\
-             <Version><Key>ab</Key><VersionId>3</VersionId></Version></ListVersionsResult>",
-        )
-        .expect("reads");
-        assert_eq!((page.versions.len(), page.markers.len()), (2, 1));
-        assert_eq!(
-            page.markers.first().map(|v| v.version_id.as_str()),
-            Some("2")
-        );
     }
 
     #[test]

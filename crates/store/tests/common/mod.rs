@@ -1,4 +1,8 @@
 //! Opening stores on the servers of the tests.
+// Not every test binary uses all of it.
+#![allow(dead_code)]
+
+pub(crate) mod locks;
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -62,10 +66,13 @@ pub(crate) fn s3(server: &Server, bucket: &str, prefix: &str) -> Arc<dyn Store> 
 
 /// The same, by a clock that does not wait.
 pub(crate) fn s3_without_waiting(server: &Server, bucket: &str, prefix: &str) -> Arc<dyn Store> {
-    let place =
-        VaultPlace::parse(&format!("s3:{}/{bucket}/{prefix}", server.url())).expect("a place");
+    open_without_waiting(&format!("s3:{}/{bucket}/{prefix}", server.url()), &access())
+}
+
+pub(crate) fn open_without_waiting(url: &str, access: &RemoteAccess) -> Arc<dyn Store> {
+    let place = VaultPlace::parse(url).expect("a place");
     let clock = Arc::new(ManualClock::new(Time::from_secs(0)));
-    open_remote(&place, &access(), &Means { clock, ..means() }, true).expect("opens")
+    open_remote(&place, access, &Means { clock, ..means() }, true).expect("opens")
 }
 
 #[track_caller]
