@@ -82,6 +82,8 @@ impl Keeper {
             });
         }
         let probe = vault.repo.probe(&written.snapshot).map_err(in_vault)?;
+        let packs = written.added_packs.iter().map(Id::to_hex);
+        let lock = self.lock_of_copy(vault, &written.snapshot.to_hex(), packs)?;
         let id = &making.protection.id;
         let obligations = if making.complete {
             self.answers(
@@ -109,6 +111,7 @@ impl Keeper {
                 key: probe.key,
                 probed: probe.sealed,
             },
+            lock,
             region: vault.spec.location.region.clone(),
             country: vault.spec.location.country.clone(),
         })

@@ -141,6 +141,8 @@ impl Keeper {
                 completed: self.tools.clock.now(),
                 added_bytes: 0,
                 blobs_read_back: back.blobs,
+                // Told by the next reading of the vault's locks.
+                lock: None,
                 ..copy.clone()
             }));
         }

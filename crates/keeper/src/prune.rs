@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{ExpiredCopy, Expiry, Fact, Outcome, Pruning, Recorded};
-use vouchsafe_model::{Issue, Span, VaultName, human_bytes};
+use vouchsafe_model::{HiddenObject, Issue, Span, VaultName, human_bytes};
 use vouchsafe_policy::retention::{self, PointAge};
 use vouchsafe_store::Key;
 use vouchsafe_vault::{
@@ -15,6 +15,7 @@ use vouchsafe_vault::{
 use crate::catalogue::Catalogue;
 use crate::error::{Category, KeeperError, chain};
 use crate::events::{Event, Reporter};
+use crate::hidden::{erase_hidden, hidden};
 use crate::keeper::Keeper;
 use crate::vaults::VaultHandle;
 
@@ -42,12 +43,19 @@ pub struct PrunePlan {
     pub unfinished: Vec<ExpiredCopy>,
     /// What that means for snapshots, packs and index files.
     pub worklist: PruneWorklist,
+    /// What earlier prunes have hidden, and whose locks have ended by now.
+    pub unlocked: Vec<HiddenObject>,
+    /// What earlier prunes have hidden, and locks still keep.
+    pub locked: Vec<HiddenObject>,
 }
 
 impl PrunePlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.expires.is_empty() && self.unfinished.is_empty() && self.worklist.is_empty()
+        self.expires.is_empty()
+            && self.unfinished.is_empty()
+            && self.worklist.is_empty()
+            && self.unlocked.is_empty()
     }
 }
 
@@ -126,6 +134,7 @@ impl Keeper {
             });
             out.push(outcome);
         }
+        self.keep_locked(reporter)?;
         self.publish(reporter)?;
         Ok(out)
     }
@@ -199,8 +208,11 @@ impl Keeper {
             .repo
             .prune(&plan.worklist, &cleared, reporter.progress())
             .map_err(|source| prune_error(&vault, source))?;
+        let (erased, locked_again) = erase_hidden(&vault, &plan.unlocked)?;
         drop(cleared);
-        let pruning = self.pruning(&plan, &report, run);
+        let mut pruning = self.pruning(&plan, &report, run);
+        pruning.erased = erased;
+        pruning.hidden.extend(locked_again);
         self.record(vec![Fact::Pruned(pruning.clone())])?;
         outcome.problems.clone_from(&pruning.refused);
         outcome.pruning = Some(pruning);
@@ -237,6 +249,15 @@ impl Keeper {
             pending: report.retired.iter().map(|id| id.to_hex()).collect(),
             unknown_kept: plan.worklist.unknown.len() as u64,
             refused: report.refused.clone(),
+            hidden: report
+                .hidden
+                .iter()
+                .map(|(key, until)| HiddenObject {
+                    object: format!("repo/{key}"),
+                    until: *until,
+                })
+                .collect(),
+            erased: Vec::new(),
         }
     }
 
@@ -309,6 +330,10 @@ impl Keeper {
         if decided.protect.is_empty() && forget.is_empty() {
             self.refuse_unless_empty(vault)?;
         }
+        let now = self.tools.clock.now();
+        // Without an end it is held by somebody, who may have let go.
+        let over = |object: &HiddenObject| object.until.is_none_or(|until| until <= now);
+        let (unlocked, locked) = hidden(facts, vault.name()).into_iter().partition(over);
         let known = KnownPoints::new(decided.protect, forget);
         let worklist = vault
             .repo
@@ -320,6 +345,8 @@ impl Keeper {
             expires: decided.expires,
             unfinished: decided.unfinished,
             worklist,
+            unlocked,
+            locked,
         })
     }
 
@@ -458,8 +485,21 @@ fn summary(outcome: &PruneOutcome) -> String {
                 0 => String::new(),
                 n => format!(", {n} packs wait for a later prune"),
             };
+            let locked = match p.hidden.len() {
+                0 => String::new(),
+                n => {
+                    let last = p.hidden.iter().filter_map(|one| one.until).max();
+                    let last =
+                        last.map_or_else(String::new, |at| format!(" until {}", at.minute()));
+                    format!(", {n} objects hidden and locked{last}")
+                }
+            };
+            let erased = match p.erased.len() {
+                0 => String::new(),
+                n => format!(", {n} hidden objects erased"),
+            };
             format!(
-                "{} snapshots and {} packs removed, {} freed{waiting}",
+                "{} snapshots and {} packs removed, {} freed{waiting}{locked}{erased}",
                 p.snapshots.len(),
                 p.packs_removed,
                 human_bytes(p.bytes_freed)

@@ -171,6 +171,7 @@ fn store_at(url: &str, tools: &Tools) -> Result<Arc<dyn Store>, KeeperError> {
         url: url.to_owned(),
         location: Location::default(),
         retention_lock: None,
+        lock_mode: vouchsafe_model::LockMode::Compliance,
         password: None,
         access: Access::default(),
     };

@@ -156,6 +156,7 @@ impl Keeper {
             url: order.to.clone(),
             location: Location::default(),
             retention_lock: None,
+            lock_mode: vouchsafe_model::LockMode::Compliance,
             password: None,
             access: Access::default(),
         };
@@ -280,6 +281,8 @@ impl Keeper {
             });
         }
         let probe = target.repo.probe(&copied.snapshot).map_err(in_vault)?;
+        let packs = copied.added_packs.iter().map(vouchsafe_format::Id::to_hex);
+        let lock = self.lock_of_copy(target, &copied.snapshot.to_hex(), packs)?;
         Ok(CopyFact {
             point: known.point.point.clone(),
             protection: known.point.protection.clone(),
@@ -296,6 +299,7 @@ impl Keeper {
                 key: probe.key,
                 probed: probe.sealed,
             },
+            lock,
             region: target.spec.location.region.clone(),
             country: target.spec.location.country.clone(),
         })

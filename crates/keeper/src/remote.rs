@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vouchsafe_host::{machine, secret};
 use vouchsafe_model::{Secret, SecretRef, Vault, VaultPlace};
-use vouchsafe_store::{LockMode, Means, RemoteAccess, Retained, Store, open_remote};
+use vouchsafe_store::{Means, RemoteAccess, Retained, Store, open_remote};
 
 use crate::error::KeeperError;
 use crate::keeper::Tools;
@@ -45,7 +45,7 @@ pub(crate) fn open(
         Some(length) if matches!(place, VaultPlace::S3 { .. }) => Arc::new(Retained::new(
             store,
             length,
-            LockMode::Compliance,
+            vault.lock_mode,
             Arc::clone(&tools.clock),
         )),
         _ => store,

@@ -67,6 +67,7 @@ impl Keeper {
             self.stop_if_asked()?;
             reports.push(self.run_one(protection, order.reason.as_deref(), reporter)?);
         }
+        self.keep_locked(reporter)?;
         self.publish(reporter)?;
         Ok(reports)
     }

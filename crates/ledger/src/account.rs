@@ -135,6 +135,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::RunClosed { .. }
         | Fact::RunAbandoned { .. }
         | Fact::KeyChange(_)
+        | Fact::Locks(_)
         | Fact::VaultKnown { .. }
         | Fact::Published { .. }
         | Fact::Joined { .. }

@@ -254,6 +254,7 @@ fn copy(run: RunId) -> CopyFact {
             key: leaf_hash(b"repository").to_string(),
             probed: true,
         },
+        lock: None,
         region: Some("hq".into()),
         country: Some("GB".into()),
     }

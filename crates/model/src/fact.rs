@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drill::DrillResult;
 use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
+use crate::locks::{CopyLock, HiddenObject, VaultLocks};
 use crate::manifest::Engine;
 use crate::obligation::Obligation;
 use crate::{Span, Time};
@@ -92,6 +93,9 @@ pub struct CopyFact {
     pub blobs_read_back: u64,
     /// What was seen on the stored bytes: sealed with this cipher under this key.
     pub encryption: Encryption,
+    /// What the store said of the locks of what was added; nothing where the policy asks for none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lock: Option<CopyLock>,
     /// What the policy says of the vault's place; a declaration, not a measurement.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub region: Option<String>,
@@ -248,6 +252,12 @@ pub struct Pruning {
     /// What the store refused to remove.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub refused: Vec<Issue>,
+    /// What was removed now and stays, hidden, because a lock keeps its bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hidden: Vec<HiddenObject>,
+    /// What earlier prunes have hidden and is gone now.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub erased: Vec<String>,
 }
 
 /// How much of a vault's bytes has been read back, and how long ago, by all verifications that are remembered.
@@ -421,6 +431,8 @@ pub enum Fact {
     Repaired(Repair),
     /// A restore was rehearsed.
     Drill(DrillResult),
+    /// The locks of a vault were read back.
+    Locks(VaultLocks),
     /// What opens a vault was changed.
     KeyChange(KeyChange),
     /// Copies were let go.

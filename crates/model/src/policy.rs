@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::SecretRef;
 use crate::ids::{ProtectionId, ProtectionName, SystemName, VaultName};
+use crate::locks::LockMode;
 use crate::source_url::SourceUrl;
 use crate::time::{Span, Time};
 
@@ -257,6 +258,8 @@ pub struct Vault {
     pub location: Location,
     /// For how long the store refuses deletion, as declared.
     pub retention_lock: Option<Length>,
+    /// How binding these locks are.
+    pub lock_mode: LockMode,
     /// Where its passphrase is kept, if not in the state directory.
     pub password: Option<SecretRef>,
     /// How its store is reached.

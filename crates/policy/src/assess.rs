@@ -3,6 +3,7 @@
 mod controls;
 mod copies;
 mod index;
+mod locked;
 mod owed;
 mod points;
 mod proof;
@@ -106,11 +107,11 @@ fn one(
         vec![
             points::covered(&case),
             points::fresh(&case),
-            copies::copies(&case),
+            copies::copies(&case, index),
             proof::verified(&case, index),
             proof::proven(&case),
             copies::encrypted(&case),
-            proof::retained(&case),
+            proof::retained(&case, index),
         ]
     } else {
         let because = "declared, not yet connected: this version can neither do nor check it";

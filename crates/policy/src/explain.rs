@@ -1,7 +1,7 @@
 //! What each code means, why it matters, and what to do.
 
 /// Every code with its explanation, in order.
-pub const CODES: [(&str, &str); 60] = [
+pub const CODES: [(&str, &str); 61] = [
     (
         "P001",
         "The file is not YAML from this place on. What comes after it could not be read, so only this is reported. Look for a missing quote, bracket, colon or wrong indentation at or before the place.",
@@ -123,6 +123,10 @@ pub const CODES: [(&str, &str); 60] = [
         "P036",
         "A retention lock is kept by the store itself. Of the kinds of store that are spoken to here, only S3 with object lock does that.",
     ),
+    (
+        "P037",
+        "A lock in governance mode is lifted by whoever has a special right (at AWS: s3:BypassGovernanceRetention). It protects from mistakes and from stolen logins without that right, not from a stolen administrator.",
+    ),
     ("P101", "A policy without systems protects nothing."),
     (
         "P102",
@@ -208,7 +212,7 @@ pub const CODES: [(&str, &str); 60] = [
     ),
     (
         "P124",
-        "The store refuses deletion for longer than points may be kept: they cannot be deleted in time.",
+        "The locks of what is needed are extended, so when a point must go, its bytes may still be locked for the whole length. They are hidden, and stay; a `grace` says how long that may be.",
     ),
     (
         "P125",

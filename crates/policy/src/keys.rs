@@ -203,6 +203,11 @@ pub(crate) static VAULT: Section = section(
             "For how long the store refuses deletion.",
         ),
         key(
+            "lock_mode",
+            Word(&["compliance", "governance"]),
+            "How binding that is: nobody may lift a lock of compliance, who has a special right may lift one of governance; compliance if not given.",
+        ),
+        key(
             "password",
             Map(&SECRET),
             "Where its passphrase is kept, if not in the state directory.",

@@ -5,6 +5,7 @@ pub mod assess;
 pub mod explain;
 pub mod lint;
 pub mod located;
+pub mod locks;
 pub mod lower;
 pub mod obligations;
 pub mod problem;

@@ -1,6 +1,6 @@
 //! Reading the index files of a repository, and keeping what they say: in memory, or for a huge repository in a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -93,6 +93,16 @@ impl Repository {
         let mut issues = Vec::new();
         let index = self.complete(Arc::default(), &listed, &mut issues)?;
         Ok((index, issues))
+    }
+
+    /// The packs that the index lists; nothing if a part of it could not be read, so that this is not known.
+    ///
+    /// # Errors
+    /// [`RepoError`] if the index files cannot be listed.
+    pub fn listed_packs(&self) -> Result<Option<HashSet<Id>>, RepoError> {
+        let (index, issues) = self.index()?;
+        let packs = || index.packs().map(|(id, _)| id).collect();
+        Ok(issues.is_empty().then(packs))
     }
 
     pub(crate) fn note_written(&self, indexes: &[Id]) {

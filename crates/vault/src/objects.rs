@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_format::{Id, MasterKey, decode_unpacked, encode_unpacked};
-use vouchsafe_store::{Key, ObjectMeta, PutMode, Store, StoreError};
+use vouchsafe_store::{Erased, Key, ObjectMeta, PutMode, Store, StoreError};
 
 use crate::env::Env;
 use crate::error::{Damage, RepoError};
@@ -109,6 +109,12 @@ impl Objects {
     pub(crate) fn delete(&self, kind: ObjectKind, name: &Id) -> Result<(), StoreError> {
         let key = key_of(kind, name)?;
         self.persistently(|| self.store.delete(&key))
+    }
+
+    /// Removes an object with all older versions that a store keeps of it, as far as locks allow.
+    pub(crate) fn erase(&self, kind: ObjectKind, name: &Id) -> Result<Erased, StoreError> {
+        let key = key_of(kind, name)?;
+        self.persistently(|| self.store.erase(&key))
     }
 
     /// Bytes of a named object, or nothing if it is not there.

@@ -9,55 +9,13 @@
 
 mod common;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::process::Command;
 
-use common::Workspace;
-use serde_json::Value;
+use common::vaults::{erasure, exits, facts, locks_are_facts, s3, with_vaults};
 use vouchsafe_testkit::restic::Restic;
 use vouchsafe_testkit::servers::{PASSWORD, Server, Sshd, USER};
-
-/// Runs with the variables that the policy refers to; must exit with `code`.
-#[track_caller]
-fn exits<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(w: &Workspace, code: i32, args: I) -> String {
-    let mut command = w.command(args);
-    command.env("T_ID", USER).env("T_SECRET", PASSWORD);
-    let out = command.output().unwrap();
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(
-        out.status.code(),
-        Some(code),
-        "stdout:\n{text}\nstderr:\n{said}"
-    );
-    assert!(
-        !text.contains(PASSWORD) && !said.contains(PASSWORD),
-        "a secret shows"
-    );
-    text
-}
-
-fn with_vaults(local: &str, offsite: &str) -> Workspace {
-    let w = Workspace::new();
-    let policy = common::POLICY
-        .replace("{ url: ./vaults/local, region: here, country: GB }", local)
-        .replace(
-            "{ url: ./vaults/offsite, region: there, country: GB }",
-            offsite,
-        );
-    assert_ne!(policy, common::POLICY);
-    fs::write(w.path("policy.yaml"), policy).unwrap();
-    w
-}
-
-fn s3(server: &Server, bucket: &str, more: &str) -> String {
-    format!(
-        "{{ url: \"s3:{}/{bucket}/prod\", region: there, country: GB, access_key: {{ env: T_ID }}, \
-         secret_key: {{ env: T_SECRET }}{more} }}",
-        server.url()
-    )
-}
+use vouchsafe_testkit::signed;
 
 #[test]
 fn the_main_job_goes_to_a_bucket_and_over_ssh_and_comes_back() {
@@ -144,30 +102,61 @@ fn a_vault_less_locked_than_its_policy_says_is_found_and_mended() {
         "{ url: ./vaults/local, region: here, country: GB }",
         &s3(&server, "locked", ", retention_lock: 30 days"),
     );
-    exits(&w, 0, ["init"]);
-    exits(&w, 0, ["run", "website"]);
-    let checked = exits(&w, 0, ["vault", "check", "offsite"]);
-    assert!(
-        checked.contains("0 unlocked") && checked.contains("the first lock ends"),
-        "{checked}"
-    );
-    // Somebody without our care puts an object there.
-    server.http(&format!(
-        "PUT /locked/prod/policy/stray.yaml HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\
-         Content-Length: 1\r\nConnection: close\r\n\r\nx",
-        server.port()
-    ));
-    let checked = exits(&w, 1, ["vault", "check", "offsite"]);
-    assert!(
-        checked.contains("less locked than its policy says"),
-        "{checked}"
-    );
-    let shown = exits(&w, 1, ["--json", "vault", "lock", "offsite", "--dry-run"]);
-    let shown: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!(shown["to_extend"], serde_json::json!(["policy/stray.yaml"]));
+    locks_are_facts(&w, &server, true);
     exits(&w, 0, ["vault", "lock", "offsite"]);
     exits(&w, 0, ["vault", "check", "offsite"]);
+}
+
+#[test]
+fn locks_are_extended_by_the_run_and_only_of_what_is_needed() {
+    let server = Server::s3();
+    let lock = ", retention_lock: 40s, lock_mode: governance";
+    let w = with_vaults(
+        "{ url: ./vaults/local, region: here, country: GB }",
+        &s3(&server, "locked", lock),
+    );
+    exits(&w, 0, ["init"]);
+    exits(&w, 0, ["run", "website"]);
+    let read = facts(&w, "locks");
+    assert_eq!(read.len(), 1, "{read:?}");
+    assert_eq!(read[0]["mode"], "governance");
+    // A pack that no index lists waits for its lock to end, and has none here.
+    let unlisted = format!("locked/prod/repo/data/ab/{}", "ab".repeat(32));
+    assert_eq!(signed::send(&server, "PUT", &unlisted, &[]), 200);
+    // Less than five eighths are left of the first lock.
+    std::thread::sleep(std::time::Duration::from_secs(16));
+    exits(&w, 0, ["run", "website"]);
+    let read = facts(&w, "locks");
+    let (before, after) = (&read[0], &read[1]);
+    assert!(after["extended"].as_u64().unwrap() >= 3, "{after}");
+    assert!(
+        after["soonest"].as_str() > before["soonest"].as_str(),
+        "{read:?}"
+    );
+    assert_eq!((&after["unlocked"], &after["weak"]), (&0.into(), &0.into()));
+    let held = signed::read(&server, &format!("{unlisted}?retention"));
+    assert!(!held.contains("GOVERNANCE"), "{held}");
+    // A policy that binds more is seen at once, and every lock is made to bind as much.
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    let policy = policy.replace("40s, lock_mode: governance", "1 day");
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    let status = exits(&w, 1, ["status"]);
+    assert!(status.contains("not met"), "{status}");
+    exits(&w, 0, ["run", "website"]);
+    let read = facts(&w, "locks");
+    let newest = read.last().unwrap();
+    assert_eq!(newest["mode"], "compliance");
+    assert_eq!((&newest["weak"], &newest["short"]), (&0.into(), &0.into()));
+    let checked = exits(&w, 0, ["vault", "check", "offsite"]);
+    assert!(
+        checked.contains("in compliance mode: 0 unlocked"),
+        "{checked}"
+    );
+}
+
+#[test]
+fn what_must_be_erased_leaves_no_older_versions_as_far_as_locks_allow() {
+    erasure(&Server::s3());
 }
 
 #[test]

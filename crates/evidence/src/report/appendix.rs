@@ -6,7 +6,9 @@ use vouchsafe_model::fact::{
     CopyFact, Expiry, Fact, KeyChange, KeyDeed, Pruning, Recorded, RecoveryPoint, Repair,
     VaultCoverage, Verification,
 };
-use vouchsafe_model::{DrillResult, Issue, ObligationId, Outcome, RunId, human_bytes};
+use vouchsafe_model::{
+    CopyLock, DrillResult, Issue, ObligationId, Outcome, RunId, VaultLocks, human_bytes,
+};
 
 use super::ReportInput;
 use super::content::{Appendix, AppendixRow};
@@ -81,6 +83,7 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::CopyLost(_) => "copy-lost",
         Fact::Repaired(_) => "repaired",
         Fact::Drill(_) => "drill",
+        Fact::Locks(_) => "locks",
         Fact::KeyChange(_) => "key-change",
         Fact::Expired(_) => "expired",
         Fact::Pruned(_) => "pruned",
@@ -142,6 +145,7 @@ fn sentence(fact: &Fact) -> String {
         ),
         Fact::Repaired(r) => repaired(r),
         Fact::Drill(d) => rehearsed(d),
+        Fact::Locks(locks) => locked(locks),
         Fact::KeyChange(change) => key_change(change),
         Fact::Expired(e) => expired(e),
         Fact::Pruned(p) => pruned(p),
@@ -243,11 +247,41 @@ fn pruned(p: &Pruning) -> String {
         let refused = count(len(p.refused.len()), "object");
         parts.push(format!("the store refused to remove {refused}"));
     }
+    if !p.hidden.is_empty() {
+        let hidden = count(len(p.hidden.len()), "object");
+        let last = p.hidden.iter().filter_map(|object| object.until).max();
+        let last = last.map_or_else(String::new, |at| {
+            format!(", the last until {}", at.minute())
+        });
+        parts.push(format!("{hidden} hidden and kept by locks{last}"));
+    }
+    if !p.erased.is_empty() {
+        let erased = count(len(p.erased.len()), "object");
+        parts.push(format!("{erased} gone that were hidden before"));
+    }
     format!(
         "Vault {} pruned ({}): {}.",
         p.vault,
         p.mode,
         parts.join(", ")
+    )
+}
+
+fn locked(l: &VaultLocks) -> String {
+    let first = l.soonest.map_or_else(String::new, |at| {
+        format!("; the first lock ends {}", at.minute())
+    });
+    format!(
+        "Vault {}: of {} to be locked for {} in {} mode {} are not, {} for too short a time, {} in too weak a mode; \
+         {} extended{first}.",
+        l.vault,
+        count(l.objects, "object"),
+        l.wanted,
+        l.mode.word(),
+        figure(l.unlocked),
+        figure(l.short),
+        figure(l.weak),
+        count(l.extended, "lock")
     )
 }
 
@@ -290,7 +324,7 @@ fn captured(p: &RecoveryPoint) -> String {
 
 fn copied(c: &CopyFact) -> String {
     format!(
-        "Point {} lies in {} as snapshot {}, {} read back; sealed by {}, {}.",
+        "Point {} lies in {} as snapshot {}, {} read back; sealed by {}, {}{}.",
         c.point,
         c.vault,
         c.snapshot,
@@ -300,8 +334,26 @@ fn copied(c: &CopyFact) -> String {
             "probed"
         } else {
             "NOT probed"
-        }
+        },
+        c.lock.as_ref().map_or_else(String::new, lock_of_copy)
     )
+}
+
+fn lock_of_copy(lock: &CopyLock) -> String {
+    match lock.until {
+        Some(until) if lock.unlocked == 0 => {
+            format!(
+                "; locked in {} mode until {}",
+                lock.mode.word(),
+                until.minute()
+            )
+        }
+        _ => format!(
+            "; {} of {} NOT locked",
+            lock.unlocked,
+            count(lock.objects, "object")
+        ),
+    }
 }
 
 fn read_back(v: &Verification) -> String {

@@ -98,6 +98,7 @@ pub fn policy() -> Policy {
             country: Some("GB".into()),
         },
         retention_lock: (name == "offsite").then(|| Length::exact(Span::from_days(30))),
+        lock_mode: vouchsafe_model::LockMode::Compliance,
         password: None,
         access: vouchsafe_model::Access::default(),
     };

@@ -134,6 +134,7 @@ pub fn copy(p: &RecoveryPoint, in_vault: &str, region: &str) -> CopyFact {
             key: sha(in_vault),
             probed: true,
         },
+        lock: None,
         region: Some(region.into()),
         country: Some("GB".into()),
     }

@@ -3,13 +3,15 @@
 use vouchsafe_model::policy::{CopyRule, Tier};
 use vouchsafe_model::{Judgement, ObligationKind, Question, Verdict};
 
+use crate::assess::index::Index;
+use crate::assess::locked;
 use crate::assess::owed::{first_open, last_due, last_missed};
 use crate::assess::points::{Held, is_outside, without_point};
 use crate::assess::{Case, count, judged};
 use crate::schedule::next_end;
 
 /// Are there as many copies, in the places, that the policy asks for?
-pub(super) fn copies(case: &Case<'_>) -> Judgement {
+pub(super) fn copies(case: &Case<'_>, index: &Index<'_>) -> Judgement {
     let Some((_, newest)) = case.view.newest else {
         let (verdict, because, facts) = without_point(case);
         return judged(Question::Copies, verdict, because, facts);
@@ -30,7 +32,15 @@ pub(super) fn copies(case: &Case<'_>) -> Judgement {
         }
         verdict = verdict.worse(one);
         reasons.extend(reason);
+        let lock = held.and_then(|held| locked::in_vault(case, index, rule, held));
+        if let Some(lock) = lock {
+            verdict = verdict.worse(lock.verdict);
+            reasons.push(lock.because);
+            facts.extend(lock.facts);
+        }
     }
+    facts.sort_unstable();
+    facts.dedup();
     let tier = case.system.tier.as_ref();
     if let Some(min) = tier.and_then(|t| t.min_copies) {
         let min = usize::try_from(min).unwrap_or(usize::MAX);

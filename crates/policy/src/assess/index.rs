@@ -9,7 +9,7 @@ use vouchsafe_model::fact::{
 };
 use vouchsafe_model::{
     DrillResult, Fact, Obligation, ObligationId, ObligationKind, Outcome, ProtectionId, Time,
-    VaultName,
+    VaultLocks, VaultName,
 };
 
 /// A fact's sequence number and the fact.
@@ -57,6 +57,9 @@ pub(super) struct Index<'f> {
     tracks: HashMap<&'f ProtectionId, Track<'f>>,
     verifications: HashMap<&'f VaultName, Vec<Seen<'f, Verification>>>,
     coverage: HashMap<&'f VaultName, Seen<'f, VaultCoverage>>,
+    locks: HashMap<&'f VaultName, Seen<'f, VaultLocks>>,
+    /// What prunes have hidden and could not remove, by its key.
+    hidden: HashMap<&'f VaultName, HashMap<&'f str, (u64, Option<Time>)>>,
     pub(super) owed: HashMap<&'f ObligationId, Due<'f>>,
     pub(super) answers: HashMap<&'f ObligationId, Vec<Answer<'f>>>,
     pub(super) breaks: Vec<(u64, String)>,
@@ -93,7 +96,10 @@ impl<'f> Index<'f> {
                 }
                 Fact::Drill(drill) => index.drill(seq, drill),
                 Fact::Expired(expiry) => index.expired(seq, at, expiry),
-                Fact::Pruned(pruning) => index.pruned(pruning),
+                Fact::Pruned(pruning) => index.pruned(seq, pruning),
+                Fact::Locks(locks) => {
+                    index.locks.insert(&locks.vault, (seq, locks));
+                }
                 Fact::PolicyInForce { .. }
                 | Fact::RunOpened { .. }
                 | Fact::RunClosed { .. }
@@ -121,6 +127,24 @@ impl<'f> Index<'f> {
     /// What of that vault has been read back by now, as far as it was recorded.
     pub(super) fn coverage(&self, vault: &VaultName) -> Option<Seen<'f, VaultCoverage>> {
         self.coverage.get(vault).copied()
+    }
+
+    /// The last reading of that vault's locks.
+    pub(super) fn locks(&self, vault: &VaultName) -> Option<Seen<'f, VaultLocks>> {
+        self.locks.get(vault).copied()
+    }
+
+    /// How many objects that were removed after `since` a lock keeps in that vault, hidden, and when the last of
+    /// these locks ends, as far as that is known.
+    pub(super) fn hidden(&self, vault: &VaultName, since: u64) -> (usize, Option<Time>) {
+        let Some(hidden) = self.hidden.get(vault) else {
+            return (0, None);
+        };
+        let after = || hidden.values().filter(|(seq, _)| *seq > since);
+        (
+            after().count(),
+            after().filter_map(|(_, until)| *until).max(),
+        )
     }
 
     /// Where the record is silent, up to `now`.
@@ -198,7 +222,14 @@ impl<'f> Index<'f> {
         }
     }
 
-    fn pruned(&mut self, pruning: &Pruning) {
+    fn pruned(&mut self, seq: u64, pruning: &'f Pruning) {
+        let hidden = self.hidden.entry(&pruning.vault).or_default();
+        for object in &pruning.erased {
+            hidden.remove(object.as_str());
+        }
+        for one in &pruning.hidden {
+            hidden.insert(&one.object, (seq, one.until));
+        }
         let tracks = self.tracks.values_mut();
         for one in tracks.flat_map(|track| &mut track.expired) {
             one.gone |=

@@ -268,7 +268,7 @@ fn failure(drill: &DrillResult) -> String {
 }
 
 /// Is nothing gone too early and nothing kept too long?
-pub(super) fn retained(case: &Case<'_>) -> Judgement {
+pub(super) fn retained(case: &Case<'_>, index: &Index<'_>) -> Judgement {
     let keep = &case.protection.keep;
     let say = |verdict, because, facts| judged(Question::Retained, verdict, because, facts);
     if keep.is_unsaid() {
@@ -313,6 +313,10 @@ pub(super) fn retained(case: &Case<'_>) -> Judgement {
             late.into_iter().map(|(seq, _)| seq).collect(),
         );
     }
+    let (kept, kept_too_long) = kept_by_locks(case, index, &over);
+    if kept_too_long && let Some((because, facts)) = kept {
+        return say(Verdict::NotMet, because, facts);
+    }
     let there: Vec<_> = case
         .view
         .points
@@ -338,14 +342,59 @@ pub(super) fn retained(case: &Case<'_>) -> Judgement {
         ),
     };
     let because = format!(
-        "{deletions}; the oldest of {} is {age} old{}",
+        "{deletions}; the oldest of {} is {age} old{}{}",
         count(there.len(), "point"),
-        asked.into_iter().flatten().collect::<String>()
+        asked.into_iter().flatten().collect::<String>(),
+        kept.map_or_else(String::new, |(because, _)| format!("; {because}"))
     );
     let mut facts = vec![oldest_seq, newest_seq];
     facts.extend(case.view.expired.last().map(|one| one.seq));
     facts.dedup();
     say(Verdict::Met, because, facts)
+}
+
+/// What must be gone and a lock keeps, hidden from everybody; and whether it is kept for longer than the policy says.
+fn kept_by_locks(
+    case: &Case<'_>,
+    index: &Index<'_>,
+    over: &impl Fn(Time) -> Option<Span>,
+) -> (Option<(String, Vec<u64>)>, bool) {
+    let mut too_long = false;
+    let mut worst: Option<(usize, Option<Time>, &VaultName)> = None;
+    let mut facts = Vec::new();
+    for one in case
+        .view
+        .expired
+        .iter()
+        .filter(|one| one.gone && one.copy.erase)
+    {
+        let (objects, until) = index.hidden(one.vault, one.seq);
+        if objects == 0 {
+            continue;
+        }
+        let point = case
+            .view
+            .points
+            .iter()
+            .find(|(_, p)| p.point == one.copy.point);
+        too_long |= point.is_some_and(|(_, p)| over(p.completed).is_some());
+        facts.push(one.seq);
+        if worst.is_none_or(|(most, ..)| objects > most) {
+            worst = Some((objects, until, one.vault));
+        }
+    }
+    let said = worst.map(|(objects, until, vault)| {
+        let until = match until {
+            Some(at) => format!("locked until {}", at.minute()),
+            None => "held".to_owned(),
+        };
+        let what = count(objects, "object");
+        (
+            format!("{what} that must be gone from {vault} hidden and {until}"),
+            facts,
+        )
+    });
+    (said, too_long)
 }
 
 /// Copies that were let go before they were as old as the policy asks for at least.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use vouchsafe_model::SourceKind;
 use vouchsafe_model::policy::{Protection, System, Vault, Way};
+use vouchsafe_model::{SourceKind, Span};
 
 use crate::assess::is_outside;
 use crate::lint::Lint;
@@ -174,13 +174,18 @@ impl Lint<'_> {
             }
         }
         let Some(most) = most else { return };
+        // What is needed is locked anew, so that at its end a whole lock may be left.
+        let grace = keep
+            .grace
+            .map_or(Span::from_micros(0), |grace| grace.roughly());
         for vault in self.vaults_of(subject) {
             if vault
                 .retention_lock
-                .is_some_and(|lock| lock.roughly() > most.roughly())
+                .is_some_and(|lock| lock.roughly() > grace)
             {
                 let message = format!(
-                    "vault {} is locked for longer than the {most} that {id} may be kept",
+                    "what {id} lets go after {most} stays hidden in vault {} until its locks end, which is longer \
+                     than its grace",
                     vault.name
                 );
                 self.about(
@@ -189,7 +194,7 @@ impl Lint<'_> {
                     "P124",
                     "keep",
                     message,
-                    "shorten the lock, or keep points longer",
+                    "write a grace as long as the lock, or shorten the lock",
                 );
             }
         }

@@ -187,6 +187,10 @@ fn the_rest_is_found_too() {
          systems: { s: { source: 'files:/a', copies: v, keep: { at_most: 30 days } } }",
         "P124",
     );
+    let graced = "vaults: { v: { url: v, retention_lock: 30 days } }\n\
+                  systems: { s: { source: 'files:/a', copies: v, keep: { at_most: 90 days, grace: 30 days } } }";
+    assert!(!codes(graced).contains(&"P124"));
+    has(&graced.replace(", grace: 30 days", ""), "P124");
     let logs = |every: &str| {
         format!(
             "tiers: {{ t: {{ log_rpo: 1m }} }}\nsystems: {{ s: {{ source: 'pg:h/d', tier: t, {every} }} }}"

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vouchsafe_model::policy::{Access, Limits, MinTls, Vault};
-use vouchsafe_model::{VaultName, VaultPlace, VaultUrlError, Wire};
+use vouchsafe_model::{LockMode, VaultName, VaultPlace, VaultUrlError, Wire};
 
 use crate::keys;
 use crate::located::Item;
@@ -22,6 +22,7 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
     let retention_lock = fields
         .get(ctx, "retention_lock")
         .and_then(|i| ctx.length(i));
+    let lock_mode = lock_mode(ctx, fields, retention_lock.is_some());
     let password = fields
         .get(ctx, "password")
         .and_then(|i| parts::password(ctx, i, base));
@@ -76,6 +77,7 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
         url,
         location,
         retention_lock,
+        lock_mode,
         password,
         access,
     })
@@ -137,6 +139,26 @@ fn min_tls(ctx: &mut Ctx, fields: Fields<'_>) -> MinTls {
     let remedy = "take it out as soon as the server speaks TLS 1.3";
     ctx.say(Level::Warning, "P034", item.node.place(), message, remedy);
     MinTls::V1_2
+}
+
+fn lock_mode(ctx: &mut Ctx, fields: Fields<'_>, locked: bool) -> LockMode {
+    let Some(item) = fields.get(ctx, "lock_mode") else {
+        return LockMode::Compliance;
+    };
+    if !locked {
+        let message = "`lock_mode` means nothing without a retention_lock";
+        let remedy = "say for how long, like retention_lock: 30 days, or take it out";
+        ctx.error("P022", item.place(), message, remedy);
+    }
+    if !ctx.word(item, &["compliance", "governance"])
+        || ctx.text(item).as_deref() != Some("governance")
+    {
+        return LockMode::Compliance;
+    }
+    let message = "who has a special right may lift locks of this mode";
+    let remedy = "write compliance, or see to it that no login used in daily work has that right";
+    ctx.say(Level::Warning, "P037", item.node.place(), message, remedy);
+    LockMode::Governance
 }
 
 fn limits(ctx: &mut Ctx, item: &Item) -> Limits {

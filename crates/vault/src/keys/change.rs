@@ -117,7 +117,7 @@ impl Repository {
         self.objects
             .get_named(ObjectKind::Key, &stays.slot)
             .map_err(|source| self.not_proven(stays.slot, source))?;
-        self.objects.delete(ObjectKind::Key, slot)?;
+        self.objects.erase(ObjectKind::Key, slot)?;
         match self.objects.size(ObjectKind::Key, slot)? {
             None => Ok(()),
             Some(_) => Err(KeyChangeError::StillThere { slot: *slot, store }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vouchsafe_capture::Progress;
 use vouchsafe_format::Id;
-use vouchsafe_model::Issue;
+use vouchsafe_model::{Issue, Time};
 use vouchsafe_store::StoreError;
 
 use super::clearance::DeletionCleared;
@@ -41,6 +41,9 @@ pub struct PruneReport {
     pub retired: Vec<Id>,
     /// What the store refused to remove; it is tried again by the next prune. In write-once mode only.
     pub refused: Vec<Issue>,
+    /// Objects among those removed whose bytes a lock keeps, seen by nobody; by their keys in the repository, and
+    /// when the lock ends, if the store says so.
+    pub hidden: Vec<(String, Option<Time>)>,
 }
 
 impl Repository {
@@ -313,7 +316,18 @@ impl Deed<'_> {
         packs.sort_unstable();
         let names: Vec<Id> = packs.iter().map(|(id, _)| *id).collect();
         let removed = self.remove("packs", ObjectKind::Pack, &names)?;
-        let gone: HashSet<Id> = removed.iter().copied().collect();
+        // What is only hidden takes as much space as before.
+        let hidden: HashSet<&str> = self
+            .report
+            .hidden
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        let gone: HashSet<Id> = removed
+            .iter()
+            .filter(|id| !hidden.contains(show(ObjectKind::Pack, id).as_str()))
+            .copied()
+            .collect();
         let bytes: u64 = packs
             .iter()
             .filter(|(id, _)| gone.contains(id))
@@ -339,6 +353,7 @@ impl Deed<'_> {
         let watch = Mutex::new((self.now(), 0_u32));
         let failure = Mutex::new(None);
         let (gone, refused) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let hidden = Mutex::new(Vec::new());
         let repository = self.repository;
         let threads = match repository.driver {
             Driver::Simulated(_) => 1,
@@ -348,9 +363,12 @@ impl Deed<'_> {
         let whole = parallel::each(names, threads, interrupt, |name| {
             let deleted = self
                 .confirm_now_and_then(&watch)
-                .map(|()| repository.objects.delete(kind, name));
+                .map(|()| repository.objects.erase(kind, name));
             match deleted {
-                Ok(Ok(())) => {
+                Ok(Ok(erased)) => {
+                    if erased.locked > 0 {
+                        lock(&hidden).push((show(kind, name), erased.until));
+                    }
                     lock(&gone).push(*name);
                     self.progress.advance(1, 0);
                     true
@@ -370,6 +388,7 @@ impl Deed<'_> {
             }
         });
         self.report.refused.append(&mut lock(&refused));
+        self.report.hidden.append(&mut lock(&hidden));
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None if whole => {

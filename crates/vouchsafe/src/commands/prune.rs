@@ -110,6 +110,10 @@ fn plan_text(plan: &PrunePlan) -> String {
     if !list.indexes.is_empty() {
         deeds.push(format!("replace {} index files", list.indexes.len()));
     }
+    if !plan.unlocked.is_empty() {
+        let n = plan.unlocked.len();
+        deeds.push(format!("erase {n} hidden objects whose locks have ended"));
+    }
     if plan.is_empty() {
         deeds.push("nothing to remove".to_owned());
     } else {
@@ -126,6 +130,16 @@ fn plan_text(plan: &PrunePlan) -> String {
         kept.push(format!("{size} stay unused"));
     }
     lines.push(format!("  {}", kept.join(", ")));
+    if !plan.locked.is_empty() {
+        let last = plan.locked.iter().filter_map(|one| one.until).max();
+        let last = last.map_or_else(String::new, |at| {
+            format!(", the last until {}", at.minute())
+        });
+        let n = plan.locked.len();
+        lines.push(format!(
+            "  {n} objects are removed and still hidden there by their locks{last}"
+        ));
+    }
     for issue in &list.issues {
         lines.push(format!("  ! {}: {}", issue.place, issue.message));
     }
@@ -160,6 +174,8 @@ fn plan_json(plan: &PrunePlan) -> serde_json::Value {
         "bytes_freed": list.figures.freed,
         "bytes_rewritten": list.figures.rewritten,
         "bytes_unused_kept": list.figures.unused_kept,
+        "unlocked": plan.unlocked,
+        "locked": plan.locked,
         "issues": list.issues,
     })
 }

@@ -83,6 +83,9 @@ fn check(session: &Session, vault: &str) -> Result<Exit, Failure> {
         .check(&NoProgress)
         .map_err(|e| in_vault(vault, e))?;
     let store = keeper.check_store(&open)?;
+    if let Some(locks) = &store.locks {
+        vault_locks::record(session, &keeper, &open, locks, 0)?;
+    }
     if session.output.json {
         session.output.json(&serde_json::json!({
             "packs": report.packs, "blobs": report.blobs, "snapshots": report.snapshots, "problems": report.problems,

@@ -1,6 +1,6 @@
 //! What a vault's store can do, and `vault lock`: how long its objects are locked.
 
-use vouchsafe_keeper::{Locks, StoreCheck};
+use vouchsafe_keeper::{Keeper, Locks, StoreCheck, VaultHandle};
 use vouchsafe_store::probe::Found;
 
 use super::vault::name;
@@ -41,7 +41,7 @@ pub(super) fn as_json(check: &StoreCheck) -> serde_json::Value {
     serde_json::json!({
         "trials": trials.collect::<Vec<_>>(),
         "locks": check.locks.as_ref().map(|l| serde_json::json!({
-            "objects": l.objects, "unlocked": l.unlocked, "short": l.short, "soonest": l.soonest, "met": l.are_met(),
+            "objects": l.objects, "unlocked": l.unlocked, "short": l.short, "weak": l.weak, "mode": l.mode, "soonest": l.soonest, "met": l.are_met(),
         })),
     })
 }
@@ -55,20 +55,24 @@ pub(super) fn lock(session: &Session, vault: &str, dry_run: bool) -> Result<Exit
             "vault `{vault}` has no retention_lock in the policy, so there is nothing to lock"
         )));
     };
-    if !dry_run {
-        keeper.extend_locks(&open, &before)?;
-    }
+    let extended = match dry_run {
+        true => 0,
+        false => keeper.extend_locks(&open, &before)?,
+    };
     // What counts is what the store says afterwards.
     let after = if dry_run {
         before.clone()
     } else {
         keeper.locks(&open)?.unwrap_or_else(|| before.clone())
     };
+    if !dry_run {
+        record(session, &keeper, &open, &after, extended)?;
+    }
     if session.output.json {
         session.output.json(&serde_json::json!({
             "to_extend": before.to_extend.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "extended": if dry_run { 0 } else { before.to_extend.len() },
-            "unlocked": after.unlocked, "short": after.short, "soonest": after.soonest,
+            "extended": extended,
+            "unlocked": after.unlocked, "weak": after.weak, "short": after.short, "soonest": after.soonest,
         }))?;
     } else {
         let verb = if dry_run {
@@ -84,13 +88,34 @@ pub(super) fn lock(session: &Session, vault: &str, dry_run: bool) -> Result<Exit
     Ok(Exit::judged(after.are_met()))
 }
 
+/// Makes what was read of the locks a fact.
+pub(super) fn record(
+    session: &Session,
+    keeper: &Keeper,
+    vault: &VaultHandle,
+    locks: &Locks,
+    extended: u64,
+) -> Result<(), Failure> {
+    if !keeper.record_locks(vault, locks, extended)? && !session.output.json {
+        session
+            .output
+            .text("somebody else is at work here, so what was read of the locks is not recorded")?;
+    }
+    Ok(())
+}
+
 fn summary(locks: &Locks) -> String {
     let soonest = match locks.soonest {
         Some(at) => format!("the first lock ends {}", at.minute()),
         None => "nothing is locked".to_owned(),
     };
     format!(
-        "{} objects to be locked for {}: {} unlocked, {} for less than half of it; {soonest}",
-        locks.objects, locks.wanted, locks.unlocked, locks.short
+        "{} objects to be locked for {} in {} mode: {} unlocked, {} for less than half of it, {} in another mode; {soonest}",
+        locks.objects,
+        locks.wanted,
+        locks.mode.word(),
+        locks.unlocked,
+        locks.short,
+        locks.weak
     )
 }

@@ -8,6 +8,8 @@
     clippy::panic
 )]
 
+pub(crate) mod vaults;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

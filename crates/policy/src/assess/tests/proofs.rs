@@ -346,6 +346,8 @@ fn let_go(world: &mut World, before: &str, at: &str, remove: bool) {
                 pending: Vec::new(),
                 unknown_kept: 0,
                 refused: Vec::new(),
+                hidden: Vec::new(),
+                erased: Vec::new(),
             };
             world.add(t(at), Fact::Pruned(pruning));
         }

@@ -162,6 +162,7 @@ impl World {
                     key: "k".into(),
                     probed: true,
                 },
+                lock: None,
                 region: None,
                 country: None,
             };

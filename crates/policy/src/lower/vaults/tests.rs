@@ -20,6 +20,7 @@ fn vaults_say_how_they_are_reached() {
     assert_eq!(v.access.min_tls, MinTls::V1_3);
     assert_eq!(w.access.access_key, Some(SecretRef::Env("A".into())));
     assert_eq!(w.access.signing_region, None);
+    assert_eq!(v.lock_mode, vouchsafe_model::LockMode::Compliance);
 }
 
 #[test]
@@ -51,6 +52,20 @@ fn what_is_wrong_with_the_way_to_a_vault_is_said_at_its_place() {
         2,
         13,
         "user: NAME",
+    );
+    one_error(
+        "vaults:\n  v: { url: 's3://b/x', lock_mode: compliance }",
+        "P022",
+        2,
+        25,
+        "like retention_lock: 30 days",
+    );
+    one_error(
+        "vaults:\n  v: { url: 's3://b/x', retention_lock: 7 days, lock_mode: strict }",
+        "P018",
+        2,
+        60,
+        "governance",
     );
     one_error(
         "vaults:\n  v: { url: 's3://b/x', secret_key: hunter2 }",
@@ -103,5 +118,13 @@ fn what_weakens_a_vault_is_noted() {
         [(Level::Note, "P033")]
     );
     assert_eq!(notes("{ url: 's3://b/x', retention_lock: 7 days }"), []);
+    assert_eq!(
+        notes("{ url: 's3://b/x', retention_lock: 7 days, lock_mode: governance }"),
+        [(Level::Warning, "P037")]
+    );
+    assert_eq!(
+        notes("{ url: 's3://b/x', retention_lock: 7 days, lock_mode: compliance }"),
+        []
+    );
     assert_eq!(notes("{ url: 'tape://x/y' }"), [(Level::Note, "P028")]);
 }
