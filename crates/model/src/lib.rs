@@ -1,6 +1,7 @@
 //! The nouns of Vouchsafe: identifiers, time, policy, obligations, facts, verdicts; no IO and no clock.
 
 pub mod assessment;
+pub mod custody;
 pub mod drill;
 pub mod fact;
 pub mod ids;
@@ -16,6 +17,7 @@ pub mod vault_url;
 pub mod verdict;
 
 pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessment, Question};
+pub use custody::{AwsKey, Kms, WrapCommand};
 pub use drill::{Damage, DrillResult, Ladder, NegativeControl, Phase, Rung, RungOutcome};
 pub use fact::{Entry, Fact, Issue, Outcome};
 pub use ids::{IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName};

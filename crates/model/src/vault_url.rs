@@ -273,7 +273,13 @@ impl fmt::Display for VaultPlace {
     }
 }
 
-/// What protects the way to an HTTP address.
+impl Wire {
+    /// What protects the way to an HTTP address.
+    pub fn of_address(url: &str) -> Wire {
+        wire_of(url)
+    }
+}
+
 fn wire_of(url: &str) -> Wire {
     match url.split_once("://") {
         Some(("http", rest)) if is_loopback(rest) => Wire::PlainLoopback,

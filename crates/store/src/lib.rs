@@ -5,6 +5,7 @@ mod counting;
 mod error;
 mod fault;
 mod key;
+pub mod kms;
 mod local;
 mod memory;
 mod open;

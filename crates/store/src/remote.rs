@@ -4,6 +4,8 @@
 mod dal;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "kms")]
+pub(crate) mod kms;
 #[cfg(feature = "rest")]
 mod rest;
 #[cfg(feature = "runtime")]

@@ -118,6 +118,30 @@ impl Server {
         self.home.path().join("served")
     }
 
+    /// Calls the AWS KMS that Ministack emulates: `CreateKey` and the like, with a JSON body; gives the answer's body.
+    pub fn kms(&self, action: &str, body: &str) -> String {
+        let answer = self.http(&format!(
+            "POST / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Amz-Target: TrentService.{action}\r\n\
+             Content-Type: application/x-amz-json-1.1\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kms/aws4_request, SignedHeaders=host, Signature=0\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.port,
+            body.len()
+        ));
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 200"), "{action}: {answer}");
+        body.to_owned()
+    }
+
+    /// A new symmetric key of that KMS: its ARN.
+    pub fn kms_key(&self) -> String {
+        let made = self.kms("CreateKey", "{}");
+        let arn = made
+            .split_once("\"Arn\"")
+            .and_then(|(_, rest)| rest.split('"').nth(1));
+        arn.unwrap_or_else(|| panic!("no key: {made}")).to_owned()
+    }
+
     /// Asks for a bucket; the servers here that need asking check no signatures.
     pub fn make_bucket(&self, name: &str, headers: &str) {
         let head = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n";

@@ -16,6 +16,15 @@ const SILENCE: Duration = Duration::from_secs(90);
 
 /// A client for one store.
 pub(super) fn client(store: &str, wire: Wire, min_tls: MinTls) -> Result<Client, StoreError> {
+    client_that_follows(3, wire, min_tls).map_err(|e| unavailable("", store, reason(&e), false))
+}
+
+/// A client that lets itself be sent on as many times.
+pub(super) fn client_that_follows(
+    redirections: usize,
+    wire: Wire,
+    min_tls: MinTls,
+) -> Result<Client, reqwest::Error> {
     // The second and every later call finds a provider in place, which is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let oldest = match min_tls {
@@ -26,7 +35,10 @@ pub(super) fn client(store: &str, wire: Wire, min_tls: MinTls) -> Result<Client,
         .user_agent(concat!("vouchsafe/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
-        .redirect(Policy::limited(3))
+        .redirect(match redirections {
+            0 => Policy::none(),
+            most => Policy::limited(most),
+        })
         .tls_version_min(oldest);
     if wire == Wire::PlainLoopback {
         builder = builder.no_proxy();
@@ -34,9 +46,7 @@ pub(super) fn client(store: &str, wire: Wire, min_tls: MinTls) -> Result<Client,
         // Also a redirection leads nowhere that is not protected.
         builder = builder.https_only(true);
     }
-    builder
-        .build()
-        .map_err(|e| unavailable("", store, reason(&e), false))
+    builder.build()
 }
 
 /// The failure of a request that got no answer.
