@@ -1,6 +1,6 @@
 //! The sheet of paper from which everything can be restored, with Vouchsafe or without it.
 
-use vouchsafe_model::{Secret, SecretRef, Time};
+use vouchsafe_model::{Kms, Secret, SecretRef, Time};
 
 use crate::layout::{clean, wrapped};
 
@@ -11,6 +11,13 @@ pub enum Passphrase<'a> {
     Shown(&'a Secret),
     /// Only where it is kept is printed.
     KeptIn(&'a SecretRef),
+    /// It lies wrapped in the vault itself; what wraps it and where it lies is printed.
+    Wrapped {
+        /// What wraps it.
+        by: &'a Kms,
+        /// The object in the vault that holds it, such as `custody/passphrase.json`.
+        object: &'a str,
+    },
 }
 
 /// One vault on the sheet.
@@ -124,6 +131,14 @@ fn opening<'a>(sheet: &mut Sheet<'a>, input: &SheetInput<'a>) {
         "The passphrases are not on this sheet, only where they are kept. Make sure that those \
          places are still there when this machine is not."
     });
+    let wrapped = |v: &SheetVault<'_>| matches!(v.passphrase, Passphrase::Wrapped { .. });
+    if input.vaults.iter().any(wrapped) {
+        sheet.prose(
+            "A passphrase that is wrapped opens its vault for whoever may use the key that wraps \
+             it, and for nobody once that key is gone. Keep the passphrase of a second key with \
+             this sheet: `vouchsafe key add VAULT --generate` makes one.",
+        );
+    }
 }
 
 fn vault_part<'a>(sheet: &mut Sheet<'a>, number: usize, vault: &SheetVault<'a>) {
@@ -133,7 +148,41 @@ fn vault_part<'a>(sheet: &mut Sheet<'a>, number: usize, vault: &SheetVault<'a>) 
     match &vault.passphrase {
         Passphrase::Shown(secret) => sheet.secret_field("passphrase", secret),
         Passphrase::KeptIn(place) => sheet.field("passphrase in", &place.to_string()),
+        Passphrase::Wrapped { by, object } => {
+            sheet.field("wrapped by", &by.to_string());
+            sheet.field("wrapped in", object);
+        }
     }
+}
+
+/// How a wrapped passphrase is unwrapped with the tools of the key service alone.
+fn unwrapping(sheet: &mut Sheet<'_>, vault: &SheetVault<'_>, by: &Kms, object: &str) {
+    let blob = format!("jq -r .wrapped {object} | base64 -d");
+    sheet.line(&format!(
+        "  # its passphrase, with a copy of {object} of the vault"
+    ));
+    match by {
+        Kms::Aws(aws) => {
+            sheet.line(&format!("  {blob} > wrapped"));
+            sheet.line("  aws kms decrypt --ciphertext-blob fileb://wrapped \\");
+            sheet.line(&format!("    --key-id {} \\", quoted(&aws.key)));
+            sheet.line(&format!("    --region {} \\", quoted(&aws.region)));
+            let context = format!(
+                "vouchsafe:repository={},vouchsafe:purpose=vault-passphrase",
+                vault.repository
+            );
+            sheet.line(&format!("    --encryption-context {} \\", quoted(&context)));
+            sheet.line("    --query Plaintext --output text | base64 -d");
+        }
+        Kms::Command(command) => {
+            sheet.line(&format!("  {blob} | {}", words(&command.unwrap)));
+        }
+    }
+}
+
+fn words(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|w| quoted(w)).collect();
+    words.join(" ")
 }
 
 fn with_vouchsafe<'a>(sheet: &mut Sheet<'a>, input: &SheetInput<'a>) {
@@ -146,8 +195,15 @@ fn with_vouchsafe<'a>(sheet: &mut Sheet<'a>, input: &SheetInput<'a>) {
     sheet.line("");
     for vault in input.vaults {
         let url = quoted(vault.url);
+        let unwrap = match &vault.passphrase {
+            Passphrase::Wrapped {
+                by: Kms::Command(command),
+                ..
+            } => format!(" --unwrap {}", words(&command.unwrap)),
+            _ => String::new(),
+        };
         sheet.line(&format!(
-            "  vouchsafe recover-state --vault {url} --sheet SHEET"
+            "  vouchsafe recover-state --vault {url} --sheet SHEET{unwrap}"
         ));
     }
     sheet.line("");
@@ -170,6 +226,9 @@ fn without_vouchsafe<'a>(sheet: &mut Sheet<'a>, input: &SheetInput<'a>) {
         let (repository, known) = restic_repository(vault.url);
         sheet.line("");
         sheet.line(&format!("  # {}", clean(vault.name)));
+        if let Passphrase::Wrapped { by, object } = &vault.passphrase {
+            unwrapping(sheet, vault, by, object);
+        }
         if !known {
             sheet.line("  # write this address as restic does; the repository is its folder repo");
         }

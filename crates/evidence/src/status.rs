@@ -299,6 +299,10 @@ fn answering(p: &ProtectionAssessment, o: &Obligation) -> Option<String> {
         ObligationKind::NegativeControl => {
             remedy(p, Question::Proven).map(|c| format!("{c} --negative"))
         }
+        ObligationKind::RotateKey => {
+            let vault = o.vault.as_ref()?;
+            Some(format!("vouchsafe key rotate {vault}"))
+        }
         ObligationKind::Duty => None,
     }
 }

@@ -14,7 +14,7 @@ use vouchsafe_evidence::{
     Passphrase, SheetInput, SheetVault, TextOptions, agenda_text, copy_counts, points_text,
     recovery_sheet, status_text, status_text_counting,
 };
-use vouchsafe_model::{Outcome, Secret, SecretRef, SystemName, Verdict};
+use vouchsafe_model::{AwsKey, Kms, Outcome, Secret, SecretRef, SystemName, Verdict, WrapCommand};
 
 fn opts(width: usize) -> TextOptions {
     TextOptions {
@@ -434,4 +434,39 @@ fn the_sheet_says_where_a_passphrase_is_kept() {
         text.contains("restic -r s3:s3.amazonaws.com/acme/backup/repo snapshots"),
         "{text}"
     );
+}
+
+#[test]
+fn the_sheet_says_how_a_wrapped_passphrase_is_unwrapped() {
+    let object = "custody/passphrase.json";
+    let key = "arn:aws:kms:eu-west-2:111122223333:key/1234";
+    let aws = Kms::Aws(AwsKey {
+        key: key.into(),
+        region: "eu-west-2".into(),
+        ..AwsKey::default()
+    });
+    let by = &aws;
+    let text = sheet(Passphrase::Wrapped { by, object }, "s3://acme/backup/");
+    for said in [
+        &format!("wrapped by      AWS KMS key {key}"),
+        "wrapped in      custody/passphrase.json",
+        "--encryption-context vouchsafe:repository=5f2c,vouchsafe:purpose=vault-passphrase",
+        "key add VAULT --generate",
+        "recover-state --vault s3://acme/backup/ --sheet SHEET\n",
+    ] {
+        assert!(text.contains(said), "{said} is not in {text}");
+    }
+    assert!(!text.contains("WHOEVER HOLDS"), "{text}");
+    let command = Kms::Command(WrapCommand {
+        key: "safe".into(),
+        wrap: vec!["age".into()],
+        unwrap: ["age", "-d", "-i", "/my id"].map(String::from).to_vec(),
+    });
+    let by = &command;
+    let text = sheet(Passphrase::Wrapped { by, object }, "/srv/v");
+    assert!(
+        text.contains("| base64 -d | age -d -i '/my id'\n"),
+        "{text}"
+    );
+    assert!(text.contains("--unwrap age -d -i '/my id'\n"), "{text}");
 }

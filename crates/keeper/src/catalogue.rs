@@ -184,6 +184,7 @@ pub fn answered(facts: &[Recorded]) -> std::collections::BTreeSet<ObligationId> 
             Fact::Copy(c) => &c.obligations,
             Fact::Verification(v) => &v.obligations,
             Fact::Drill(d) => &d.obligations,
+            Fact::KeyChange(k) => &k.obligations,
             Fact::ObligationsWithdrawn { obligations, .. } => obligations,
             _ => &[],
         };

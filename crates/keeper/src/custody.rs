@@ -1,17 +1,43 @@
-//! Where the passphrase of a vault is kept, and how another one takes its place.
+//! Where the passphrase of a vault is kept: in the state directory, where the policy says, or wrapped in the vault.
 
-use vouchsafe_format::Id;
+mod keeping;
+mod service;
+mod wrapped;
+
+use std::sync::Arc;
+
+use vouchsafe_format::{Id, Polynomial};
 use vouchsafe_host::random::Random;
 use vouchsafe_host::{files, secret};
 use vouchsafe_model::{Secret, SecretRef, Vault, VaultName};
-use vouchsafe_vault::{Begun, Keeping, KeepingError};
+use vouchsafe_store::Store;
+use vouchsafe_vault::{CreateOptions, OpenError, Repository};
 
 use crate::error::KeeperError;
-use crate::keeper::Keeper;
+use crate::keeper::Tools;
 use crate::state::State;
+use crate::vaults;
 
-/// The passphrase of a vault: by the policy's reference, else from the state directory.
-pub(crate) fn passphrase(vault: &Vault, state: &State) -> Result<Secret, KeeperError> {
+pub(crate) use keeping::Custodian;
+pub(crate) use service::from_vault;
+use wrapped::Kept;
+pub(crate) use wrapped::{OBJECT, Wrapping, wrapped_by};
+
+/// The passphrase of a vault whose root is open: unwrapped, by the policy's reference, or from the state directory.
+pub(crate) fn passphrase(
+    vault: &Vault,
+    root: &Arc<dyn Store>,
+    state: &State,
+    tools: &Tools,
+) -> Result<Secret, KeeperError> {
+    match Wrapping::of(vault, root, tools)? {
+        Some(wrapping) => Ok(wrapping.read()?.passphrase),
+        None => unwrapped(vault, state),
+    }
+}
+
+/// The passphrase of a vault that keeps none itself.
+pub(crate) fn unwrapped(vault: &Vault, state: &State) -> Result<Secret, KeeperError> {
     if let Some(reference) = &vault.password {
         return Ok(secret::resolve_passphrase(reference)?);
     }
@@ -23,6 +49,102 @@ pub(crate) fn passphrase(vault: &Vault, state: &State) -> Result<Secret, KeeperE
         });
     }
     Ok(secret::resolve_passphrase(&SecretRef::File(path))?)
+}
+
+/// Opens the repository of a vault with the passphrase that is kept for it.
+pub(crate) fn open_repo(
+    vault: &Vault,
+    root: &Arc<dyn Store>,
+    state: &State,
+    tools: &Tools,
+) -> Result<Repository, KeeperError> {
+    match Wrapping::of(vault, root, tools)? {
+        Some(wrapping) => wrapping.open(&wrapping.read()?, tools),
+        None => vaults::open_repo(root, &tools.env(), &unwrapped(vault, state)?, &vault.name),
+    }
+}
+
+/// Opens the repository of a vault by the passphrase that lies wrapped in it.
+pub(crate) fn open_wrapped(
+    vault: &Vault,
+    root: &Arc<dyn Store>,
+    tools: &Tools,
+) -> Result<Repository, KeeperError> {
+    let wrapping = Wrapping::of(vault, root, tools)?.ok_or_else(|| KeeperError::NotWrapped {
+        vault: vault.name.clone(),
+        place: root.describe(),
+    })?;
+    wrapping.open(&wrapping.read()?, tools)
+}
+
+/// Opens the repository of a vault, or makes it, and then its passphrase too unless there is one; and whether it was
+/// made.
+pub(crate) fn open_or_create(
+    vault: &Vault,
+    root: &Arc<dyn Store>,
+    state: &State,
+    tools: &Tools,
+    polynomial: Option<Polynomial>,
+) -> Result<(Repository, bool), KeeperError> {
+    let in_vault = |source| KeeperError::Open {
+        vault: vault.name.to_string(),
+        source,
+    };
+    let store = vaults::repo_store(root)?;
+    if Repository::exists(store.as_ref()).map_err(in_vault)? {
+        return Ok((open_repo(vault, root, state, tools)?, false));
+    }
+    let kept = match Wrapping::of(vault, root, tools)? {
+        Some(wrapping) => wrapping.read_or_make()?,
+        None => Kept {
+            passphrase: kept_or_made(vault, state, tools)?,
+            repository: None,
+        },
+    };
+    let options = CreateOptions {
+        id: kept.repository,
+        polynomial,
+        kdf: None,
+    };
+    let made = Repository::create(store, &tools.env(), &kept.passphrase, &options);
+    Ok((made.map_err(in_vault)?, true))
+}
+
+fn kept_or_made(vault: &Vault, state: &State, tools: &Tools) -> Result<Secret, KeeperError> {
+    match unwrapped(vault, state) {
+        Err(KeeperError::NoPassphrase { .. }) => {
+            // Written first: a repository whose passphrase was lost in a crash would be lost too.
+            let fresh = new_passphrase(tools.random.as_ref());
+            state.write_secret(&state.passphrase_path(&vault.name), &fresh)?;
+            Ok(fresh)
+        }
+        other => other,
+    }
+}
+
+/// What an opening error means if the passphrase was unwrapped.
+fn opened_by_kept(
+    opened: Result<Repository, OpenError>,
+    vault: &VaultName,
+    key: &str,
+) -> Result<Repository, KeeperError> {
+    opened.map_err(|source| match source {
+        OpenError::WrongKey { .. } => KeeperError::UnwrappedOpensNothing {
+            vault: vault.clone(),
+            key: key.to_owned(),
+        },
+        source => KeeperError::Open {
+            vault: vault.to_string(),
+            source,
+        },
+    })
+}
+
+/// An id for a repository that is yet to be made.
+fn new_id(random: &dyn Random) -> Id {
+    let mut bytes = [0; 32];
+    random.fill(&mut bytes);
+    Id::from_bytes(bytes)
 }
 
 /// 160 random bits in eight groups of four characters that cannot be mistaken for one another.
@@ -42,119 +164,4 @@ pub(crate) fn new_passphrase(random: &dyn Random) -> Secret {
         );
     }
     Secret::new(out)
-}
-
-/// The state directory as the place that holds the passphrase of one vault.
-pub(crate) struct InState<'k> {
-    keeper: &'k Keeper,
-    vault: VaultName,
-}
-
-impl<'k> InState<'k> {
-    /// Refuses a vault whose passphrase is kept elsewhere: there we cannot replace it.
-    pub(crate) fn of(keeper: &'k Keeper, vault: &Vault) -> Result<InState<'k>, KeeperError> {
-        match &vault.password {
-            Some(reference) => Err(KeeperError::KeptElsewhere {
-                vault: vault.name.clone(),
-                place: reference.to_string(),
-            }),
-            None => Ok(InState {
-                keeper,
-                vault: vault.name.clone(),
-            }),
-        }
-    }
-
-    /// Whether a change was begun and not ended.
-    pub(crate) fn is_begun(&self) -> Result<bool, KeeperError> {
-        Ok(files::exists(self.keeper.state.rotation_path(&self.vault))?)
-    }
-
-    /// Forgets the change: it is done and recorded.
-    pub(crate) fn end(&self) -> Result<(), KeeperError> {
-        Ok(files::remove_file(
-            self.keeper.state.rotation_path(&self.vault),
-        )?)
-    }
-
-    fn write(&self, passphrase: &Secret) -> Result<(), KeeperError> {
-        let state = &self.keeper.state;
-        state.write_secret(&state.passphrase_path(&self.vault), passphrase)?;
-        // The sheet is right before the old passphrase ends.
-        self.keeper.write_sheet()?;
-        Ok(())
-    }
-}
-
-impl Keeping for InState<'_> {
-    fn begun(&mut self) -> Result<Option<Begun>, KeepingError> {
-        let path = self.keeper.state.rotation_path(&self.vault);
-        if !files::exists(&path)? {
-            return Ok(None);
-        }
-        let noted = Secret::new(files::read(&path, secret::LONGEST_SECRET)?);
-        Ok(Some(read_note(&noted).ok_or_else(|| {
-            format!(
-                "{} cannot be understood; if the vault opens with its passphrase, delete that file",
-                path.display()
-            )
-        })?))
-    }
-
-    fn begin(&mut self, begun: &Begun) -> Result<(), KeepingError> {
-        let state = &self.keeper.state;
-        Ok(state.write_secret(&state.rotation_path(&self.vault), &note(begun))?)
-    }
-
-    fn put_in_force(&mut self, passphrase: &Secret) -> Result<(), KeepingError> {
-        Ok(self.write(passphrase)?)
-    }
-}
-
-/// The old slots in one line, then the new passphrase.
-fn note(begun: &Begun) -> Secret {
-    let old: Vec<String> = begun.old.iter().map(Id::to_hex).collect();
-    let next = begun.next.expose();
-    let line = old.join(" ");
-    let mut bytes = Vec::with_capacity(line.len() + 1 + next.len());
-    bytes.extend_from_slice(line.as_bytes());
-    bytes.push(b'\n');
-    bytes.extend_from_slice(next);
-    Secret::new(bytes)
-}
-
-fn read_note(noted: &Secret) -> Option<Begun> {
-    let bytes = noted.expose();
-    let end = bytes.iter().position(|b| *b == b'\n')?;
-    let (line, next) = (bytes.get(..end)?, bytes.get(end + 1..)?);
-    let old: Option<Vec<Id>> = std::str::from_utf8(line)
-        .ok()?
-        .split_whitespace()
-        .map(|id| id.parse().ok())
-        .collect();
-    let old = old.filter(|old| !old.is_empty() && !next.is_empty())?;
-    Some(Begun {
-        old,
-        next: Secret::new(next.to_vec()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_note_is_read_as_it_was_written_and_a_cut_one_is_not() {
-        let begun = Begun {
-            old: vec![Id::of(b"a"), Id::of(b"b")],
-            next: Secret::new(b"new\npass".to_vec()),
-        };
-        let noted = note(&begun);
-        let back = read_note(&noted).unwrap();
-        assert_eq!((back.old, back.next), (begun.old, begun.next));
-        for cut in [0, 10, 64, 129] {
-            let part = Secret::new(noted.expose()[..cut].to_vec());
-            assert!(read_note(&part).is_none(), "{cut}");
-        }
-    }
 }

@@ -191,8 +191,8 @@ impl Keeper {
         };
         let (_, snapshot) = self.copy_to_read(known, Some(vault_name.as_str()))?;
         let spec = crate::vaults::find(&self.policy, vault_name.as_str())?;
-        let password = crate::custody::passphrase(spec, &self.state)?;
         let store = crate::vaults::root_store(spec, &self.policy.base, false, &self.tools)?;
+        let password = crate::custody::passphrase(spec, &store, &self.state, &self.tools)?;
         let source = self.source(protection)?;
         let sandbox = Sandbox::new(Arc::clone(&self.tools.clock), self.state.sandbox_dir()?)?;
         self.refuse_known_systems(sandbox.dir())?;

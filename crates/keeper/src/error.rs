@@ -8,6 +8,7 @@ use vouchsafe_host::secret::SecretError;
 use vouchsafe_ledger::LedgerError;
 use vouchsafe_model::{PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
+use vouchsafe_store::kms::KmsError;
 use vouchsafe_vault::{
     BackupError, CopyError, DumpError, KeyChangeError, LookupError, OpenError, PruneError,
     RepairError, RepoError, SelectError,
@@ -101,6 +102,36 @@ pub enum KeeperError {
         /// Where it was looked for.
         place: String,
     },
+    /// The key service of a vault did not do it.
+    #[error(
+        "vault `{vault}`: {source}; whoever has the passphrase of another key opens it meanwhile by `password:` in place of `kms:`"
+    )]
+    Kms {
+        /// Which vault.
+        vault: VaultName,
+        /// Why.
+        source: Box<KmsError>,
+    },
+    /// The policy names a key service, and nothing lies wrapped in the vault.
+    #[error(
+        "the passphrase of vault `{vault}` does not lie wrapped in it ({place}); wrap it with `vouchsafe key wrap {vault}`"
+    )]
+    NotWrapped {
+        /// Which vault.
+        vault: VaultName,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// What was unwrapped is not the passphrase.
+    #[error(
+        "what the {key} unwrapped opens no key of vault `{vault}`: the wrapped passphrase was changed or is another vault's; put a whole copy back, or wrap it anew with `vouchsafe key wrap {vault} --passphrase-file FILE` and the passphrase of another key"
+    )]
+    UnwrappedOpensNothing {
+        /// Which vault.
+        vault: VaultName,
+        /// By what it was unwrapped.
+        key: String,
+    },
     /// A vault holds heads of another ledger.
     #[error(
         "vault `{vault}` already holds the ledger {origin}; recover it with `vouchsafe recover-state --vault {url}`, or begin a new one beside it with `vouchsafe init --new-ledger`, which every report will show as a break"
@@ -177,7 +208,9 @@ pub enum KeeperError {
     },
     /// A passphrase cannot be replaced from here.
     #[error(
-        "the passphrase of vault `{vault}` is kept in {place}, where it cannot be replaced from here; put a new one          there yourself: `vouchsafe key add {vault} --new-passphrase-file FILE`, then change what is kept, then          `vouchsafe key remove {vault} OLD-KEY`"
+        "the passphrase of vault `{vault}` is kept in {place}, where it cannot be replaced from here; put a new one \
+         there yourself: `vouchsafe key add {vault} --new-passphrase-file FILE`, then change what is kept, then \
+         `vouchsafe key remove {vault} OLD-KEY`"
     )]
     KeptElsewhere {
         /// Which vault.
@@ -308,6 +341,7 @@ impl KeeperError {
             | KeeperError::NoPoint { .. }
             | KeeperError::NoCopy { .. }
             | KeeperError::NoPassphrase { .. }
+            | KeeperError::NotWrapped { .. }
             | KeeperError::ForeignLedger { .. }
             | KeeperError::Target { .. }
             | KeeperError::Capture(CaptureError::Target { .. })
@@ -325,7 +359,17 @@ impl KeeperError {
             KeeperError::Open {
                 source: OpenError::WrongKey { .. },
                 ..
-            } => Category::WrongKey,
+            }
+            | KeeperError::UnwrappedOpensNothing { .. } => Category::WrongKey,
+            KeeperError::Kms { source, .. } => match source.as_ref() {
+                KmsError::Altered { .. } | KmsError::OtherKey { .. } => Category::WrongKey,
+                KmsError::Denied { .. }
+                | KmsError::Absent { .. }
+                | KmsError::TooLong { .. }
+                | KmsError::Access { .. }
+                | KmsError::NotBuilt { .. } => Category::CannotStart,
+                _ => Category::Failed,
+            },
             KeeperError::VaultLock { .. } | KeeperError::StateLock(LockError::Held { .. }) => {
                 Category::Locked
             }

@@ -9,7 +9,7 @@ use vouchsafe_ledger::{Ledger, SigningKey};
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{Policy, Secret, Vault, VaultName};
 use vouchsafe_store::Store;
-use vouchsafe_vault::{CreateOptions, Env, Repository};
+use vouchsafe_vault::Repository;
 
 use crate::custody;
 use crate::error::KeeperError;
@@ -24,6 +24,8 @@ use crate::vaults;
 pub struct InitReport {
     /// Vaults created now.
     pub created: Vec<VaultName>,
+    /// Those of them that nothing opens but a key service, and which.
+    pub only_wrapped: Vec<(VaultName, String)>,
     /// Vaults that were there.
     pub found: Vec<VaultName>,
     /// The vault from which an existing ledger was taken over.
@@ -80,7 +82,12 @@ pub fn init(
             .map(|m| m.spec.name.clone())
             .collect()
     };
+    let only_wrapped = made.iter().filter(|m| m.created).filter_map(|m| {
+        let kms = m.spec.kms.as_ref()?;
+        Some((m.spec.name.clone(), kms.to_string()))
+    });
     let report = InitReport {
+        only_wrapped: only_wrapped.collect(),
         created: names(true),
         found: names(false),
         joined: joined.map(|j| j.0),
@@ -96,7 +103,6 @@ fn make_vaults(
     tools: &Tools,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Made>, KeeperError> {
-    let (env, random) = (tools.env(), tools.random.as_ref());
     let mut made: Vec<Made> = Vec::new();
     for spec in policy.vaults.values() {
         if !vaults::is_connected(spec) {
@@ -106,7 +112,7 @@ fn make_vaults(
         }
         let root = vaults::root_store(spec, &policy.base, true, tools)?;
         let polynomial = made.first().map(|m| m.repo.polynomial());
-        made.push(make_vault(spec, state, root, &env, random, polynomial)?);
+        made.push(make_vault(spec, state, root, tools, polynomial)?);
     }
     Ok(made)
 }
@@ -115,53 +121,15 @@ fn make_vault(
     spec: &Vault,
     state: &State,
     root: Arc<dyn Store>,
-    env: &Env,
-    random: &dyn Random,
+    tools: &Tools,
     polynomial: Option<Polynomial>,
 ) -> Result<Made, KeeperError> {
-    let in_vault = |source| KeeperError::Open {
-        vault: spec.name.to_string(),
-        source,
-    };
-    let known = match custody::passphrase(spec, state) {
-        Ok(passphrase) => Some(passphrase),
-        Err(KeeperError::NoPassphrase { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    let is_there = Repository::exists(vaults::repo_store(&root)?.as_ref()).map_err(in_vault)?;
-    if is_there {
-        let passphrase = known.ok_or_else(|| KeeperError::NoPassphrase {
-            vault: spec.name.clone(),
-            place: state.passphrase_path(&spec.name).display().to_string(),
-        })?;
-        let repo = vaults::open_repo(&root, env, &passphrase, &spec.name)?;
-        return Ok(Made {
-            spec: spec.clone(),
-            root,
-            repo,
-            created: false,
-        });
-    }
-    let passphrase = match known {
-        Some(passphrase) => passphrase,
-        None => {
-            // Written first: a repository whose passphrase was lost in a crash would be lost too.
-            let fresh = custody::new_passphrase(random);
-            state.write_secret(&state.passphrase_path(&spec.name), &fresh)?;
-            fresh
-        }
-    };
-    let options = CreateOptions {
-        polynomial,
-        kdf: None,
-    };
-    let repo = Repository::create(vaults::repo_store(&root)?, env, &passphrase, &options)
-        .map_err(in_vault)?;
+    let (repo, created) = custody::open_or_create(spec, &root, state, tools, polynomial)?;
     Ok(Made {
         spec: spec.clone(),
         root,
         repo,
-        created: true,
+        created,
     })
 }
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use vouchsafe_format::Id;
 use vouchsafe_host::files;
 use vouchsafe_model::fact::{Fact, KeyChange, KeyDeed, KeyKind, Outcome};
-use vouchsafe_model::{Issue, Secret, VaultName};
+use vouchsafe_model::{Issue, ObligationId, ObligationKind, Secret, VaultName};
 use vouchsafe_vault::{Keeping, KeyChangeError, KeyInfo, LockGuard, LockKind};
 
-use crate::custody::{self, InState};
+use crate::custody::{self, Custodian};
 use crate::error::{KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
@@ -61,7 +61,9 @@ pub struct Rotated {
     pub removed: Vec<Id>,
     /// Whether a change that was begun before was gone on with.
     pub resumed: bool,
-    /// The recovery sheet, written anew: those on paper are void.
+    /// What wraps the new passphrase, if it is wrapped.
+    pub wrapped_by: Option<String>,
+    /// The recovery sheet, written anew: those on paper are void, unless the passphrase is wrapped and not on them.
     pub sheet: PathBuf,
 }
 
@@ -139,11 +141,11 @@ impl Keeper {
         self.changing("remove key", vault, LockKind::Exclusive, reporter, |open| {
             let failed = |e| key_error(vault, e);
             let slot = open.repo.slot_by_prefix(wanted).map_err(failed)?;
-            let in_force = custody::passphrase(&open.spec, &self.state)?;
+            let in_force = custody::passphrase(&open.spec, &open.root, &self.state, &self.tools)?;
             let stays = match (open.repo.proof_beside(&in_force, Some(&slot)), prove) {
                 (Err(KeyChangeError::InUse { .. }), Some(other)) => {
                     let stays = open.repo.proof_beside(other, Some(&slot)).map_err(failed)?;
-                    InState::of(self, &open.spec)?
+                    Custodian::of(self, open)?
                         .put_in_force(other)
                         .map_err(|e| failed(KeyChangeError::Keeping(e)))?;
                     stays
@@ -151,7 +153,9 @@ impl Keeper {
                 (proof, _) => proof.map_err(failed)?,
             };
             open.repo.remove_key(&slot, &stays).map_err(failed)?;
-            Ok((slot, self.change(open, KeyDeed::Removed, &[], &[slot])))
+            let mut change = self.change(open, KeyDeed::Removed, &[], &[slot]);
+            change.obligations = self.fulfilled_by_hand(open)?;
+            Ok((slot, change))
         })
     }
 
@@ -166,32 +170,72 @@ impl Keeper {
         vault: &VaultName,
         reporter: &dyn Reporter,
     ) -> Result<Rotated, KeeperError> {
-        let spec = crate::vaults::find(&self.policy, vault.as_str())?;
-        let mut keeping = InState::of(self, spec)?;
-        let resumed = keeping.is_begun()?;
-        let rotated =
-            self.changing("rotate key", vault, LockKind::Exclusive, reporter, |open| {
-                let in_force = custody::passphrase(&open.spec, &self.state)?;
-                let fresh = || custody::new_passphrase(self.tools.random.as_ref());
-                let told = &mut Telling {
-                    keeping: &mut keeping,
-                    vault,
-                    reporter,
-                };
-                let rotation = open.repo.rotate_passphrase(&in_force, told, fresh, None);
-                let rotation = rotation.map_err(|e| key_error(vault, e))?;
-                let change =
-                    self.change(open, KeyDeed::Rotated, &[rotation.added], &rotation.removed);
-                let rotated = Rotated {
-                    added: rotation.added,
-                    removed: rotation.removed,
-                    resumed,
-                    sheet: self.state.sheet_path(),
-                };
-                Ok((rotated, change))
-            })?;
-        keeping.end()?;
+        let _state = self.state.lock()?;
+        self.reconcile()?;
+        let rotated = self.rotate_locked(vault, reporter)?;
+        self.publish(reporter)?;
         Ok(rotated)
+    }
+
+    /// As [`Keeper::rotate_slot`], for who holds the state's lock and publishes later.
+    pub(crate) fn rotate_locked(
+        &self,
+        vault: &VaultName,
+        reporter: &dyn Reporter,
+    ) -> Result<Rotated, KeeperError> {
+        let noted = self.state.rotation_path(vault);
+        let resumed = files::exists(&noted)?;
+        let kind = LockKind::Exclusive;
+        let rotated = self.recorded("rotate key", vault, kind, reporter, |open| {
+            let mut keeping = Custodian::of(self, open)?;
+            let in_force = custody::passphrase(&open.spec, &open.root, &self.state, &self.tools)?;
+            let fresh = || custody::new_passphrase(self.tools.random.as_ref());
+            let told = &mut Telling {
+                keeping: &mut keeping,
+                vault,
+                reporter,
+            };
+            let rotation = open.repo.rotate_passphrase(&in_force, told, fresh, None);
+            let rotation = rotation.map_err(|e| key_error(vault, e))?;
+            let mut change =
+                self.change(open, KeyDeed::Rotated, &[rotation.added], &rotation.removed);
+            let facts = self.facts()?;
+            change.obligations = self.answers(&facts, ObligationKind::RotateKey, None, Some(vault));
+            let rotated = Rotated {
+                added: rotation.added,
+                removed: rotation.removed,
+                resumed,
+                wrapped_by: change.wrapped_by.clone(),
+                sheet: self.state.sheet_path(),
+            };
+            Ok((rotated, change))
+        })?;
+        // Only now is it done and recorded.
+        files::remove_file(&noted)?;
+        Ok(rotated)
+    }
+
+    /// What is owed is fulfilled by hand where the passphrase is kept elsewhere: a slot was added since it opened, our
+    /// passphrase opens that one, and an older one was taken away.
+    fn fulfilled_by_hand(&self, open: &VaultHandle) -> Result<Vec<ObligationId>, KeeperError> {
+        if open.spec.password.is_none() {
+            return Ok(Vec::new());
+        }
+        let (facts, in_use) = (self.facts()?, open.repo.slot().to_hex());
+        let made = facts.iter().find_map(|r| match &r.entry.fact {
+            Fact::KeyChange(k) if k.added.contains(&in_use) => Some(k.completed),
+            _ => None,
+        });
+        let Some(made) = made else {
+            return Ok(Vec::new());
+        };
+        let asked = self.answers(&facts, ObligationKind::RotateKey, None, Some(open.name()));
+        let opened_before = |id: &ObligationId| {
+            facts.iter().any(|r| {
+                matches!(&r.entry.fact, Fact::ObligationDue(o) if o.id == *id && o.opens <= made)
+            })
+        };
+        Ok(asked.into_iter().filter(opened_before).collect())
     }
 
     /// A change of slots: locked, recorded as a run with its fact, published.
@@ -205,7 +249,31 @@ impl Keeper {
     ) -> Result<T, KeeperError> {
         let _state = self.state.lock()?;
         self.reconcile()?;
-        let open = self.vault(vault)?;
+        let done = self.recorded(deed, vault, kind, reporter, change)?;
+        self.publish(reporter)?;
+        Ok(done)
+    }
+
+    fn recorded<T>(
+        &self,
+        deed: &'static str,
+        vault: &VaultName,
+        kind: LockKind,
+        reporter: &dyn Reporter,
+        change: impl FnOnce(&VaultHandle) -> Result<(T, KeyChange), KeeperError>,
+    ) -> Result<T, KeeperError> {
+        self.recorded_in(self.vault(vault)?, deed, kind, reporter, change)
+    }
+
+    pub(crate) fn recorded_in<T>(
+        &self,
+        open: VaultHandle,
+        deed: &'static str,
+        kind: LockKind,
+        reporter: &dyn Reporter,
+        change: impl FnOnce(&VaultHandle) -> Result<(T, KeyChange), KeeperError>,
+    ) -> Result<T, KeeperError> {
+        let vault = open.name();
         let _lock = lock(&open, kind)?;
         let subject = vault.to_string();
         reporter.event(&Event::Started {
@@ -239,11 +307,10 @@ impl Keeper {
             summary,
             good: true,
         });
-        self.publish(reporter)?;
         Ok(done)
     }
 
-    fn change(
+    pub(crate) fn change(
         &self,
         open: &VaultHandle,
         change: KeyDeed,
@@ -258,6 +325,8 @@ impl Keeper {
             added: added.iter().map(Id::to_hex).collect(),
             removed: removed.iter().map(Id::to_hex).collect(),
             successor: None,
+            obligations: Vec::new(),
+            wrapped_by: open.spec.kms.as_ref().map(ToString::to_string),
             completed: self.tools.clock.now(),
         }
     }
@@ -292,12 +361,16 @@ fn summary(change: &KeyChange) -> String {
             short(&change.added),
             short(&change.removed)
         ),
+        KeyDeed::Wrapped => format!(
+            "its passphrase lies in it, wrapped by the {}",
+            change.wrapped_by.as_deref().unwrap_or_default()
+        ),
     }
 }
 
 /// Tells each step before the next one begins.
 struct Telling<'a, 'k> {
-    keeping: &'a mut InState<'k>,
+    keeping: &'a mut Custodian<'k>,
     vault: &'a VaultName,
     reporter: &'a dyn Reporter,
 }

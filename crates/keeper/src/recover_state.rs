@@ -10,6 +10,7 @@ use vouchsafe_model::{Access, Secret, Vault, VaultName};
 use vouchsafe_store::Store;
 use vouchsafe_vault::{OpenError, Repository};
 
+use crate::custody;
 use crate::error::KeeperError;
 use crate::keeper::Tools;
 use crate::publish::{self, VaultObjects};
@@ -21,8 +22,10 @@ use crate::vaults;
 pub struct RecoverRequest {
     /// The vault's URL.
     pub url: String,
-    /// The recovery sheet's text, or nothing but the passphrase.
+    /// The recovery sheet's text, or nothing but the passphrase; empty if what wraps it is to open the vault.
     pub sheet: Secret,
+    /// The program that unwraps the passphrase, with its arguments, where one does; it is never taken from the vault.
+    pub unwrap: Vec<String>,
     /// Where the policy is to be written.
     pub policy: PathBuf,
     /// Where the state is to be made.
@@ -52,7 +55,14 @@ struct Sheet {
 struct SheetVault {
     name: VaultName,
     url: Option<String>,
-    passphrase: Secret,
+    /// Nothing where it lies wrapped in the vault.
+    passphrase: Option<Secret>,
+}
+
+impl Sheet {
+    fn passphrases(&self) -> impl Iterator<Item = &Secret> {
+        self.vaults.iter().filter_map(|v| v.passphrase.as_ref())
+    }
 }
 
 /// Rebuilds the state. Nothing is written before the whole ledger was read and checked.
@@ -86,7 +96,9 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
     let policy = write_policy(&request.policy, &text)?;
     for vault in &sheet.vaults {
         let path = request.state.passphrase_path(&vault.name);
-        request.state.write_secret(&path, &vault.passphrase)?;
+        if let Some(passphrase) = &vault.passphrase {
+            request.state.write_secret(&path, passphrase)?;
+        }
     }
     let known: Vec<(VaultName, String)> = facts
         .iter()
@@ -110,8 +122,10 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
         };
         ledger.append(&[record::entry(tools.clock.now(), joined)])?;
     }
+    let is_wrapped = custody::wrapped_by(&root)?.is_some();
     let mut without_passphrase: Vec<VaultName> = known
         .into_iter()
+        .filter(|(_, repository)| !(is_wrapped && *repository == here))
         .map(|(v, _)| v)
         .filter(|v| !sheet.vaults.iter().any(|s| s.name == *v))
         .collect();
@@ -132,11 +146,8 @@ fn open_vault(
 ) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
     let root = store_at(&request.url, tools)?;
     let bare = Secret::new(request.sheet.expose().trim_ascii().to_vec());
-    let candidates = sheet
-        .vaults
-        .iter()
-        .map(|v| &v.passphrase)
-        .chain(sheet.vaults.is_empty().then_some(&bare));
+    let is_bare = sheet.vaults.is_empty() && !bare.expose().is_empty();
+    let candidates = sheet.passphrases().chain(is_bare.then_some(&bare));
     let mut last = None;
     for passphrase in candidates {
         match Repository::open(vaults::repo_store(&root)?, &tools.env(), passphrase) {
@@ -150,32 +161,58 @@ fn open_vault(
             }
         }
     }
+    if let Some(repo) = unwrapped(request, &root, tools)? {
+        return Ok((root, repo));
+    }
     match last {
         Some(source) => Err(KeeperError::Open {
             vault: request.url.clone(),
             source,
         }),
         None => Err(KeeperError::Policy {
-            message: "the recovery sheet holds no passphrase".to_owned(),
+            message: format!(
+                "there is no passphrase for {}, and none lies wrapped in it; give the recovery sheet, or --passphrase-file",
+                request.url
+            ),
         }),
     }
 }
 
+/// Opens the vault by what wraps its passphrase; nothing if none lies wrapped in it.
+fn unwrapped(
+    request: &RecoverRequest,
+    root: &Arc<dyn Store>,
+    tools: &Tools,
+) -> Result<Option<Repository>, KeeperError> {
+    let Some((service, key)) = custody::wrapped_by(root)? else {
+        return Ok(None);
+    };
+    let mut spec = spec_at(&request.url)?;
+    spec.kms = Some(custody::from_vault(&spec, &service, &key, &request.unwrap)?);
+    custody::open_wrapped(&spec, root, tools).map(Some)
+}
+
 fn store_at(url: &str, tools: &Tools) -> Result<Arc<dyn Store>, KeeperError> {
     let base = vouchsafe_host::machine::current_dir()?;
+    vaults::root_store(&spec_at(url)?, &base, false, tools)
+}
+
+/// A vault of which nothing but its place is known.
+fn spec_at(url: &str) -> Result<Vault, KeeperError> {
     let name = VaultName::new("vault").map_err(|e| KeeperError::Policy {
         message: e.to_string(),
     })?;
-    let spec = Vault {
+    Ok(Vault {
         name,
         url: url.to_owned(),
         location: Location::default(),
         retention_lock: None,
         lock_mode: vouchsafe_model::LockMode::Compliance,
         password: None,
+        kms: None,
+        rotate: None,
         access: Access::default(),
-    };
-    vaults::root_store(&spec, &base, false, tools)
+    })
 }
 
 /// The vault that has seen most of the ledger `id`: one that could not be reached at the last run lags behind.
@@ -201,7 +238,10 @@ fn longest(
             continue;
         }
         let store = vaults::repo_store(&root)?;
-        if let Ok(repo) = Repository::open(store, &tools.env(), &vault.passphrase) {
+        let Some(passphrase) = &vault.passphrase else {
+            continue;
+        };
+        if let Ok(repo) = Repository::open(store, &tools.env(), passphrase) {
             best = (size, root, repo);
         }
     }
@@ -253,11 +293,20 @@ fn read_sheet(text: &[u8]) -> Sheet {
             }
             ["passphrase", value] => {
                 if let Some((name, url)) = vault.take() {
-                    let passphrase = Secret::new(value.as_bytes().to_vec());
+                    let passphrase = Some(Secret::new(value.as_bytes().to_vec()));
                     sheet.vaults.push(SheetVault {
                         name,
                         url,
                         passphrase,
+                    });
+                }
+            }
+            ["wrapped", "by", ..] => {
+                if let Some((name, url)) = vault.take() {
+                    sheet.vaults.push(SheetVault {
+                        name,
+                        url,
+                        passphrase: None,
                     });
                 }
             }
@@ -306,7 +355,7 @@ mod tests {
         let sheet = read_sheet(written.expose());
         assert_eq!(sheet.vaults.len(), 2);
         assert_eq!(sheet.vaults[1].name.as_str(), "offsite");
-        assert_eq!(sheet.vaults[1].passphrase, secret);
+        assert_eq!(sheet.vaults[1].passphrase, Some(secret));
         assert_eq!(sheet.public_key.as_deref(), Some("vouchsafe/x+00+AAAA"));
     }
 }

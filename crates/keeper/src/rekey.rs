@@ -1,7 +1,6 @@
 //! Re-keying: the points of a vault in a sibling with another master key, each shown to be equal.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{
@@ -9,7 +8,7 @@ use vouchsafe_model::fact::{
 };
 use vouchsafe_model::policy::Location;
 use vouchsafe_model::{Access, Issue, RunId, Vault, VaultName};
-use vouchsafe_vault::{CreateOptions, OpenError, ReadBack, Repository};
+use vouchsafe_vault::{OpenError, ReadBack};
 
 use crate::catalogue::{Catalogue, KnownPoint};
 use crate::copies::shared_lock;
@@ -96,6 +95,8 @@ impl Keeper {
                     repository: repository.clone(),
                     points,
                 }),
+                obligations: Vec::new(),
+                wrapped_by: None,
                 completed: self.tools.clock.now(),
             }),
             Fact::RunClosed {
@@ -112,7 +113,7 @@ impl Keeper {
             good: true,
         });
         self.publish(reporter)?;
-        let kept_here = target.spec.password.is_none();
+        let kept_here = target.spec.password.is_none() && target.spec.kms.is_none();
         Ok(Rekeyed {
             successor: target.name().clone(),
             url: target.spec.url.clone(),
@@ -158,6 +159,8 @@ impl Keeper {
             retention_lock: None,
             lock_mode: vouchsafe_model::LockMode::Compliance,
             password: None,
+            kms: None,
+            rotate: None,
             access: Access::default(),
         };
         Ok((spec, false))
@@ -170,31 +173,12 @@ impl Keeper {
             source,
         };
         let root = vaults::root_store(&spec, &self.policy.base, true, &self.tools)?;
-        let store = vaults::repo_store(&root)?;
-        let env = self.tools.env();
-        let passphrase = match custody::passphrase(&spec, &self.state) {
-            Err(KeeperError::NoPassphrase { .. }) => {
-                // Written first: a repository whose passphrase was lost in a crash would be lost too.
-                let fresh = custody::new_passphrase(self.tools.random.as_ref());
-                let path = self.state.passphrase_path(&spec.name);
-                self.state.write_secret(&path, &fresh)?;
-                fresh
-            }
-            other => other?,
-        };
-        let options = CreateOptions {
-            polynomial: Some(from.repo.polynomial()),
-            kdf: None,
-        };
-        let there = Repository::exists(store.as_ref()).map_err(in_vault)?;
-        let repo = match there {
-            true => Repository::open(Arc::clone(&store), &env, &passphrase),
-            false => Repository::create(Arc::clone(&store), &env, &passphrase, &options),
-        };
-        let repo = repo.map_err(in_vault)?;
+        let polynomial = Some(from.repo.polynomial());
+        let (repo, created) =
+            custody::open_or_create(&spec, &root, &self.state, &self.tools, polynomial)?;
         if repo.id() == from.repo.id() || repo.polynomial() != from.repo.polynomial() {
             return Err(in_vault(OpenError::Exists {
-                store: store.describe(),
+                store: root.describe(),
             }));
         }
         let repository = repo.id().to_hex();
@@ -207,7 +191,7 @@ impl Keeper {
             self.record(vec![Fact::VaultKnown {
                 vault: spec.name.clone(),
                 repository,
-                created: !there,
+                created,
             }])?;
         }
         Ok(VaultHandle { spec, root, repo })

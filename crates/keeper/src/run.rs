@@ -68,7 +68,12 @@ impl Keeper {
             reports.push(self.run_one(protection, order.reason.as_deref(), reporter)?);
         }
         self.keep_locked(reporter)?;
+        let rotated = match order.names.is_empty() {
+            true => self.rotate_due(reporter),
+            false => Ok(()),
+        };
         self.publish(reporter)?;
+        rotated?;
         Ok(reports)
     }
 

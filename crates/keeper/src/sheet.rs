@@ -28,10 +28,15 @@ impl Keeper {
         let vaults: Vec<SheetVault<'_>> = rows
             .iter()
             .filter_map(|row| {
-                let passphrase = match (&row.spec.password, &row.passphrase) {
-                    (Some(reference), _) => Passphrase::KeptIn(reference),
-                    (None, Some(secret)) => Passphrase::Shown(secret),
-                    (None, None) => return None,
+                let spec = row.spec;
+                let passphrase = match (&spec.kms, &spec.password, &row.passphrase) {
+                    (Some(kms), _, _) => Passphrase::Wrapped {
+                        by: kms,
+                        object: custody::OBJECT,
+                    },
+                    (None, Some(reference), _) => Passphrase::KeptIn(reference),
+                    (None, None, Some(secret)) => Passphrase::Shown(secret),
+                    (None, None, None) => return None,
                 };
                 Some(SheetVault {
                     name: row.spec.name.as_str(),
@@ -73,9 +78,9 @@ impl Keeper {
             if !vaults::is_connected(spec) {
                 continue;
             }
-            let passphrase = match spec.password {
-                Some(_) => None,
-                None => Some(custody::passphrase(spec, &self.state)?),
+            let passphrase = match (&spec.kms, &spec.password) {
+                (None, None) => Some(custody::unwrapped(spec, &self.state)?),
+                _ => None,
             };
             rows.push(Row {
                 spec,

@@ -103,14 +103,12 @@ pub(crate) fn open(
     state: &State,
     tools: &Tools,
 ) -> Result<VaultHandle, KeeperError> {
-    let password = custody::passphrase(vault, state)?;
     let root = root_store(vault, base, false, tools)?;
     let settings = IndexSettings {
         cache: Some(state.index_cache(&vault.name)),
         ..IndexSettings::default()
     };
-    let repo =
-        open_repo(&root, &tools.env(), &password, &vault.name)?.with_index_settings(settings);
+    let repo = custody::open_repo(vault, &root, state, tools)?.with_index_settings(settings);
     Ok(VaultHandle {
         spec: vault.clone(),
         root,

@@ -124,6 +124,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         Fact::Copy(copy) => &copy.obligations,
         Fact::Verification(verification) => &verification.obligations,
         Fact::Drill(drill) => &drill.obligations,
+        Fact::KeyChange(change) => &change.obligations,
         Fact::PolicyInForce { .. }
         | Fact::CopyLost(_)
         | Fact::Coverage(_)
@@ -134,7 +135,6 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::RunOpened { .. }
         | Fact::RunClosed { .. }
         | Fact::RunAbandoned { .. }
-        | Fact::KeyChange(_)
         | Fact::Locks(_)
         | Fact::VaultKnown { .. }
         | Fact::Published { .. }

@@ -160,6 +160,8 @@ pub enum KeyDeed {
     Removed,
     /// One took the place of another.
     Rotated,
+    /// The passphrase was wrapped by a key service; what opens the vault is the same.
+    Wrapped,
 }
 
 /// What opens a vault was changed.
@@ -182,6 +184,12 @@ pub struct KeyChange {
     /// For a master key: the vault that holds the same points under another one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub successor: Option<Successor>,
+    /// Which obligations it fulfils.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub obligations: Vec<ObligationId>,
+    /// What wraps the passphrase in force since then, if it is wrapped.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wrapped_by: Option<String>,
     /// When it was done.
     pub completed: Time,
 }

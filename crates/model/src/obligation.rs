@@ -21,6 +21,8 @@ pub enum ObligationKind {
     Drill,
     /// A drill on damaged twins.
     NegativeControl,
+    /// Replacing the passphrase of a vault.
+    RotateKey,
     /// A person's duty.
     Duty,
 }
@@ -34,6 +36,7 @@ impl ObligationKind {
             ObligationKind::Verify => "verify",
             ObligationKind::Drill => "drill",
             ObligationKind::NegativeControl => "negative-control",
+            ObligationKind::RotateKey => "rotate-key",
             ObligationKind::Duty => "duty",
         }
     }
@@ -56,10 +59,10 @@ pub struct Obligation {
     pub kind: ObligationKind,
     /// The same obligation always has the same id.
     pub id: ObligationId,
-    /// The protection it belongs to; nothing for a duty that concerns none.
+    /// The protection it belongs to; nothing for a duty, or for the key of a vault.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub protection: Option<ProtectionId>,
-    /// The vault it concerns, for copies and verifications.
+    /// The vault it concerns, for copies, verifications and keys.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub vault: Option<VaultName>,
     /// The duty's name.

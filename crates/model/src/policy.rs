@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::SecretRef;
+use crate::custody::Kms;
 use crate::ids::{ProtectionId, ProtectionName, SystemName, VaultName};
 use crate::locks::LockMode;
 use crate::source_url::SourceUrl;
@@ -262,6 +263,10 @@ pub struct Vault {
     pub lock_mode: LockMode,
     /// Where its passphrase is kept, if not in the state directory.
     pub password: Option<SecretRef>,
+    /// What wraps its passphrase, if it is kept wrapped in the vault itself.
+    pub kms: Option<Kms>,
+    /// How often its passphrase is replaced; nothing means that the policy does not say.
+    pub rotate: Option<Schedule>,
     /// How its store is reached.
     pub access: Access,
 }

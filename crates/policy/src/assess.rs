@@ -3,6 +3,7 @@
 mod controls;
 mod copies;
 mod index;
+mod keys;
 mod locked;
 mod owed;
 mod points;
@@ -110,7 +111,7 @@ fn one(
             copies::copies(&case, index),
             proof::verified(&case, index),
             proof::proven(&case),
-            copies::encrypted(&case),
+            keys::encrypted(&case, index),
             proof::retained(&case, index),
         ]
     } else {

@@ -1,7 +1,7 @@
 //! What each code means, why it matters, and what to do.
 
 /// Every code with its explanation, in order.
-pub const CODES: [(&str, &str); 61] = [
+pub const CODES: [(&str, &str); 65] = [
     (
         "P001",
         "The file is not YAML from this place on. What comes after it could not be read, so only this is reported. Look for a missing quote, bracket, colon or wrong indentation at or before the place.",
@@ -125,6 +125,18 @@ pub const CODES: [(&str, &str); 61] = [
     ),
     (
         "P037",
+        "What wraps a passphrase must be named completely: a key of AWS KMS with its region, or two programs, one that wraps and one that unwraps. Both read standard input and write standard output; the passphrase is never an argument.",
+    ),
+    (
+        "P038",
+        "A passphrase is kept in one place: wrapped in the vault by `kms`, where `password` says, or in the state directory. A REST server holds nothing but the parts of a repository, so nothing wrapped can lie there.",
+    ),
+    (
+        "P039",
+        "Only a passphrase that is kept in the state directory or wrapped by a key service is replaced by `key rotate`. Another one you replace yourself: `key add`, change what is kept, `key remove`.",
+    ),
+    (
+        "P040",
         "A lock in governance mode is lifted by whoever has a special right (at AWS: s3:BypassGovernanceRetention). It protects from mistakes and from stolen logins without that right, not from a stolen administrator.",
     ),
     ("P101", "A policy without systems protects nothing."),
@@ -234,6 +246,10 @@ pub const CODES: [(&str, &str); 61] = [
         "P129",
         "Without declared regions nobody can say whether one fire takes all copies.",
     ),
+    (
+        "P130",
+        "A key service that rotates its own key, as AWS does every year, changes only what wraps the passphrase. The passphrase stays the same, and whoever has seen it still opens the vault. `keys: { rotate: every year }` replaces the passphrase itself. The master key of a repository changes only by `key rekey`.",
+    ),
 ];
 
 /// What the code means, why it matters, and what to do; nothing if there is no such code.
@@ -263,6 +279,7 @@ mod tests {
             include_str!("sources.rs"),
             include_str!("lint.rs"),
             include_str!("lint/protections.rs"),
+            include_str!("lower/custody.rs"),
             include_str!("lower/fields.rs"),
             include_str!("lower/parts.rs"),
             include_str!("lower/systems.rs"),

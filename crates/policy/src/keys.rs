@@ -1,5 +1,9 @@
 //! Every key that a policy file may hold: read by the lowering, written out by the schema.
 
+mod vaults;
+
+pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
+
 /// What stands behind a key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
@@ -85,7 +89,7 @@ const fn section(name: &'static str, own: &'static [Key]) -> Section {
 }
 
 use Form::{
-    Any, Count, Date, Digest, Exact, Flag, Length, List, Named, NamedAny, Prose, Rate, Reference,
+    Any, Count, Date, Digest, Exact, Flag, Length, List, Named, NamedAny, Prose, Reference,
     Schedule, Section as Map, Share, Text, WallTime, Word,
 };
 
@@ -149,89 +153,6 @@ pub(crate) static FRONT: Section = section(
             "frameworks",
             TEXTS,
             "Frameworks whose controls are reported: soc2, iso27001.",
-        ),
-    ],
-);
-
-pub(crate) static VAULT: Section = section(
-    "vault",
-    &[
-        key(
-            "url",
-            Text,
-            "Where it is: file:///srv/vouchsafe or a path from the policy's folder, s3://bucket/prefix, rest:https://host/path, sftp://user@host/path, webdav:https://host/path, azblob://container/prefix, gs://bucket/prefix, gdrive://folder.",
-        ),
-        key(
-            "endpoint",
-            Text,
-            "The service's address, where the URL does not name it: https://s3.example.com.",
-        ),
-        key(
-            "signing_region",
-            Text,
-            "S3: the region that requests are signed for; `region` at AWS, us-east-1 elsewhere if not given.",
-        ),
-        key("user", Text, "Who logs in: a user, an account."),
-        key(
-            "access_key",
-            Map(&SECRET),
-            "S3: where the access key's identifier is kept; AWS_ACCESS_KEY_ID if not given.",
-        ),
-        key(
-            "secret_key",
-            Map(&SECRET),
-            "S3: where the access key's secret is kept; AWS_SECRET_ACCESS_KEY if not given.",
-        ),
-        key(
-            "credential",
-            Map(&SECRET),
-            "Where the proof for other services is kept: a password, an account key, a service account's JSON.",
-        ),
-        key("identity", Text, "SFTP: the file of the private key."),
-        key("known_hosts", Text, "SFTP: the file of the hosts' keys."),
-        key(
-            "min_tls",
-            Word(&["1.2", "1.3"]),
-            "The oldest version of TLS that is spoken; 1.3 if not given.",
-        ),
-        key("limits", Map(&LIMITS), "How much the store may be used."),
-        key("region", Text, "The region it lies in."),
-        key("country", Text, "ISO 3166 two-letter country code."),
-        key(
-            "retention_lock",
-            Length,
-            "For how long the store refuses deletion.",
-        ),
-        key(
-            "lock_mode",
-            Word(&["compliance", "governance"]),
-            "How binding that is: nobody may lift a lock of compliance, who has a special right may lift one of governance; compliance if not given.",
-        ),
-        key(
-            "password",
-            Map(&SECRET),
-            "Where its passphrase is kept, if not in the state directory.",
-        ),
-    ],
-);
-
-pub(crate) static LIMITS: Section = section(
-    "limits",
-    &[
-        key(
-            "upload",
-            Rate,
-            "Bytes a second that are sent at most: 10MiB/s.",
-        ),
-        key(
-            "download",
-            Rate,
-            "Bytes a second that are received at most: 10MiB/s.",
-        ),
-        key(
-            "connections",
-            Count,
-            "Calls at the same time at most; 32 if not given, and no more than pay.",
         ),
     ],
 );

@@ -3,7 +3,7 @@
 mod protections;
 
 use vouchsafe_model::policy::System;
-use vouchsafe_model::{Policy, Time};
+use vouchsafe_model::{Kms, Policy, Time};
 
 use crate::assess::is_known_framework;
 use crate::problem::{ClauseState, Level, Lowered, Problem};
@@ -23,6 +23,7 @@ pub fn lint(lowered: &Lowered, today: Option<Time>) -> Vec<Problem> {
     };
     lint.front(today);
     lint.unused();
+    lint.keys();
     lint.duties();
     lint.clauses();
     if policy.systems.is_empty() {
@@ -41,6 +42,13 @@ pub fn lint(lowered: &Lowered, today: Option<Time>) -> Vec<Problem> {
     out.sort_by_key(|p| (p.line, p.column, p.code));
     out.dedup();
     out
+}
+
+fn whose_rotation(kms: &Kms) -> &'static str {
+    match kms {
+        Kms::Aws(_) => "AWS rotates the key which wraps it",
+        Kms::Command(_) => "the key which wraps it may be rotated",
+    }
 }
 
 struct Lint<'a> {
@@ -105,6 +113,21 @@ impl Lint<'_> {
                 let path = format!("policy/frameworks/{n}");
                 let message = format!("no controls are known for `{framework}`");
                 self.say(Level::Note, "P126", &path, message, "known: soc2, iso27001");
+            }
+        }
+    }
+
+    fn keys(&mut self) {
+        for vault in self.policy.vaults.values() {
+            if let (Some(kms), None) = (&vault.kms, &vault.rotate) {
+                let path = format!("vaults/{}/kms", vault.name);
+                let message = format!(
+                    "the passphrase of vault `{}` is never replaced; that {} does not do it",
+                    vault.name,
+                    whose_rotation(kms)
+                );
+                let remedy = "write keys: { rotate: every year } beside `kms`";
+                self.say(Level::Note, "P130", &path, message, remedy);
             }
         }
     }

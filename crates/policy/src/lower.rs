@@ -1,5 +1,6 @@
 //! From the located tree to the policy, with every error and its place.
 
+mod custody;
 mod fields;
 mod parts;
 mod systems;

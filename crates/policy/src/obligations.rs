@@ -10,13 +10,21 @@ use crate::schedule::{next_wall_time, occurrences};
 /// can still be fulfilled; in order of opening, each id once.
 ///
 /// A period under way counts if the protection's next capture after `from` is due before the period ends, or if it
-/// has no schedule that would say otherwise. Exempt systems and replicas owe nothing. Windows may be computed piece
+/// has no schedule that would say otherwise. A key is owed no replacement in the period under way, in which it may
+/// just have been made; whether it is too old is judged by its age. Exempt systems and replicas owe nothing. Windows may be computed piece
 /// by piece: the pieces' ids together are those of the whole.
 pub fn obligations(policy: &Policy, from: Time, to: Time) -> Vec<Obligation> {
     let mut out = Vec::new();
     for (system, protection) in policy.protections() {
         if system.exempt.is_none() && !matches!(protection.way, Way::Replica(_)) {
             of_protection(system, protection, from, to, &mut out);
+        }
+    }
+    for vault in policy.vaults.values() {
+        let Some(rule) = &vault.rotate else { continue };
+        for (opens, due) in occurrences(&rule.rule, from, to) {
+            let (kind, name) = (ObligationKind::RotateKey, Some(vault.name.clone()));
+            out.push(Obligation::new(kind, None, name, None, opens, due));
         }
     }
     for duty in &policy.duties {

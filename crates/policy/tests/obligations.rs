@@ -157,6 +157,17 @@ fn a_capture_that_is_too_late_already_is_not_owed() {
     assert_eq!(owed(&rules, "01-05T07:00:00", "01-05T12:00:00"), [""; 0]);
 }
 
+#[test]
+fn a_key_is_owed_a_replacement_in_each_period_that_begins() {
+    let text = "vaults: { a: { url: /v/a, keys: { rotate: every year } }, b: { url: /v/b, keys: { rotate: every 90 days } } }\n\
+                systems: { s: { source: 'files:/x' } }";
+    // The period under way is none: the key may just have been made.
+    assert_eq!(owed(text, "11-25T00:00:00", "12-03T00:00:00"), [""; 0]);
+    let got = owed(text, "01-01T00:00:00", "04-01T00:00:00");
+    assert_eq!(got[0], "rotate-key a 01-01T00:00..01-01T00:00");
+    assert_eq!((got.len(), got[1].split(' ').nth(1)), (2, Some("b")));
+}
+
 fn any_policy() -> impl Strategy<Value = Policy> {
     let schedule = proptest::sample::select(vec![
         "hourly",
@@ -184,11 +195,13 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         "window: { start_within: 30m },",
         "window: { finish_by: '04:00 Europe/London' },",
     ]);
-    (schedule, rhythm(), rhythm(), rhythm(), window).prop_map(|(schedule, copy, verify, drill, window)| {
+    let keys = proptest::sample::select(vec!["every year", "every 90 days", "month"]);
+    (schedule, rhythm(), rhythm(), rhythm(), window, keys).prop_map(|(schedule, copy, verify, drill, window, keys)| {
+        let vault = format!("url: /v/a, keys: {{ rotate: {keys} }}");
         policy(&system(&format!(
             "schedule: '{schedule}', {window} tier: t, copies: [ a, b, {{ vault: c, every: {copy} }} ], verify: {verify}, \
              drill: {{ every: {drill}, negative_control: year }}"
-        )))
+        )).replace("url: /v/a", &vault))
     })
 }
 

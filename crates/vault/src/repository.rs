@@ -32,6 +32,8 @@ pub struct Repository {
 /// How a repository is to be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CreateOptions {
+    /// The repository's id; nothing for a random one.
+    pub id: Option<Id>,
     /// By which files are cut; nothing for a random one. Vaults that share it share chunks when copied.
     pub polynomial: Option<Polynomial>,
     /// The price of guessing the password; nothing for the strong default of 64 MiB for each guess.
@@ -76,12 +78,13 @@ impl Repository {
         };
         let mut id = [0; 32];
         random.fill(&mut id);
+        let id = options.id.unwrap_or(Id::from_bytes(id));
         let polynomial = options
             .polynomial
             .unwrap_or_else(|| Polynomial::from_random(|| random.u64()));
         let config = Config {
             version: 2,
-            id: Id::from_bytes(id),
+            id,
             chunker_polynomial: polynomial,
         };
         match objects.put_config(&key.seal(env.iv(), &config.encode())) {

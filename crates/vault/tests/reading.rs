@@ -231,6 +231,7 @@ fn each_difference_is_told_with_its_kind_and_its_bytes() {
     let store: Arc<dyn Store> = memory();
     // Where the grown file is cut decides how many of its bytes are new.
     let fixed = vouchsafe_vault::CreateOptions {
+        id: None,
         polynomial: Some(vouchsafe_format::Polynomial::from_bits(0x3D_A335_8B4D_C173)),
         ..options()
     };

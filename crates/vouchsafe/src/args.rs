@@ -234,11 +234,17 @@ pub(crate) struct RecoverState {
     #[arg(long, value_name = "URL")]
     pub(crate) vault: String,
     /// The recovery sheet; passphrases are read from it.
-    #[arg(long, value_name = "FILE", required_unless_present = "passphrase_file")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["passphrase_file", "wrapped"])]
     pub(crate) sheet: Option<PathBuf>,
     /// A file that holds the vault's passphrase, instead of the sheet.
     #[arg(long, value_name = "FILE", conflicts_with = "sheet")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Without either: by the passphrase that lies wrapped in the vault, if the key that wraps it is at hand.
+    #[arg(long, conflicts_with_all = ["sheet", "passphrase_file"])]
+    pub(crate) wrapped: bool,
+    /// The program that unwraps it, with its arguments, where one does; the last option.
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true)]
+    pub(crate) unwrap: Vec<String>,
 }
 
 /// `ledger`
@@ -399,6 +405,10 @@ pub(crate) enum KeyCommand {
     Rotate(keys::Rotate),
     /// Copy every point into a new vault with another master key, and show that they are equal.
     Rekey(keys::Rekey),
+    /// Wrap a vault's passphrase by the key service that its policy names.
+    Wrap(keys::Wrap),
+    /// Print a vault's passphrase, for stock restic: RESTIC_PASSWORD_COMMAND.
+    Passphrase(keys::Rotate),
     /// Print where the recovery sheet is; to a terminal, the sheet itself.
     Sheet,
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use vouchsafe_evidence::TextOptions;
 use vouchsafe_host::terminal::{self, Terminal};
+use vouchsafe_model::Secret;
 
 /// Where results go, and how.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,14 @@ impl Output {
         if !text.ends_with('\n') {
             out.write_all(b"\n")?;
         }
+        out.flush()
+    }
+
+    /// Writes a secret that was asked for, in a line.
+    pub(crate) fn secret(&self, secret: &Secret) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(secret.expose())?;
+        out.write_all(b"\n")?;
         out.flush()
     }
 

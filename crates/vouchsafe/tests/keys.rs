@@ -10,7 +10,6 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -212,21 +211,6 @@ fn a_passphrase_is_replaced_and_the_record_says_so() {
     );
 }
 
-/// Starts a command and kills it right after it told its `n`th event; false if it did not tell as many.
-fn killed_at_event(w: &Workspace, args: &[&str], n: usize) -> bool {
-    let mut child = w
-        .command(["--json"].iter().chain(args))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let told = lines.map_while(Result::ok).take(n).count();
-    let _ = child.kill();
-    child.wait().unwrap();
-    told == n
-}
-
 #[test]
 fn a_replacement_killed_at_any_event_locks_nobody_out_and_is_gone_on_with() {
     let w = Workspace::ready();
@@ -234,7 +218,8 @@ fn a_replacement_killed_at_any_event_locks_nobody_out_and_is_gone_on_with() {
     let mut n = 1;
     loop {
         let old = private(&w, "old", &fs::read(state_file(&w, "local")).unwrap());
-        let killed = killed_at_event(&w, &["key", "rotate", "local"], n);
+        let killed =
+            common::killed_at_event(&mut w.command(["--json", "key", "rotate", "local"]), n);
         assert_eq!(
             restic(&w, "local", &state_file(&w, "local")),
             Some(0),

@@ -206,10 +206,18 @@ fn key_change(c: &KeyChange) -> String {
         (None, KeyDeed::Removed) => {
             format!("Vault {vault}: a slot was removed: {}.", short(&c.removed))
         }
+        (None, KeyDeed::Wrapped) => format!(
+            "Vault {vault}: its passphrase lies in it, wrapped by the {}; what opens it is the same.",
+            c.wrapped_by.as_deref().unwrap_or("key service")
+        ),
         (None, KeyDeed::Rotated) => format!(
-            "Vault {vault}: its passphrase was replaced: the slot {} took the place of {}; the master key is the same.",
+            "Vault {vault}: its passphrase was replaced: the slot {} took the place of {}; the master key is the same{}.",
             short(&c.added),
-            short(&c.removed)
+            short(&c.removed),
+            c.wrapped_by
+                .as_ref()
+                .map(|key| format!("; the new one is wrapped by {key}"))
+                .unwrap_or_default()
         ),
     }
 }

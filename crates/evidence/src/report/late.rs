@@ -72,7 +72,7 @@ impl Answer<'_> {
 /// A partial point answers nothing, nor does a copy that was not read back; a red drill was held all the same, and
 /// its verdict is another matter.
 fn answers<'a>(input: &ReportInput<'a>) -> BTreeMap<&'a ObligationId, Vec<Answer<'a>>> {
-    use ObligationKind::{Capture, Copy, Drill, NegativeControl, Verify};
+    use ObligationKind::{Capture, Copy, Drill, NegativeControl, RotateKey, Verify};
     let mut all: BTreeMap<&ObligationId, Vec<Answer<'a>>> = BTreeMap::new();
     let mut put = |ids: &'a [ObligationId], seq, kind, of, vault, (started, done)| {
         for id in ids {
@@ -134,6 +134,10 @@ fn answers<'a>(input: &ReportInput<'a>) -> BTreeMap<&'a ObligationId, Vec<Answer
                         when,
                     );
                 }
+            }
+            Fact::KeyChange(k) => {
+                let when = (k.completed, k.completed);
+                put(&k.obligations, r.seq, RotateKey, None, Some(&k.vault), when);
             }
             _ => {}
         }

@@ -100,6 +100,8 @@ pub fn policy() -> Policy {
         retention_lock: (name == "offsite").then(|| Length::exact(Span::from_days(30))),
         lock_mode: vouchsafe_model::LockMode::Compliance,
         password: None,
+        kms: None,
+        rotate: None,
         access: vouchsafe_model::Access::default(),
     };
     let mut scratch = system("scratch", "ops@example.com", None, vec![]);

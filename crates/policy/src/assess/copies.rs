@@ -175,7 +175,7 @@ fn places(case: &Case<'_>, tier: &Tier) -> Option<(Verdict, String)> {
 }
 
 /// Were stored bytes seen to be sealed?
-pub(super) fn encrypted(case: &Case<'_>) -> Judgement {
+pub(super) fn sealed(case: &Case<'_>) -> Judgement {
     let held: Vec<&Held<'_>> = case
         .protection
         .copies

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use vouchsafe_model::assessment::Silence;
 use vouchsafe_model::fact::{
-    CopyFact, CopyLoss, ExpiredCopy, Expiry, Pruning, Recorded, RecoveryPoint, VaultCoverage,
-    Verification,
+    CopyFact, CopyLoss, ExpiredCopy, Expiry, KeyChange, KeyDeed, KeyKind, Pruning, Recorded,
+    RecoveryPoint, VaultCoverage, Verification,
 };
 use vouchsafe_model::{
     DrillResult, Fact, Obligation, ObligationId, ObligationKind, Outcome, ProtectionId, Time,
@@ -51,6 +51,16 @@ pub(super) struct Due<'f> {
     pub(super) withdrawn: bool,
 }
 
+/// How old the passphrase of a vault is.
+#[derive(Clone, Copy)]
+pub(super) struct PassphraseAge<'f> {
+    repository: &'f str,
+    /// When it was made; nothing if it was there before the record.
+    pub(super) since: Option<Time>,
+    /// The fact that says so.
+    pub(super) seq: u64,
+}
+
 /// The facts up to now, sorted.
 #[derive(Default)]
 pub(super) struct Index<'f> {
@@ -62,6 +72,7 @@ pub(super) struct Index<'f> {
     hidden: HashMap<&'f VaultName, HashMap<&'f str, (u64, Option<Time>)>>,
     pub(super) owed: HashMap<&'f ObligationId, Due<'f>>,
     pub(super) answers: HashMap<&'f ObligationId, Vec<Answer<'f>>>,
+    passphrases: HashMap<&'f VaultName, PassphraseAge<'f>>,
     pub(super) breaks: Vec<(u64, String)>,
     gaps: Vec<Silence>,
     /// Up to when the record speaks: the furthest horizon, or its first entry if there is none.
@@ -100,13 +111,29 @@ impl<'f> Index<'f> {
                 Fact::Locks(locks) => {
                     index.locks.insert(&locks.vault, (seq, locks));
                 }
+                Fact::KeyChange(change) => index.key_change(seq, change),
+                Fact::VaultKnown {
+                    vault,
+                    repository,
+                    created,
+                } => {
+                    let made = created.then_some(at);
+                    let key = PassphraseAge {
+                        repository,
+                        since: made,
+                        seq,
+                    };
+                    // The same vault may be met again by another record; its key is not younger for that.
+                    let same = |known: &PassphraseAge<'_>| known.repository == repository;
+                    if !index.passphrases.get(vault).is_some_and(same) {
+                        index.passphrases.insert(vault, key);
+                    }
+                }
                 Fact::PolicyInForce { .. }
                 | Fact::RunOpened { .. }
                 | Fact::RunClosed { .. }
                 | Fact::RunAbandoned { .. }
-                | Fact::KeyChange(_)
                 | Fact::Repaired(_)
-                | Fact::VaultKnown { .. }
                 | Fact::Published { .. }
                 | Fact::Joined { .. } => {}
             }
@@ -145,6 +172,11 @@ impl<'f> Index<'f> {
             after().count(),
             after().filter_map(|(_, until)| *until).max(),
         )
+    }
+
+    /// How old that vault's passphrase is; nothing for a vault that the record does not know.
+    pub(super) fn passphrase(&self, vault: &VaultName) -> Option<PassphraseAge<'f>> {
+        self.passphrases.get(vault).copied()
     }
 
     /// Where the record is silent, up to `now`.
@@ -259,6 +291,26 @@ impl<'f> Index<'f> {
             .entry(&done.vault)
             .or_default()
             .push((seq, done));
+    }
+
+    fn key_change(&mut self, seq: u64, change: &'f KeyChange) {
+        let when = (change.completed, change.completed);
+        self.answer(
+            &change.obligations,
+            ObligationKind::RotateKey,
+            (None, Some(&change.vault)),
+            when,
+        );
+        // A slot that was removed by hand says so of the one in force only if it fulfils something.
+        let by_hand = change.change == KeyDeed::Removed && !change.obligations.is_empty();
+        if change.key == KeyKind::Slot && (change.change == KeyDeed::Rotated || by_hand) {
+            let key = PassphraseAge {
+                repository: &change.repository,
+                since: Some(change.completed),
+                seq,
+            };
+            self.passphrases.insert(&change.vault, key);
+        }
     }
 
     fn drill(&mut self, seq: u64, drill: &'f DrillResult) {

@@ -217,6 +217,23 @@ fn a_broken_policy_is_not_linted() {
 }
 
 #[test]
+fn that_a_key_is_rotated_does_not_replace_a_passphrase() {
+    let text = |more: &str| {
+        format!(
+            "vaults:\n  v: {{ url: /v, kms: {{ aws: k, region: eu-west-2 }}{more} }}\nsystems: {{ s: {{ source: 'files:/x' }} }}\n"
+        )
+    };
+    let said = |more: &str| {
+        let all = found(&text(more), "2026-06-01T00:00:00Z");
+        all.into_iter().find(|p| p.code == "P130")
+    };
+    let note = said("").expect("a note");
+    assert_eq!((note.level, note.line, note.column), (Level::Note, 2, 16));
+    assert!(note.message.contains("AWS rotates"), "{note:?}");
+    assert_eq!(said(", keys: { rotate: every year }"), None);
+}
+
+#[test]
 fn the_examples_lint_without_errors() {
     for text in [EXAMPLE, EVERYTHING] {
         let errors: Vec<_> = found(text, "2026-06-01T00:00:00Z")

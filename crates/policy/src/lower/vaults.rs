@@ -7,6 +7,7 @@ use vouchsafe_model::{LockMode, VaultName, VaultPlace, VaultUrlError, Wire};
 
 use crate::keys;
 use crate::located::Item;
+use crate::lower::custody;
 use crate::lower::fields::{Ctx, Fields};
 use crate::lower::parts::{self, location};
 use crate::problem::{Level, Place};
@@ -26,6 +27,10 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
     let password = fields
         .get(ctx, "password")
         .and_then(|i| parts::password(ctx, i, base));
+    let kms = fields
+        .get(ctx, "kms")
+        .and_then(|i| custody::kms(ctx, i, base));
+    let rotate = custody::rotation(ctx, fields);
     let mut access = access(ctx, fields, base);
     let Some(url) = fields.get(ctx, "url") else {
         let message = format!("vault `{}` does not say where it is", item.key);
@@ -49,6 +54,7 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
         Ok(place) => {
             misplaced(ctx, fields, &place);
             protected(ctx, fields, &item.key, &place, &access, at);
+            custody::fits(ctx, fields, &item.key, &place);
             if !place.holds_record() {
                 let message = format!("vault `{}` can hold no ledger and no policy", item.key);
                 let remedy = "keep copies in another vault too, from which the state can come back";
@@ -79,6 +85,8 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
         retention_lock,
         lock_mode,
         password,
+        kms,
+        rotate,
         access,
     })
 }
@@ -108,7 +116,7 @@ fn access(ctx: &mut Ctx, fields: Fields<'_>, base: &Path) -> Access {
     }
 }
 
-fn endpoint(ctx: &mut Ctx, fields: Fields<'_>) -> Option<String> {
+pub(super) fn endpoint(ctx: &mut Ctx, fields: Fields<'_>) -> Option<String> {
     let item = fields.get(ctx, "endpoint")?;
     let text = ctx.text(item)?;
     let good = text.split_once("://").is_some_and(|(scheme, rest)| {
@@ -128,7 +136,7 @@ fn endpoint(ctx: &mut Ctx, fields: Fields<'_>) -> Option<String> {
     None
 }
 
-fn min_tls(ctx: &mut Ctx, fields: Fields<'_>) -> MinTls {
+pub(super) fn min_tls(ctx: &mut Ctx, fields: Fields<'_>) -> MinTls {
     let Some(item) = fields.get(ctx, "min_tls") else {
         return MinTls::default();
     };
@@ -157,7 +165,7 @@ fn lock_mode(ctx: &mut Ctx, fields: Fields<'_>, locked: bool) -> LockMode {
     }
     let message = "who has a special right may lift locks of this mode";
     let remedy = "write compliance, or see to it that no login used in daily work has that right";
-    ctx.say(Level::Warning, "P037", item.node.place(), message, remedy);
+    ctx.say(Level::Warning, "P040", item.node.place(), message, remedy);
     LockMode::Governance
 }
 

@@ -99,6 +99,8 @@ fn what_the_lowering_refuses_does_not_fit() {
         "plans: { p: { keep: 5 days } }",
         "tiers: { t: { copies: { min: two } } }",
         "systems: { a: { source: 'pg:x', password: secret } }",
+        "vaults: { v: { url: /v, kms: alias/mine } }",
+        "vaults: { v: { url: /v, keys: { rotates: year } } }",
     ] {
         assert!(validate(text).is_err(), "{text}");
         assert!(

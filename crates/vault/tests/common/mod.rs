@@ -57,6 +57,7 @@ pub fn env_of(clock: Arc<dyn vouchsafe_host::Clock>, random: Arc<dyn Random>) ->
 
 pub fn options() -> CreateOptions {
     CreateOptions {
+        id: None,
         polynomial: None,
         kdf: Some(KDF),
     }

@@ -158,6 +158,7 @@ impl World {
     fn create(&mut self, at: usize) -> Result<(), String> {
         for _ in 0..20 {
             let options = CreateOptions {
+                id: None,
                 polynomial: self.polynomial,
                 kdf: Some(KDF),
             };

@@ -30,7 +30,17 @@ pub(crate) struct Remove {
     pub(crate) prove: Option<PathBuf>,
 }
 
-/// `key rotate`
+/// `key wrap`
+#[derive(Debug, Args)]
+pub(crate) struct Wrap {
+    /// The vault's name.
+    pub(crate) vault: String,
+    /// A file with a passphrase that opens the vault; otherwise that of the state directory, or the one wrapped before.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// `key rotate`, `key passphrase`
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
     /// The vault's name.

@@ -74,6 +74,11 @@ fn told(report: &InitReport) -> String {
     for vault in &report.created {
         lines.push(format!("created vault {vault}"));
     }
+    for (vault, key) in &report.only_wrapped {
+        lines.push(format!(
+            "vault {vault} opens by the {key} alone; for the day on which that is gone: vouchsafe key add {vault} --generate"
+        ));
+    }
     for vault in &report.found {
         lines.push(format!("found vault {vault}"));
     }
@@ -94,6 +99,7 @@ pub(crate) fn recover_state(session: &Session, args: &RecoverState) -> Result<Ex
         (Some(path), _) => Secret::new(files::read(path, 1 << 20).map_err(KeeperError::from)?),
         (None, Some(path)) => vouchsafe_host::secret::resolve(&SecretRef::File(path.clone()))
             .map_err(KeeperError::from)?,
+        (None, None) if args.wrapped => Secret::new(Vec::new()),
         (None, None) => {
             return Err(Failure::Usage(
                 "give --sheet or --passphrase-file".to_owned(),
@@ -103,6 +109,7 @@ pub(crate) fn recover_state(session: &Session, args: &RecoverState) -> Result<Ex
     let request = RecoverRequest {
         url: args.vault.clone(),
         sheet,
+        unwrap: args.unwrap.clone(),
         policy: session.policy_path.clone(),
         state: session.state.clone(),
     };

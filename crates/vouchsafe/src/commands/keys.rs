@@ -4,11 +4,13 @@ use std::path::Path;
 
 use vouchsafe_host::files;
 use vouchsafe_host::secret::resolve_passphrase;
-use vouchsafe_keeper::{Keeper, KeeperError, NewPassphrase, RekeyOrder, Rekeyed, SlotInfo};
+use vouchsafe_keeper::{
+    Keeper, KeeperError, KeyServiceInfo, NewPassphrase, RekeyOrder, Rekeyed, SlotInfo, chain,
+};
 use vouchsafe_model::{Secret, SecretRef, VaultName};
 
 use crate::args::KeyCommand;
-use crate::args::keys::{Add, Rekey, Remove, Rotate};
+use crate::args::keys::{Add, Rekey, Remove, Rotate, Wrap};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::reporter::Console;
@@ -21,6 +23,8 @@ pub(crate) fn key(session: &Session, args: &KeyCommand) -> Result<Exit, Failure>
         KeyCommand::Add(args) => add(session, args),
         KeyCommand::Remove(args) => remove(session, args),
         KeyCommand::Rotate(args) => rotate(session, args),
+        KeyCommand::Wrap(args) => wrap(session, args),
+        KeyCommand::Passphrase(args) => show(session, args),
         KeyCommand::Rekey(args) => rekey(session, args),
         KeyCommand::Sheet => sheet(session),
     }
@@ -28,15 +32,35 @@ pub(crate) fn key(session: &Session, args: &KeyCommand) -> Result<Exit, Failure>
 
 fn list(session: &Session) -> Result<Exit, Failure> {
     let keeper = session.keeper()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut services, mut worst) = (Vec::new(), Vec::new(), Exit::Met);
     for vault in keeper.connected_vaults() {
-        let slots = keeper.slots(vault)?;
+        let service = keeper.key_service(vault)?;
+        if let Some(service) = &service {
+            services.push(tell_service(session, vault, service)?);
+        }
+        let slots = match keeper.slots(vault) {
+            Ok(slots) => slots,
+            // The other vaults are listed all the same.
+            Err(error) if service.is_some() => {
+                if service.as_ref().is_some_and(|s| s.state.is_ok()) {
+                    Output::complain(&format!("! {}", chain(&error)));
+                }
+                worst = Exit::of(&Failure::Keeper(error));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         for issue in &slots.issues {
             Output::complain(&format!("! {}: {}", issue.place, issue.message));
         }
         if slots.unfinished {
             Output::complain(&format!(
                 "! vault {vault}: a change of its passphrase broke off; go on with `vouchsafe key rotate {vault}`"
+            ));
+        }
+        if service.is_some() && slots.slots.len() == 1 {
+            Output::complain(&format!(
+                "! vault {vault}: without the key service nothing opens it; add a second key with `vouchsafe key add {vault} --generate`, and keep what it makes with the recovery sheet"
             ));
         }
         for slot in &slots.slots {
@@ -55,15 +79,66 @@ fn list(session: &Session) -> Result<Exit, Failure> {
     }
     let ledger = keeper.ledger.public_key();
     if session.output.json {
-        session
-            .output
-            .json(&serde_json::json!({ "keys": rows, "ledger": ledger.to_string() }))?;
+        session.output.json(&serde_json::json!({
+            "keys": rows, "wrapped": services, "ledger": ledger.to_string()
+        }))?;
     } else {
         session.output.text(&format!(
             "ledger  {ledger}\nfingerprint {}",
             ledger.fingerprint()
         ))?;
     }
+    Ok(worst)
+}
+
+fn tell_service(
+    session: &Session,
+    vault: &VaultName,
+    service: &KeyServiceInfo,
+) -> Result<serde_json::Value, Failure> {
+    let said = match &service.state {
+        Ok(Some(state)) => state.said.clone(),
+        Ok(None) => "not asked".to_owned(),
+        Err(error) => {
+            Output::complain(&format!("! {}", chain(error)));
+            "no answer".to_owned()
+        }
+    };
+    if !session.output.json {
+        let text = format!("{vault}  passphrase wrapped by the {} ({said})", service.by);
+        session.output.text(&text)?;
+    }
+    let usable = match &service.state {
+        Ok(state) => state.as_ref().map(|s| s.usable),
+        Err(_) => Some(false),
+    };
+    Ok(serde_json::json!({ "vault": vault, "by": service.by, "state": said, "usable": usable }))
+}
+
+fn wrap(session: &Session, args: &Wrap) -> Result<Exit, Failure> {
+    let (keeper, vault) = open(session, &args.vault)?;
+    let given = args
+        .passphrase_file
+        .as_deref()
+        .map(passphrase)
+        .transpose()?;
+    let key = keeper.wrap_passphrase(&vault, given, &Console::new(session.output))?;
+    if session.output.json {
+        session.output.json(&serde_json::json!({
+            "event": "result", "vault": vault, "wrapped_by": key,
+        }))?;
+        return Ok(Exit::Met);
+    }
+    session.output.text(&format!(
+        "the passphrase of vault {vault} lies in it, wrapped by the {key}, and no more in the state directory\nwhoever has seen it still opens the vault: `vouchsafe key rotate {vault}` puts another one in its place"
+    ))?;
+    Ok(Exit::Met)
+}
+
+fn show(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
+    let (keeper, vault) = open(session, &args.vault)?;
+    let passphrase = keeper.passphrase(&vault)?;
+    session.output.secret(&passphrase)?;
     Ok(Exit::Met)
 }
 
@@ -130,8 +205,16 @@ fn rotate(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
             "key": rotated.added.to_hex(),
             "removed": removed,
             "resumed": rotated.resumed,
+            "wrapped_by": rotated.wrapped_by,
             "recovery_sheet": rotated.sheet.display().to_string(),
         }))?;
+        return Ok(Exit::Met);
+    }
+    if let Some(key) = &rotated.wrapped_by {
+        session.output.text(&format!(
+            "vault {vault} has a new passphrase{}, wrapped by the {key}; the old one opens it no more\nrecovery sheets on paper stay as good as they were: they do not hold it",
+            if rotated.resumed { ", as was begun before" } else { "" },
+        ))?;
         return Ok(Exit::Met);
     }
     session.output.text(&format!(

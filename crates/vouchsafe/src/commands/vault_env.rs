@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vouchsafe_host::files;
+use vouchsafe_host::{files, machine};
 use vouchsafe_keeper::KeeperError;
 use vouchsafe_model::{SecretRef, Vault, VaultName, VaultPlace};
 
@@ -34,6 +34,10 @@ pub(crate) fn env(session: &Session, vault: &str) -> Result<Exit, Failure> {
         Some(reference) => reference.clone(),
     };
     lines.push(match &password {
+        _ if spec.kms.is_some() => {
+            let words = ours(session, spec)?;
+            export("RESTIC_PASSWORD_COMMAND", &quoted(&words))
+        }
         SecretRef::File(path) => export(
             "RESTIC_PASSWORD_FILE",
             &quoted(&policy.base.join(path).display().to_string()),
@@ -47,6 +51,23 @@ pub(crate) fn env(session: &Session, vault: &str) -> Result<Exit, Failure> {
     lines.extend(credentials(spec));
     session.output.text(&lines.join("\n"))?;
     Ok(Exit::Met)
+}
+
+/// The command of ours that has the passphrase unwrapped.
+fn ours(session: &Session, spec: &Vault) -> Result<String, Failure> {
+    let program = machine::current_program().map_err(KeeperError::from)?;
+    let words = [
+        program.display().to_string(),
+        "--policy".to_owned(),
+        session.policy_path.display().to_string(),
+        "--state".to_owned(),
+        session.state.root().display().to_string(),
+        "key".to_owned(),
+        "passphrase".to_owned(),
+        spec.name.to_string(),
+    ];
+    let words: Vec<String> = words.iter().map(|w| quoted(w)).collect();
+    Ok(words.join(" "))
 }
 
 /// What restic calls the vault's repository.

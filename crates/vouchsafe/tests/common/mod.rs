@@ -12,6 +12,7 @@ pub(crate) mod vaults;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -172,6 +173,20 @@ impl Workspace {
             .output()
             .unwrap()
     }
+}
+
+/// Starts a command and kills it right after it told its `n`th event; false if it did not tell as many.
+pub(crate) fn killed_at_event(command: &mut Command, n: usize) -> bool {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = lines.map_while(Result::ok).take(n).count();
+    let _ = child.kill();
+    child.wait().unwrap();
+    told == n
 }
 
 /// Bytes without a pattern, always the same.

@@ -1,0 +1,54 @@
+//! Were stored bytes seen to be sealed, under a passphrase that is as young as the policy asks for?
+
+use vouchsafe_model::{Judgement, Question, Time, Vault, Verdict};
+
+use crate::assess::index::{Index, PassphraseAge};
+use crate::assess::{Case, copies, judged};
+use crate::schedule::next_end;
+
+/// The stored bytes, and the age of what opens them.
+pub(super) fn encrypted(case: &Case<'_>, index: &Index<'_>) -> Judgement {
+    let mut sealed = copies::sealed(case);
+    for rule in &case.protection.copies {
+        let Some(vault) = case.policy.vaults.get(&rule.vault) else {
+            continue;
+        };
+        let known = index.passphrase(&vault.name);
+        if let Some((verdict, reason)) = rotated(vault, known, case.now) {
+            let facts = sealed.facts.iter().copied();
+            let facts = facts.chain(known.map(|key| key.seq)).collect();
+            let because = format!("{}; {reason}", sealed.because);
+            let verdict = sealed.verdict.worse(verdict);
+            sealed = judged(Question::Encrypted, verdict, because, facts);
+        }
+    }
+    sealed
+}
+
+/// Whether the passphrase is young enough; nothing if the policy does not ask.
+fn rotated(
+    vault: &Vault,
+    known: Option<PassphraseAge<'_>>,
+    now: Time,
+) -> Option<(Verdict, String)> {
+    let rule = vault.rotate.as_ref()?;
+    let name = &vault.name;
+    let Some(since) = known.and_then(|key| key.since) else {
+        let text = format!(
+            "{name}: nobody knows how old its passphrase is, the policy says {}",
+            rule.text
+        );
+        return Some((Verdict::Unproven, text));
+    };
+    let age = now.since(since);
+    Some(match next_end(&rule.rule, since) < now {
+        true => (
+            Verdict::NotMet,
+            format!(
+                "{name}: its passphrase is {age} old, the policy says {}; `vouchsafe key rotate {name}`",
+                rule.text
+            ),
+        ),
+        false => (Verdict::Met, format!("{name}: its passphrase is {age} old")),
+    })
+}
