@@ -15,8 +15,9 @@ use crate::custody;
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
 use crate::keeper::{Keeper, Tools, ledger_url};
-use crate::publish::{self, VaultObjects};
+use crate::publish;
 use crate::state::State;
+use crate::vault_record::{Held, ledgers};
 use crate::vaults;
 
 /// What `init` did.
@@ -135,27 +136,40 @@ fn make_vault(
 
 /// Takes over the ledger that the vaults hold, if there is one; errors if they hold several.
 fn join(state: &State, made: &[Made]) -> Result<Option<(VaultName, u64, String)>, KeeperError> {
-    let mut found: Vec<(&Made, String)> = Vec::new();
+    let mut found: Vec<(&Made, Held)> = Vec::new();
     for vault in made {
-        for id in VaultObjects::of(&vault.root).ledgers()? {
-            if !found.iter().any(|(_, known)| *known == id) {
-                found.push((vault, id));
+        for held in ledgers(&vault.spec, &vault.root, &vault.repo)? {
+            if !found.iter().any(|(_, known)| known.id == held.id) {
+                found.push((vault, held));
             }
         }
     }
-    let (vault, id) = match found.as_slice() {
+    let (vault, held) = match found.as_slice() {
         [] => return Ok(None),
         [one] => one,
-        [(vault, id), ..] => {
+        [(vault, held), ..] => {
             return Err(KeeperError::ForeignLedger {
                 vault: vault.spec.name.clone(),
-                origin: id.clone(),
+                origin: held.id.clone(),
                 url: vault.spec.url.clone(),
             });
         }
     };
-    let seed = publish::read_seed(&vault.root, &vault.repo, id)?;
-    let rebuilt = publish::read_ledger(&vault.root, &vault.repo, id, None)?;
+    let mut damaged = Vec::new();
+    let (seed, rebuilt) = held.first(&vault.root, &vault.repo, &mut damaged, |record| {
+        let rebuilt = record.rebuild(&vault.repo, &held.id, None)?;
+        Ok((record.seed(&vault.repo, &held.id)?, rebuilt))
+    })?;
+    // Whether to go on without the newest entries is for whoever recovers to say.
+    if let Some(issue) = damaged.into_iter().next() {
+        return Err(KeeperError::Damaged {
+            place: issue.place,
+            message: format!(
+                "{}; take over what is left with `vouchsafe recover-state --vault {}`",
+                issue.message, vault.spec.url
+            ),
+        });
+    }
     let ledger = publish::restore_ledger(state, seed, &rebuilt)?;
     let head = ledger.head()?;
     Ok(Some((
@@ -202,7 +216,7 @@ fn record_vaults(
                 created: vault.created,
             });
         }
-        for id in VaultObjects::of(&vault.root).ledgers()? {
+        for Held { id, .. } in ledgers(&vault.spec, &vault.root, &vault.repo)? {
             let reason = format!(
                 "vault `{}` also holds the ledger {id}, which this one does not continue",
                 vault.spec.name

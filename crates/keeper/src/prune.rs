@@ -17,6 +17,7 @@ use crate::error::{Category, KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::hidden::{erase_hidden, hidden};
 use crate::keeper::Keeper;
+use crate::vault_record::is_ledger_snapshot;
 use crate::vaults::VaultHandle;
 
 /// What to prune, and how.
@@ -41,6 +42,8 @@ pub struct PrunePlan {
     pub expires: Vec<ExpiredCopy>,
     /// Copies that were let go before and may still be there.
     pub unfinished: Vec<ExpiredCopy>,
+    /// Ledger snapshots that newer ones have replaced.
+    pub superseded: Vec<Forget>,
     /// What that means for snapshots, packs and index files.
     pub worklist: PruneWorklist,
     /// What earlier prunes have hidden, and whose locks have ended by now.
@@ -54,6 +57,7 @@ impl PrunePlan {
     pub fn is_empty(&self) -> bool {
         self.expires.is_empty()
             && self.unfinished.is_empty()
+            && self.superseded.is_empty()
             && self.worklist.is_empty()
             && self.unlocked.is_empty()
     }
@@ -326,7 +330,7 @@ impl Keeper {
             ..PruneOptions::default()
         };
         let forget = decided.expires.iter().chain(&decided.unfinished);
-        let forget: Vec<Forget> = forget.filter_map(to_forget).collect();
+        let mut forget: Vec<Forget> = forget.filter_map(to_forget).collect();
         if decided.protect.is_empty() && forget.is_empty() {
             self.refuse_unless_empty(vault)?;
         }
@@ -334,7 +338,16 @@ impl Keeper {
         // Without an end it is held by somebody, who may have let go.
         let over = |object: &HiddenObject| object.until.is_none_or(|until| until <= now);
         let (unlocked, locked) = hidden(facts, vault.name()).into_iter().partition(over);
-        let known = KnownPoints::new(decided.protect, forget);
+        let mut ledgers = self.ledger_snapshots(vault, facts)?;
+        if let Some(agreed) = &order.agreed {
+            let goes = |f: &Forget| agreed.contains(&f.snapshot.to_hex());
+            let (go, stay): (Vec<Forget>, _) = ledgers.superseded.into_iter().partition(goes);
+            ledgers.superseded = go;
+            ledgers.stay.extend(stay.iter().map(|f| f.snapshot));
+        }
+        forget.extend(ledgers.superseded.iter().cloned());
+        let protect = decided.protect.into_iter().chain(ledgers.stay);
+        let known = KnownPoints::new(protect, forget);
         let worklist = vault
             .repo
             .plan_prune(&known, &options, reporter.progress())
@@ -344,6 +357,7 @@ impl Keeper {
             mode: if once { "write-once" } else { "locked" },
             expires: decided.expires,
             unfinished: decided.unfinished,
+            superseded: ledgers.superseded,
             worklist,
             unlocked,
             locked,
@@ -360,12 +374,13 @@ impl Keeper {
                     vault: vault.name().to_string(),
                     source: Box::new(source),
                 })?;
-        if there.is_empty() {
+        let points = there.iter().filter(|(_, s)| !is_ledger_snapshot(s)).count();
+        if points == 0 {
             return Ok(());
         }
         Err(KeeperError::NothingKnown {
             vault: vault.name().clone(),
-            snapshots: there.len(),
+            snapshots: points,
         })
     }
 

@@ -1,74 +1,18 @@
 //! Sealed entries, heads and the policy in force, published to every vault, so that nothing is lost with the machine.
 
-use std::error::Error;
-use std::sync::Arc;
-
-use vouchsafe_ledger::publish::{ledger_ids, parse_head_name};
-use vouchsafe_ledger::{HeadRelation, Ledger, PublishedObjects};
+use vouchsafe_format::Id;
+use vouchsafe_ledger::publish::parse_head_name;
+use vouchsafe_ledger::{HeadRelation, Ledger};
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{Issue, VaultName};
-use vouchsafe_store::{Key, PutMode, Store, StoreError};
-use vouchsafe_vault::Repository;
+use vouchsafe_store::{Key, PutMode, StoreError};
 
 use crate::error::KeeperError;
 use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
+use crate::vault_record::{LEDGER, POLICY, SEED};
 use crate::vaults::VaultHandle;
-
-/// The folder of a vault that holds ledgers.
-const LEDGER: &str = "ledger";
-/// The folder of a vault that holds the policies that were in force.
-const POLICY: &str = "policy";
-/// The signing seed of a ledger, sealed, beside what it published.
-const SEED: &str = "sealed-seed";
-
-/// The ledgers' objects in a vault, without the folder's name.
-pub(crate) struct VaultObjects {
-    store: Arc<dyn Store>,
-}
-
-impl VaultObjects {
-    pub(crate) fn of(root: &Arc<dyn Store>) -> VaultObjects {
-        VaultObjects {
-            store: Arc::clone(root),
-        }
-    }
-
-    /// How many entries the newest head of ledger `id` covers here.
-    pub(crate) fn newest_head(&mut self, id: &str) -> Result<Option<u64>, KeeperError> {
-        let names = self.names(&format!("{id}/heads/"));
-        let names = names.map_err(|e| KeeperError::Damaged {
-            place: self.store.describe(),
-            message: format!("its ledgers cannot be listed: {e}"),
-        })?;
-        Ok(names.iter().filter_map(|name| parse_head_name(name)).max())
-    }
-
-    /// The ids of the ledgers that have published here.
-    pub(crate) fn ledgers(&mut self) -> Result<Vec<String>, KeeperError> {
-        ledger_ids(self).map_err(|e| KeeperError::Damaged {
-            place: self.store.describe(),
-            message: format!("its ledgers cannot be listed: {e}"),
-        })
-    }
-}
-
-impl PublishedObjects for VaultObjects {
-    fn names(&mut self, prefix: &str) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
-        let mut out = Vec::new();
-        for (key, _) in
-            vouchsafe_store::list_all(self.store.as_ref(), &format!("{LEDGER}/{prefix}"))?
-        {
-            out.extend(key.as_str().strip_prefix("ledger/").map(str::to_owned));
-        }
-        Ok(out)
-    }
-
-    fn load(&mut self, name: &str) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-        Ok(self.store.get(&Key::new(format!("{LEDGER}/{name}"))?)?)
-    }
-}
 
 impl Keeper {
     /// Publishes to every vault of the policy what it lacks. A vault that cannot be reached is told and left for
@@ -82,15 +26,12 @@ impl Keeper {
         let root = self.ledger.head_at(to)?.root.to_string();
         let mut published = Vec::new();
         for name in self.connected_vaults() {
-            if !crate::vaults::holds_record(crate::vaults::find(&self.policy, name.as_str())?) {
-                continue;
-            }
             let from = published_up_to(&facts, name);
             let result = self
                 .vault(name)
-                .and_then(|vault| self.publish_to(&vault, from, to));
+                .and_then(|vault| self.publish_to(&vault, from, to, reporter));
             match result {
-                Ok(()) => {
+                Ok(snapshot) => {
                     reporter.event(&Event::Published {
                         vault: name.clone(),
                         entries: to,
@@ -100,6 +41,7 @@ impl Keeper {
                         vault,
                         tree_size: to,
                         root: root.clone(),
+                        snapshot: snapshot.map(|id| id.to_hex()),
                     });
                 }
                 Err(error @ KeeperError::Ledger(_)) => return Err(error),
@@ -123,10 +65,20 @@ impl Keeper {
         }
     }
 
-    fn publish_to(&self, vault: &VaultHandle, from: u64, to: u64) -> Result<(), KeeperError> {
+    /// The snapshot that holds the ledger now, if it lies in one.
+    fn publish_to(
+        &self,
+        vault: &VaultHandle,
+        from: u64,
+        to: u64,
+        reporter: &dyn Reporter,
+    ) -> Result<Option<Id>, KeeperError> {
+        if !crate::vaults::holds_record(&vault.spec) {
+            return self.publish_within(vault, to, reporter).map(Some);
+        }
         self.no_other_writer(vault)?;
         if from >= to {
-            return Ok(());
+            return Ok(None);
         }
         let seed = self.state.read_seed()?;
         let seal = |bytes: &[u8]| vault.repo.seal(bytes);
@@ -141,7 +93,7 @@ impl Keeper {
         for object in self.ledger.publication(from, to, &seal)? {
             put_new(vault, LEDGER, &object.name, || object.bytes.clone())?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Refuses to go on when the vault holds a head of this ledger that this ledger does not know: somebody else
@@ -154,10 +106,15 @@ impl Keeper {
             return Ok(());
         };
         let note = String::from_utf8_lossy(&vault.root.get(newest)?).into_owned();
-        match self.ledger.relation(&note)? {
+        self.is_continued_by_us(&note, &format!("vault `{}`, {newest}", vault.name()))
+    }
+
+    /// Whether a head that was found at `place` is one of this ledger that has not gone on without us.
+    pub(crate) fn is_continued_by_us(&self, note: &str, place: &str) -> Result<(), KeeperError> {
+        match self.ledger.relation(note)? {
             HeadRelation::Equal | HeadRelation::Earlier => Ok(()),
             HeadRelation::Longer => Err(KeeperError::Damaged {
-                place: format!("vault `{}`, {newest}", vault.name()),
+                place: place.to_owned(),
                 message: "this vault has seen entries of this ledger that are not in the state directory: it was set back, or another machine writes the same ledger; rebuild it with `vouchsafe recover-state`".to_owned(),
             }),
         }
@@ -199,68 +156,6 @@ fn put_new(
         Ok(()) | Err(StoreError::AlreadyExists { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The signing seed of ledger `id`, from a vault.
-pub(crate) fn read_seed(
-    root: &Arc<dyn Store>,
-    repo: &Repository,
-    id: &str,
-) -> Result<[u8; 32], KeeperError> {
-    let damaged = |message: String| KeeperError::Damaged {
-        place: format!("{}, ledger {id}", root.describe()),
-        message,
-    };
-    let key = Key::new(format!("{LEDGER}/{id}/{SEED}")).map_err(|e| damaged(chain(&e)))?;
-    let opened = repo
-        .open_sealed(&root.get(&key)?)
-        .map_err(|e| damaged(chain(&e)))?;
-    opened
-        .as_slice()
-        .try_into()
-        .map_err(|_| damaged("its signing seed has not 32 bytes".to_owned()))
-}
-
-/// The text of the policy with that digest, from a vault.
-pub(crate) fn read_policy(
-    root: &Arc<dyn Store>,
-    repo: &Repository,
-    digest: &str,
-) -> Result<Vec<u8>, KeeperError> {
-    let damaged = |message: String| KeeperError::Damaged {
-        place: format!("{}, policy {digest}", root.describe()),
-        message,
-    };
-    let key = Key::new(format!("{POLICY}/{digest}.yaml")).map_err(|e| damaged(chain(&e)))?;
-    let text = repo
-        .open_sealed(&root.get(&key)?)
-        .map_err(|e| damaged(chain(&e)))?;
-    if vouchsafe_format::Id::of(&text).to_hex() == digest {
-        Ok(text)
-    } else {
-        Err(damaged(
-            "its text is not the one with that digest".to_owned(),
-        ))
-    }
-}
-
-/// Rebuilds the ledger `id` from a vault, every entry checked against its signature and every head.
-pub(crate) fn read_ledger(
-    root: &Arc<dyn Store>,
-    repo: &Repository,
-    id: &str,
-    vkey: Option<&str>,
-) -> Result<vouchsafe_ledger::Rebuilt, KeeperError> {
-    let open = |bytes: &[u8]| {
-        repo.open_sealed(bytes)
-            .map_err(|e| Box::new(e) as Box<dyn Error + Send + Sync>)
-    };
-    vouchsafe_ledger::rebuild(&mut VaultObjects::of(root), id, vkey, &open).map_err(|e| {
-        KeeperError::Damaged {
-            place: format!("{}, ledger {id}", root.describe()),
-            message: chain(&e),
-        }
-    })
 }
 
 /// Writes a rebuilt ledger into an empty state directory, with its key.

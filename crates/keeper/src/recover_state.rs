@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_host::files;
-use vouchsafe_model::fact::Fact;
+use vouchsafe_model::fact::{Entry, Fact};
 use vouchsafe_model::policy::Location;
-use vouchsafe_model::{Access, Secret, Vault, VaultName};
+use vouchsafe_model::{Access, Issue, Secret, Vault, VaultName};
 use vouchsafe_store::Store;
 use vouchsafe_vault::{OpenError, Repository};
 
 use crate::custody;
 use crate::error::KeeperError;
 use crate::keeper::Tools;
-use crate::publish::{self, VaultObjects};
+use crate::publish;
 use crate::record;
 use crate::state::State;
+use crate::vault_record::{Held, ledgers};
 use crate::vaults;
 
 /// What is known on the empty machine.
@@ -43,6 +44,9 @@ pub struct Recovered {
     pub policy: PathBuf,
     /// Vaults whose passphrase the sheet does not have.
     pub without_passphrase: Vec<VaultName>,
+    /// Newer ledger snapshots that are damaged or not signed as they must be: what was recorded after the one that was
+    /// used is not in the ledger.
+    pub passed_over: Vec<Issue>,
 }
 
 /// What a recovery sheet says, read leniently: it may have been typed by hand.
@@ -74,25 +78,28 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
         });
     }
     let sheet = read_sheet(request.sheet.expose());
-    let (root, repo) = open_vault(request, &sheet, tools)?;
-    let ids = VaultObjects::of(&root).ledgers()?;
-    let id = choose_ledger(&ids, &sheet, &request.url)?;
-    let (root, repo) = longest(root, repo, &id, &sheet, tools)?;
-    let seed = publish::read_seed(&root, &repo, &id)?;
-    let rebuilt = publish::read_ledger(&root, &repo, &id, sheet.public_key.as_deref())?;
+    let place = open_vault(request, &sheet, tools)?;
+    let id = choose_ledger(&place.ledgers()?, &sheet, &request.url)?;
+    let place = longest(place, &id, &sheet, tools)?;
+    let held = place.held(&id)?.unwrap_or(Held {
+        id: id.clone(),
+        snapshots: Vec::new(),
+    });
+    let repo = &place.repo;
+    let mut passed_over = Vec::new();
+    let (seed, rebuilt, text) = held.first(&place.root, repo, &mut passed_over, |record| {
+        let rebuilt = record.rebuild(repo, &id, sheet.public_key.as_deref())?;
+        let digest = policy_in_force(&rebuilt).ok_or_else(|| KeeperError::Damaged {
+            place: format!("ledger {id}"),
+            message: "no policy was ever in force; write one with `vouchsafe init`".to_owned(),
+        })?;
+        let text = record.policy(repo, &digest)?;
+        Ok((record.seed(repo, &id)?, rebuilt, text))
+    })?;
     request.state.create()?;
     let ledger = publish::restore_ledger(&request.state, seed, &rebuilt)?;
     let facts = ledger.read_all()?;
     let head = ledger.head()?;
-    let digest = facts.iter().rev().find_map(|r| match &r.entry.fact {
-        Fact::PolicyInForce { digest, .. } => Some(digest.clone()),
-        _ => None,
-    });
-    let digest = digest.ok_or_else(|| KeeperError::Damaged {
-        place: format!("ledger {id}"),
-        message: "no policy was ever in force; write one with `vouchsafe init`".to_owned(),
-    })?;
-    let text = publish::read_policy(&root, &repo, &digest)?;
     let policy = write_policy(&request.policy, &text)?;
     for vault in &sheet.vaults {
         let path = request.state.passphrase_path(&vault.name);
@@ -109,7 +116,7 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
             _ => None,
         })
         .collect();
-    let here = repo.id().to_hex();
+    let here = place.repo.id().to_hex();
     if let Some((vault, _)) = known
         .iter()
         .find(|(_, repository)| *repository == here)
@@ -122,7 +129,7 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
         };
         ledger.append(&[record::entry(tools.clock.now(), joined)])?;
     }
-    let is_wrapped = custody::wrapped_by(&root)?.is_some();
+    let is_wrapped = custody::wrapped_by(&place.root)?.is_some();
     let mut without_passphrase: Vec<VaultName> = known
         .into_iter()
         .filter(|(_, repository)| !(is_wrapped && *repository == here))
@@ -136,22 +143,68 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
         fingerprint: ledger.public_key().fingerprint(),
         policy,
         without_passphrase,
+        passed_over,
     })
+}
+
+/// The digest of the policy that was in force last.
+fn policy_in_force(rebuilt: &vouchsafe_ledger::Rebuilt) -> Option<String> {
+    let mut found = None;
+    for body in rebuilt.bodies() {
+        if let Ok(Entry {
+            fact: Fact::PolicyInForce { digest, .. },
+            ..
+        }) = serde_json::from_slice(body)
+        {
+            found = Some(digest);
+        }
+    }
+    found
+}
+
+/// A vault on the empty machine.
+struct Place {
+    spec: Vault,
+    root: Arc<dyn Store>,
+    repo: Repository,
+}
+
+impl Place {
+    fn ledgers(&self) -> Result<Vec<String>, KeeperError> {
+        let held = ledgers(&self.spec, &self.root, &self.repo)?;
+        Ok(held.into_iter().map(|held| held.id).collect())
+    }
+
+    fn held(&self, id: &str) -> Result<Option<Held>, KeeperError> {
+        let held = ledgers(&self.spec, &self.root, &self.repo)?;
+        Ok(held.into_iter().find(|held| held.id == id))
+    }
+
+    /// How many entries its newest readable head of that ledger covers.
+    fn newest_head(&self, id: &str) -> Result<Option<u64>, KeeperError> {
+        let Some(held) = self.held(id)? else {
+            return Ok(None);
+        };
+        let mut damaged = Vec::new();
+        held.first(&self.root, &self.repo, &mut damaged, |record| {
+            record.newest_head(id)
+        })
+    }
 }
 
 fn open_vault(
     request: &RecoverRequest,
     sheet: &Sheet,
     tools: &Tools,
-) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
-    let root = store_at(&request.url, tools)?;
+) -> Result<Place, KeeperError> {
+    let (spec, root) = store_at(&request.url, tools)?;
     let bare = Secret::new(request.sheet.expose().trim_ascii().to_vec());
     let is_bare = sheet.vaults.is_empty() && !bare.expose().is_empty();
     let candidates = sheet.passphrases().chain(is_bare.then_some(&bare));
     let mut last = None;
     for passphrase in candidates {
         match Repository::open(vaults::repo_store(&root)?, &tools.env(), passphrase) {
-            Ok(repo) => return Ok((root, repo)),
+            Ok(repo) => return Ok(Place { spec, root, repo }),
             Err(error @ OpenError::WrongKey { .. }) => last = Some(error),
             Err(source) => {
                 return Err(KeeperError::Open {
@@ -162,7 +215,7 @@ fn open_vault(
         }
     }
     if let Some(repo) = unwrapped(request, &root, tools)? {
-        return Ok((root, repo));
+        return Ok(Place { spec, root, repo });
     }
     match last {
         Some(source) => Err(KeeperError::Open {
@@ -192,9 +245,11 @@ fn unwrapped(
     custody::open_wrapped(&spec, root, tools).map(Some)
 }
 
-fn store_at(url: &str, tools: &Tools) -> Result<Arc<dyn Store>, KeeperError> {
+fn store_at(url: &str, tools: &Tools) -> Result<(Vault, Arc<dyn Store>), KeeperError> {
     let base = vouchsafe_host::machine::current_dir()?;
-    vaults::root_store(&spec_at(url)?, &base, false, tools)
+    let spec = spec_at(url)?;
+    let root = vaults::root_store(&spec, &base, false, tools)?;
+    Ok((spec, root))
 }
 
 /// A vault of which nothing but its place is known.
@@ -217,35 +272,35 @@ fn spec_at(url: &str) -> Result<Vault, KeeperError> {
 
 /// The vault that has seen most of the ledger `id`: one that could not be reached at the last run lags behind.
 /// Other vaults of the sheet are asked where they can be; one that cannot does no harm.
-fn longest(
-    root: Arc<dyn Store>,
-    repo: Repository,
-    id: &str,
-    sheet: &Sheet,
-    tools: &Tools,
-) -> Result<(Arc<dyn Store>, Repository), KeeperError> {
-    let mut best = (VaultObjects::of(&root).newest_head(id)?, root, repo);
+fn longest(place: Place, id: &str, sheet: &Sheet, tools: &Tools) -> Result<Place, KeeperError> {
+    let of = |place: &Place| match place.newest_head(id) {
+        // What is wrong with it is told when it is read.
+        Err(KeeperError::Damaged { .. }) => Ok(None),
+        other => other,
+    };
+    let mut best = (of(&place)?, place);
     for vault in &sheet.vaults {
-        let Some(root) = vault
+        let Some((spec, root)) = vault
             .url
             .as_deref()
             .and_then(|url| store_at(url, tools).ok())
         else {
             continue;
         };
-        let size = VaultObjects::of(&root).newest_head(id).unwrap_or(None);
-        if size <= best.0 {
-            continue;
-        }
         let store = vaults::repo_store(&root)?;
         let Some(passphrase) = &vault.passphrase else {
             continue;
         };
-        if let Ok(repo) = Repository::open(store, &tools.env(), passphrase) {
-            best = (size, root, repo);
+        let Ok(repo) = Repository::open(store, &tools.env(), passphrase) else {
+            continue;
+        };
+        let place = Place { spec, root, repo };
+        let size = place.newest_head(id).unwrap_or(None);
+        if size > best.0 {
+            best = (size, place);
         }
     }
-    Ok((best.1, best.2))
+    Ok(best.1)
 }
 
 fn choose_ledger(ids: &[String], sheet: &Sheet, url: &str) -> Result<String, KeeperError> {

@@ -184,6 +184,7 @@ fn golden_entries() -> Vec<Entry> {
         vault: vault(),
         tree_size: 12,
         root: root.clone(),
+        snapshot: None,
     };
     let joined = Fact::Joined {
         vault: vault(),

@@ -464,6 +464,9 @@ pub enum Fact {
         tree_size: u64,
         /// The head's root, lower hex.
         root: String,
+        /// The snapshot that holds them where nothing can lie beside the repository, lower hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<String>,
     },
     /// This ledger goes on from heads found in a vault.
     Joined {

@@ -220,7 +220,7 @@ impl VaultPlace {
     }
 
     /// Whether a vault here can hold its ledger and policy beside the repository: a REST server knows nothing but
-    /// the parts of a repository.
+    /// the parts of a repository, and holds them within it.
     pub fn holds_record(&self) -> bool {
         !matches!(self, VaultPlace::Rest { .. })
     }

@@ -117,7 +117,7 @@ pub const CODES: [(&str, &str); 65] = [
     ),
     (
         "P035",
-        "A REST server holds the parts of a repository and nothing else: ledger and policy cannot lie beside it, so the state cannot come back from this vault alone. Let another vault hold them.",
+        "A REST server holds the parts of a repository and nothing else: ledger and policy cannot lie beside it. They are stored as a snapshot within it, tagged vouchsafe-ledger, after each run, and the state comes back from that; stock restic shows it among the others. A prune drops those that newer ones have replaced.",
     ),
     (
         "P036",

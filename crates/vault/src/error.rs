@@ -9,6 +9,7 @@ use vouchsafe_format::{
 use vouchsafe_model::Time;
 use vouchsafe_store::StoreError;
 
+use crate::fetch::BlobProblem;
 use crate::index::IndexFileError;
 use crate::machine::MachineError;
 
@@ -223,6 +224,31 @@ pub enum Damage {
     /// A blob in it is damaged.
     #[error("{0}")]
     Blob(#[from] BlobError),
+}
+
+impl RepoError {
+    /// Whether the store did not answer or refused, so that nothing is known of the object itself: another time, or
+    /// with other rights, it may be whole.
+    pub fn is_out_of_reach(&self) -> bool {
+        let store = match self {
+            RepoError::Store(error) => Some(error),
+            RepoError::Tree { source, .. } => match source.as_ref() {
+                TreeProblem::Store(error) => Some(error),
+                _ => None,
+            },
+            RepoError::Chunk { source, .. } => match source.downcast_ref::<BlobProblem>() {
+                Some(BlobProblem::Store(error)) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        };
+        store.is_some_and(|error| {
+            matches!(
+                error,
+                StoreError::Unavailable { .. } | StoreError::Denied { .. }
+            )
+        })
+    }
 }
 
 /// A directory cannot be read.

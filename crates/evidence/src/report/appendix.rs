@@ -165,10 +165,17 @@ fn sentence(fact: &Fact) -> String {
             vault,
             tree_size,
             root,
-        } => format!(
-            "Head over {}, root {root}, published to vault {vault}.",
-            count(*tree_size, "entry")
-        ),
+            snapshot,
+        } => {
+            let within = snapshot
+                .as_ref()
+                .map(|id| format!(", in the snapshot {id}"));
+            format!(
+                "Head over {}, root {root}, published to vault {vault}{}.",
+                count(*tree_size, "entry"),
+                within.unwrap_or_default()
+            )
+        }
         Fact::Joined {
             vault,
             tree_size,

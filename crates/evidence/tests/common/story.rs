@@ -69,6 +69,7 @@ pub fn shop_day(log: &mut Log, day: u64, cited: &mut BTreeMap<&'static str, u64>
                 vault: vault(name),
                 tree_size: size,
                 root: sha(&format!("root {size}")),
+                snapshot: None,
             },
         );
     }

@@ -12,6 +12,7 @@ use vouchsafe_vault::{
 use super::entry::Entry;
 use super::pattern::Matcher;
 use super::{KeeperError, Reading};
+use crate::vault_record::is_ledger_snapshot;
 
 /// What is looked for, and where.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ pub struct Seen {
     pub point: Option<PointId>,
     /// What it is a point of.
     pub of: Option<ProtectionId>,
+    /// Whether it holds a ledger, by its own account.
+    pub is_ledger: bool,
 }
 
 /// Something that was found.
@@ -120,7 +123,8 @@ impl Reading {
         tell: &mut dyn FnMut(Found<'_>) -> Result<(), E>,
     ) -> Result<Vec<Issue>, E> {
         let matcher = Matcher::new(order)?;
-        let (seen, mut issues) = self.searched(order)?;
+        let (mut seen, mut issues) = self.searched(order)?;
+        seen.retain(|(s, _)| !s.is_ledger || !order.snapshots.is_empty());
         let roots: Vec<(Id, Id)> = seen.iter().map(|(s, root)| (s.snapshot, *root)).collect();
         let mut at = 0;
         let found = self.vault.repo.find::<Stop<E>>(
@@ -179,6 +183,7 @@ impl Reading {
                 time: from_timestamp(&found.time),
                 point: point.map(|p| p.point.point.clone()),
                 of: point.map(|p| p.point.protection.clone()),
+                is_ledger: is_ledger_snapshot(&found),
             };
             (seen, found.tree)
         });

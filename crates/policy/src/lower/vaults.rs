@@ -56,9 +56,12 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
             protected(ctx, fields, &item.key, &place, &access, at);
             custody::fits(ctx, fields, &item.key, &place);
             if !place.holds_record() {
-                let message = format!("vault `{}` can hold no ledger and no policy", item.key);
-                let remedy = "keep copies in another vault too, from which the state can come back";
-                ctx.say(Level::Warning, "P035", at, message, remedy);
+                let message = format!(
+                    "vault `{}` holds ledger and policy as a snapshot in its repository",
+                    item.key
+                );
+                let remedy = "leave snapshots with the tag vouchsafe-ledger out of what `restic forget` is told";
+                ctx.say(Level::Note, "P035", at, message, remedy);
             }
             if matches!(place, VaultPlace::S3 { endpoint: None, .. })
                 && access.endpoint.is_none()

@@ -1,11 +1,13 @@
 //! A restic REST server: objects of a repository by HTTP, and no others.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, LAST_MODIFIED, RANGE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
-use vouchsafe_model::{Secret, Wire};
+use vouchsafe_model::{Secret, Time, Wire};
 
 use super::http::{client, failed, refused};
 use super::{RemoteAccess, runtime, text_of, unavailable};
@@ -18,6 +20,8 @@ pub(super) struct RestStore {
     name: String,
     url: String,
     login: Option<(String, Secret)>,
+    /// When the server took our own locks, by its own clock: many servers do not say it of objects later on.
+    taken: Mutex<BTreeMap<String, Time>>,
 }
 
 /// The kinds of objects that a repository has, besides its configuration.
@@ -64,6 +68,7 @@ impl RestStore {
             name,
             url: url.to_owned(),
             login,
+            taken: Mutex::default(),
         })
     }
 
@@ -135,7 +140,17 @@ impl RestStore {
         }
         let body = bytes::Bytes::copy_from_slice(bytes);
         let request = self.request(Method::POST, &address).body(body);
-        self.send(key.as_str(), request, async |_| Ok(()))
+        let date = self.send(key.as_str(), request, async |a| {
+            Ok(time_in(a.headers(), &DATE))
+        })?;
+        if let (Some(date), Place::Object(_, "locks", _)) = (date, place(key.as_str())) {
+            self.taken().insert(key.to_string(), date);
+        }
+        Ok(())
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Time>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,8 +230,10 @@ impl Store for RestStore {
                 .headers()
                 .get(CONTENT_LENGTH)
                 .and_then(|v| v.to_str().ok());
-            Ok(length.and_then(|text| text.parse().ok()))
+            let length = length.and_then(|text| text.parse().ok());
+            Ok((length, time_in(a.headers(), &LAST_MODIFIED)))
         })?;
+        let (size, modified) = size;
         let size = size.ok_or_else(|| StoreError::Corrupt {
             key: key.to_string(),
             store: self.name.clone(),
@@ -224,7 +241,7 @@ impl Store for RestStore {
         })?;
         Ok(ObjectMeta {
             size,
-            modified: None,
+            modified: modified.or_else(|| self.taken().get(key.as_str()).copied()),
         })
     }
 
@@ -260,7 +277,10 @@ impl Store for RestStore {
             async |_| Ok(()),
         ) {
             Err(error) if error.is_not_found() => Ok(()),
-            done => done,
+            done => {
+                self.taken().remove(key.as_str());
+                done
+            }
         }
     }
 
@@ -321,6 +341,25 @@ fn config_of(repo: &str, store: &RestStore) -> Result<Key, StoreError> {
         .map_err(|e| unavailable(&e.text, &store.name, e.reason.to_owned(), false))
 }
 
+fn time_in(headers: &HeaderMap, name: &HeaderName) -> Option<Time> {
+    http_date(headers.get(name)?.to_str().ok()?)
+}
+
+/// `Wed, 25 Nov 2026 13:06:32 GMT`, the only form that servers may write. Before 1970 nothing was stored: some servers
+/// say so of everything.
+fn http_date(text: &str) -> Option<Time> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let words: Vec<&str> = text.split(' ').collect();
+    let [_, day, month, year, clock, "GMT"] = words.as_slice() else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|name| name == month)? + 1;
+    let time: Time = format!("{year}-{month:02}-{day}T{clock}Z").parse().ok()?;
+    (time > Time::from_secs(0)).then_some(time)
+}
+
 /// The folder of a pack: the first two letters of its name.
 fn head_of(name: &str) -> &str {
     name.get(..2).unwrap_or(name)
@@ -346,6 +385,21 @@ fn place(key: &str) -> Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_servers_date_is_read() {
+        let time = http_date("Wed, 25 Nov 2026 13:06:32 GMT");
+        assert_eq!(time, "2026-11-25T13:06:32Z".parse().ok());
+        for wrong in [
+            "",
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "Wed, 25 Nov 2026 13:06:32 CET",
+            "Wed, 25 Now 2026 13:06:32 GMT",
+            "2026-11-25T13:06:32Z",
+        ] {
+            assert_eq!(http_date(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn keys_of_a_repository_have_their_place_and_others_none() {

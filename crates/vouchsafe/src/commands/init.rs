@@ -1,11 +1,12 @@
 //! `init` and `recover-state`: making the state, or making it again.
 
 use vouchsafe_host::files;
-use vouchsafe_keeper::{InitReport, KeeperError, RecoverRequest};
+use vouchsafe_keeper::{InitReport, KeeperError, RecoverRequest, Recovered};
 use vouchsafe_model::{Secret, SecretRef};
 
 use crate::args::{Init, RecoverState};
 use crate::exit::{Exit, Failure};
+use crate::output::Output;
 use crate::reporter::Console;
 use crate::session::Session;
 
@@ -121,8 +122,9 @@ pub(crate) fn recover_state(session: &Session, args: &RecoverState) -> Result<Ex
             "fingerprint": recovered.fingerprint,
             "policy": recovered.policy.display().to_string(),
             "vaults_without_passphrase": recovered.without_passphrase,
+            "passed_over": recovered.passed_over,
         }))?;
-        return Ok(Exit::Met);
+        return Ok(how_whole(&recovered));
     }
     session.output.text(&format!(
         "{} entries, each checked against its signature and every published head\nledger key fingerprint {} (compare it with the recovery sheet)\npolicy written to {}",
@@ -137,6 +139,21 @@ pub(crate) fn recover_state(session: &Session, args: &RecoverState) -> Result<Ex
             path.display()
         ))?;
     }
+    for issue in &recovered.passed_over {
+        Output::complain(&format!("! {}: {}", issue.place, issue.message));
+    }
+    if !recovered.passed_over.is_empty() {
+        session.output.text(
+            "what was recorded after the ledger snapshot that was used is not in the ledger; look whether another vault has more before you go on",
+        )?;
+    }
     session.output.text("next: vouchsafe status")?;
-    Ok(Exit::Met)
+    Ok(how_whole(&recovered))
+}
+
+fn how_whole(recovered: &Recovered) -> Exit {
+    match recovered.passed_over.is_empty() {
+        true => Exit::Met,
+        false => Exit::Incomplete,
+    }
 }

@@ -31,7 +31,9 @@ pub(crate) fn prune(session: &Session, args: &Prune) -> Result<Exit, Failure> {
         return Ok(Exit::Met);
     }
     let snapshots = plans.iter().flat_map(|plan| &plan.expires);
-    let snapshots: BTreeSet<String> = snapshots.map(|copy| copy.snapshot.clone()).collect();
+    let mut snapshots: BTreeSet<String> = snapshots.map(|copy| copy.snapshot.clone()).collect();
+    let ledgers = plans.iter().flat_map(|plan| &plan.superseded);
+    snapshots.extend(ledgers.map(|forget| forget.snapshot.to_hex()));
     order.agreed = Some(snapshots);
     let outcomes = keeper.prune(&order, &console)?;
     if session.output.json {
@@ -93,6 +95,11 @@ fn plan_text(plan: &PrunePlan) -> String {
     let list = &plan.worklist;
     let size = |packs: &[PackWork]| human_bytes(packs.iter().map(|pack| pack.bytes).sum());
     let mut deeds = Vec::new();
+    match plan.superseded.len() {
+        0 => {}
+        1 => deeds.push("drop 1 superseded ledger snapshot".to_owned()),
+        n => deeds.push(format!("drop {n} superseded ledger snapshots")),
+    }
     if !list.remove.is_empty() {
         let (n, size) = (list.remove.len(), size(&list.remove));
         deeds.push(format!("remove {n} packs ({size})"));
@@ -164,6 +171,7 @@ fn plan_json(plan: &PrunePlan) -> serde_json::Value {
         "mode": plan.mode,
         "expires": plan.expires,
         "unfinished": plan.unfinished,
+        "superseded_ledgers": plan.superseded.iter().map(|f| f.snapshot.to_hex()).collect::<Vec<_>>(),
         "kept": list.kept.len(),
         "unknown": list.unknown.iter().map(|id| id.to_hex()).collect::<Vec<_>>(),
         "remove": packs(&list.remove),

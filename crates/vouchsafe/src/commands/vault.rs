@@ -52,12 +52,13 @@ fn ls(session: &Session, vault: &str) -> Result<Exit, Failure> {
         let point = known
             .get(&id.to_hex())
             .map(|p| (p.point.point.to_string(), p.point.protection.to_string()));
+        let is_ledger = point.is_none() && vouchsafe_keeper::is_ledger_snapshot(snapshot);
         if !session.output.json {
-            let of = point
-                .as_ref()
-                .map_or("not in the ledger; kept".to_owned(), |(p, of)| {
-                    format!("{p}  {of}")
-                });
+            let of = match &point {
+                Some((point, of)) => format!("{point}  {of}"),
+                None if is_ledger => "holds a ledger".to_owned(),
+                None => "not in the ledger; kept".to_owned(),
+            };
             session.output.text(&format!(
                 "{}  {}  {of}  {}",
                 id.short(),
@@ -65,7 +66,7 @@ fn ls(session: &Session, vault: &str) -> Result<Exit, Failure> {
                 snapshot.paths.join(" ")
             ))?;
         }
-        rows.push(serde_json::json!({ "snapshot": id.to_hex(), "paths": snapshot.paths, "point": point.map(|p| p.0) }));
+        rows.push(serde_json::json!({ "snapshot": id.to_hex(), "paths": snapshot.paths, "point": point.map(|p| p.0), "ledger": is_ledger }));
     }
     if session.output.json {
         session

@@ -107,7 +107,7 @@ fn what_weakens_a_vault_is_noted() {
     );
     assert_eq!(
         notes("{ url: 'rest:https://h/x' }"),
-        [(Level::Warning, "P035")]
+        [(Level::Note, "P035")]
     );
     assert_eq!(
         notes("{ url: 'sftp://h/x', retention_lock: 7 days }"),
