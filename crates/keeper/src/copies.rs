@@ -62,7 +62,6 @@ impl Keeper {
         written: &Written,
         reporter: &dyn Reporter,
     ) -> Result<CopyFact, KeeperError> {
-        reporter.progress().phase("read back", None, None);
         let in_vault = |source| KeeperError::Repository {
             vault: vault.name().to_string(),
             source: Box::new(source),
@@ -70,8 +69,9 @@ impl Keeper {
         let scope = ReadBack::Added(written.added_packs.clone());
         let back = vault
             .repo
-            .read_back(&written.snapshot, scope)
+            .read_back_telling(&written.snapshot, scope, reporter.progress())
             .map_err(in_vault)?;
+        self.note_damaged(vault, making.run, &back.damaged)?;
         if let Some(problem) = back.problems.first() {
             return Err(KeeperError::Damaged {
                 place: format!("vault `{}`, {}", vault.name(), problem.place),
@@ -203,7 +203,7 @@ impl Keeper {
         to: &VaultName,
         reporter: &dyn Reporter,
     ) -> Result<String, KeeperError> {
-        let target = self.vault(to)?;
+        let target = self.vault_to_write(to)?;
         let facts = self.facts()?;
         let catalogue = Catalogue::of(&facts);
         let known = catalogue
@@ -277,8 +277,9 @@ mod tests {
     const POLICY: &str = "
 vaults:
   local: { url: ./vault }
+  other: { url: ./other }
 plans:
-  daily: { schedule: daily, copies: [local] }
+  daily: { schedule: daily, copies: [local, other] }
 systems:
   site: { source: \"files:./site\", plan: daily }
 ";
@@ -344,5 +345,77 @@ systems:
             "{result:?}"
         );
         assert_eq!(points(&keeper), 1);
+    }
+
+    /// Flips a byte of a pack as it lies in a vault.
+    fn spoil(dir: &Path, vault: &str, pack: &Id) {
+        let hex = pack.to_hex();
+        let pack = dir.join(format!("{vault}/repo/data/{}/{hex}", &hex[..2]));
+        let mut bytes = fs::read(&pack).unwrap();
+        bytes[20] ^= 1;
+        fs::set_permissions(&pack, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&pack, bytes).unwrap();
+    }
+
+    #[test]
+    fn what_did_not_read_back_is_stored_once_more() {
+        let dir = files::temp_dir("vouchsafe-test-").unwrap();
+        let keeper = keeper(dir.path());
+        let quiet = Silent::default();
+        let (_, protection) = keeper.policy.protections().next().unwrap();
+        let [first, second] = [0, 1].map(|n| protection.copies[n].vault.clone());
+        let run = keeper.new_run();
+        let making = Making {
+            protection,
+            point: PointId::from_random([7; 8]),
+            run: &run,
+            complete: true,
+        };
+        // The capture reads back wrong, and so does the copy of a like one.
+        let vault = keeper.vault(&first).unwrap();
+        let (_, backup) = keeper.capture(protection, &vault, &quiet).unwrap();
+        let target = keeper.vault(&second).unwrap();
+        let copied = vouchsafe_vault::copy(
+            &vault.repo,
+            &target.repo,
+            &backup.snapshot,
+            quiet.progress(),
+        )
+        .unwrap();
+        for (name, vault, written) in [
+            ("vault", &vault, Written::from(&backup)),
+            ("other", &target, Written::from(&copied)),
+        ] {
+            for pack in &written.added_packs {
+                spoil(dir.path(), name, pack);
+            }
+            let result = keeper.read_back(vault, &making, &written, &quiet);
+            assert!(matches!(result, Err(KeeperError::Damaged { .. })));
+        }
+        drop((vault, target));
+
+        // Nothing changed since, and yet everything is stored anew, and is whole.
+        let reports = keeper.run(&RunOrder::default(), &quiet).unwrap();
+        assert_eq!(reports[0].outcome, Outcome::Done, "{:?}", reports[0].issues);
+        assert!(reports[0].added_bytes > 0);
+        let facts = keeper.facts().unwrap();
+        let catalogue = Catalogue::of(&facts);
+        for name in [&first, &second] {
+            let copies: Vec<_> = catalogue.copies_in(name).collect();
+            assert_eq!(copies.len(), 1);
+            assert!(copies[0].added_bytes > 0 && copies[0].blobs_read_back > 0);
+            let vault = keeper.vault(name).unwrap();
+            let snapshot = copies[0].snapshot.parse().unwrap();
+            let back = vault
+                .repo
+                .read_back(&snapshot, ReadBack::Everything)
+                .unwrap();
+            assert_eq!(back.problems, []);
+        }
+        // Verifying still names the damaged packs; what was stored anew is not among them.
+        let found = keeper
+            .verify(None, &vouchsafe_vault::Budget::All, &quiet)
+            .unwrap();
+        assert!(found.iter().all(|o| !o.problems.is_empty()));
     }
 }

@@ -28,7 +28,7 @@ impl Keeper {
         for name in self.connected_vaults() {
             let from = published_up_to(&facts, name);
             let result = self
-                .vault(name)
+                .vault_to_write(name)
                 .and_then(|vault| self.publish_to(&vault, from, to, reporter));
             match result {
                 Ok(snapshot) => {

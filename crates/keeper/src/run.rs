@@ -155,7 +155,7 @@ impl Keeper {
             .ok_or_else(|| KeeperError::NoCopies {
                 protection: protection.id.clone(),
             })?;
-        let vault = self.vault(&first.vault)?;
+        let vault = self.vault_to_write(&first.vault)?;
         let started = self.tools.clock.now();
         let (captured, backup) = self.capture(protection, &vault, reporter)?;
         let making = Making {

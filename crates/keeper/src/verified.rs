@@ -4,6 +4,7 @@ use vouchsafe_format::Id;
 use vouchsafe_host::files;
 use vouchsafe_model::fact::{Fact, Recorded, VaultCoverage};
 use vouchsafe_model::{RunId, Span, VaultName};
+use vouchsafe_policy::verification;
 use vouchsafe_vault::{Coverage, VerifyMemory};
 
 use crate::error::KeeperError;
@@ -74,6 +75,51 @@ impl Keeper {
             packs_never: coverage.packs_never,
             packs_damaged: coverage.packs_damaged,
         })
+    }
+
+    /// As [`Keeper::keep_verify_memory`], and bound to the ledger at once: for results that a killed process must not
+    /// lose.
+    pub(crate) fn keep_so_far(
+        &self,
+        vault: &VaultHandle,
+        run: &RunId,
+        memory: &VerifyMemory,
+        coverage: &Coverage,
+        within: Span,
+    ) -> Result<(), KeeperError> {
+        let kept = self.keep_verify_memory(vault, run, memory, coverage, within)?;
+        let digest = kept.memory.clone();
+        self.record(vec![Fact::Coverage(kept)])?;
+        self.drop_older_memories(vault.name(), &digest)
+    }
+
+    /// Takes it into the memory of a vault that these packs did not read back, so that no run counts on what lies in
+    /// them, and the next verification reads them first.
+    pub(crate) fn note_damaged(
+        &self,
+        vault: &VaultHandle,
+        run: &RunId,
+        packs: &[Id],
+    ) -> Result<(), KeeperError> {
+        if packs.is_empty() {
+            return Ok(());
+        }
+        let (mut memory, _) = self.verify_memory(&self.facts()?, vault)?;
+        let within = verification::window(&self.policy, vault.name());
+        let coverage = vault.repo.note_damaged(packs, &mut memory, within);
+        let coverage = coverage.map_err(|source| KeeperError::Repository {
+            vault: vault.name().to_string(),
+            source: Box::new(source),
+        })?;
+        self.keep_so_far(vault, run, &memory, &coverage, within)
+    }
+
+    /// Opens a vault that is written to: what is known to be damaged is not counted on, but stored once more.
+    pub(crate) fn vault_to_write(&self, name: &VaultName) -> Result<VaultHandle, KeeperError> {
+        let mut vault = self.vault(name)?;
+        let (memory, _) = self.verify_memory(&self.facts()?, &vault)?;
+        vault.repo = vault.repo.distrusting(memory.damaged().collect());
+        Ok(vault)
     }
 
     /// Removes what the ledger no longer names.

@@ -3,7 +3,7 @@
 use vouchsafe_model::fact::{CopyFact, Fact, Outcome, Recorded, VaultCoverage, Verification};
 use vouchsafe_model::{Issue, ObligationId, ObligationKind, VaultName, human_bytes};
 use vouchsafe_policy::verification;
-use vouchsafe_vault::{Budget, Reading, VerifyReport};
+use vouchsafe_vault::{Budget, Coverage, Reading, VerifyMemory, VerifyReport};
 
 use crate::catalogue::Catalogue;
 use crate::error::KeeperError;
@@ -251,9 +251,13 @@ impl Keeper {
             seed: self.tools.random.u64(),
             within: verification::window(&self.policy, name),
         };
+        let keep = |memory: &VerifyMemory, coverage: &Coverage| {
+            // What cannot be kept now is kept at the end, or the error is told then.
+            let _ = self.keep_so_far(&vault, run, memory, coverage, reading.within);
+        };
         let (check, report) = vault
             .repo
-            .check_and_read(&reading, &mut memory, reporter.progress())
+            .check_and_read_keeping(&reading, &mut memory, &keep, reporter.progress())
             .map_err(in_vault)?;
         let coverage =
             self.keep_verify_memory(&vault, run, &memory, &report.coverage, reading.within)?;

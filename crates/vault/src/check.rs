@@ -12,7 +12,7 @@ use crate::drive::Driver;
 use crate::error::RepoError;
 use crate::index::{BlobIndex, ById};
 use crate::machine::ObjectKind;
-use crate::memory::VerifyMemory;
+use crate::memory::{Coverage, VerifyMemory};
 use crate::objects::show;
 use crate::packs::{PackRef, PackSizes, header_damage, pack_issue, pack_refs};
 use crate::parallel;
@@ -64,6 +64,21 @@ impl Repository {
         memory: &mut VerifyMemory,
         progress: &dyn Progress,
     ) -> Result<(CheckReport, VerifyReport), RepoError> {
+        self.check_and_read_keeping(reading, memory, &|_, _| {}, progress)
+    }
+
+    /// As [`Repository::check_and_read`]; `keep` is told what is known so far after a second of reading, and then ever
+    /// more seldom, down to once a minute, so that whoever keeps it loses little if the process is killed.
+    ///
+    /// # Errors
+    /// As [`Repository::check_and_read`].
+    pub fn check_and_read_keeping(
+        &self,
+        reading: &Reading,
+        memory: &mut VerifyMemory,
+        keep: &(dyn Fn(&VerifyMemory, &Coverage) + Sync),
+        progress: &dyn Progress,
+    ) -> Result<(CheckReport, VerifyReport), RepoError> {
         let found = self.structure()?;
         let chosen: HashSet<Id, ById> = match reading.budget {
             // How far the time will reach is not known.
@@ -81,7 +96,7 @@ impl Repository {
             .collect();
         let (index, packs) = (&found.index, &found.packs);
         let mut problems = self.check_packs(index, &others, &found.sizes, progress)?;
-        let mut read = || self.read_packs_in_turn(index, packs, reading, memory, progress);
+        let mut read = || self.read_packs_in_turn(index, packs, reading, memory, keep, progress);
         let (read, references) = match self.driver {
             Driver::Simulated(_) => (read(), self.check_references(&found.index, &NoProgress)),
             // Directories are followed one after the other, which leaves a processor idle.

@@ -14,7 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct BlobIndex {
     /// Comes first: its packs and entries have the lower numbers.
     base: Option<Arc<Disk>>,
     table: Table,
+    /// Numbers of packs whose blobs count as not stored.
+    distrusted: Arc<HashSet<u32>>,
 }
 
 /// A pack as the index lists it.
@@ -98,6 +100,16 @@ impl BlobIndex {
         builder.into_memory()
     }
 
+    /// The same index, for whoever must not count on what lies in these packs: a blob that lies nowhere else counts as
+    /// not stored. The packs themselves are still listed.
+    pub(crate) fn distrusting(&self, packs: &BTreeSet<Id>) -> BlobIndex {
+        let numbers = packs.iter().filter_map(|pack| self.pack_number(pack));
+        BlobIndex {
+            distrusted: Arc::new(numbers.collect()),
+            ..self.clone()
+        }
+    }
+
     /// The index that was published in a file, if there is one of this repository.
     ///
     /// # Errors
@@ -112,6 +124,7 @@ impl BlobIndex {
             files,
             base: Some(Arc::new(disk)),
             table: Table::default(),
+            distrusted: Arc::default(),
         }
     }
 
@@ -141,12 +154,18 @@ impl BlobIndex {
 
     /// Whether the blob is stored.
     pub fn contains(&self, kind: BlobKind, id: &Id) -> bool {
-        self.first(kind, id).is_some()
+        match self.distrusted.is_empty() {
+            true => self.first(kind, id).is_some(),
+            false => self.places(kind, id).next().is_some(),
+        }
     }
 
     /// Where the blob is stored; the first of several places.
     pub fn place(&self, kind: BlobKind, id: &Id) -> Option<Place> {
-        self.to_place(self.first(kind, id)?)
+        match self.distrusted.is_empty() {
+            true => self.to_place(self.first(kind, id)?),
+            false => self.places(kind, id).next(),
+        }
     }
 
     /// All places where the blob is stored.
@@ -157,6 +176,7 @@ impl BlobIndex {
         below
             .chain(above.map(|(number, record)| self.above(number, record)))
             .filter_map(|found| self.to_place(found))
+            .filter(|place| !self.distrusted.contains(&place.number))
     }
 
     /// The number of the blob's first entry.

@@ -48,9 +48,18 @@ pub(crate) struct Indexes {
     known: Mutex<Arc<BlobIndex>>,
     /// Index files written through this value: a listing may be late in showing them.
     written: Mutex<BTreeSet<Id>>,
+    /// Packs that nothing new may count on.
+    distrusted: BTreeSet<Id>,
 }
 
 impl Repository {
+    /// The same repository, in which backups and copies do not count on what lies in these packs: it is stored once
+    /// more. For packs that are known to be damaged.
+    pub fn distrusting(mut self, packs: BTreeSet<Id>) -> Repository {
+        self.indexes.distrusted = packs;
+        self
+    }
+
     /// The same repository, its index kept in another way.
     pub fn with_index_settings(mut self, settings: IndexSettings) -> Repository {
         self.indexes.settings = settings;
@@ -60,6 +69,15 @@ impl Repository {
     /// The index as the store has it now; what was read before is not read again. Damaged files are left out, and
     /// said.
     pub(crate) fn index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
+        let (index, issues) = self.whole_index()?;
+        if self.indexes.distrusted.is_empty() {
+            return Ok((index, issues));
+        }
+        let index = index.distrusting(&self.indexes.distrusted);
+        Ok((Arc::new(index), issues))
+    }
+
+    fn whole_index(&self) -> Result<(Arc<BlobIndex>, Vec<Issue>), RepoError> {
         let listed = self.listed_indexes()?;
         let mut issues = Vec::new();
         let mut known = std::mem::take(&mut *self.indexes.known());

@@ -40,6 +40,7 @@ mod snapshots;
 mod stored;
 mod trees;
 mod verify;
+mod verify_batches;
 
 pub use backup::{BackupOptions, BackupReport};
 pub use check::CheckReport;

@@ -112,6 +112,12 @@ impl VerifyMemory {
             .map(|reading| reading.at)
     }
 
+    /// The packs that were damaged when they were last read.
+    pub fn damaged(&self) -> impl Iterator<Item = Id> + '_ {
+        let damaged = self.packs.iter().filter(|(_, reading)| !reading.whole);
+        damaged.map(|(id, _)| *id)
+    }
+
     /// Takes a result in.
     pub(crate) fn note(&mut self, pack: Id, at: Time, whole: bool) {
         self.packs.insert(pack, Reading { at, whole });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use vouchsafe_capture::NoProgress;
+use vouchsafe_capture::{NoProgress, Progress};
 use vouchsafe_format::{BlobKind, Id};
 use vouchsafe_model::Issue;
 
@@ -36,6 +36,8 @@ pub struct ReadBackReport {
     pub bytes: u64,
     /// What is wrong; a snapshot with any must not be claimed.
     pub problems: Vec<Issue>,
+    /// The packs that are damaged or missing: nothing new may count on them.
+    pub damaged: Vec<Id>,
 }
 
 impl Repository {
@@ -48,6 +50,19 @@ impl Repository {
     /// [`RepoError::NoSnapshot`], [`RepoError::Damaged`] for the snapshot itself, [`RepoError::Store`],
     /// [`RepoError::Interrupted`]. Anything else that is wrong is a problem in the report.
     pub fn read_back(&self, snapshot: &Id, scope: ReadBack) -> Result<ReadBackReport, RepoError> {
+        self.read_back_telling(snapshot, scope, &NoProgress)
+    }
+
+    /// As [`Repository::read_back`], with the packs and bytes told as they are read.
+    ///
+    /// # Errors
+    /// As [`Repository::read_back`].
+    pub fn read_back_telling(
+        &self,
+        snapshot: &Id,
+        scope: ReadBack,
+        progress: &dyn Progress,
+    ) -> Result<ReadBackReport, RepoError> {
         let found = self.snapshot(snapshot)?;
         let (index, index_issues) = match &scope {
             // What older index files list is known from the store already, if it is so much that it is kept in a file.
@@ -67,13 +82,20 @@ impl Repository {
             problems.extend(trouble.map(|trouble| issue("index".to_owned(), &trouble)));
             problems.extend(index_issues);
         }
-        self.check_referenced_packs(&references, &index, &mut problems)?;
+        let mut damaged = self.check_referenced_packs(&references, &index, &mut problems)?;
         let report = match scope {
-            ReadBack::Added(packs) => self.read_packs(&packs, &index)?,
+            ReadBack::Added(packs) => self.read_packs(&packs, &index, progress)?,
             ReadBack::Everything => self.read_blobs(&references, index)?,
         };
         problems.extend(report.problems);
-        Ok(ReadBackReport { problems, ..report })
+        damaged.extend(report.damaged);
+        damaged.sort_unstable();
+        damaged.dedup();
+        Ok(ReadBackReport {
+            problems,
+            damaged,
+            ..report
+        })
     }
 
     fn check_referenced_packs(
@@ -81,7 +103,7 @@ impl Repository {
         references: &References,
         index: &BlobIndex,
         problems: &mut Vec<Issue>,
-    ) -> Result<(), RepoError> {
+    ) -> Result<Vec<Id>, RepoError> {
         let mut needed = BTreeSet::new();
         for (id, kind) in &references.seen {
             needed.extend(
@@ -91,15 +113,22 @@ impl Repository {
             );
         }
         let sizes = self.pack_sizes()?;
+        let mut damaged = Vec::new();
         for (pack, bytes) in needed {
             if let Some(damage) = self.pack_damage(&sizes, &pack, bytes)? {
                 problems.push(pack_issue(&pack, &damage));
+                damaged.push(pack);
             }
         }
-        Ok(())
+        Ok(damaged)
     }
 
-    fn read_packs(&self, packs: &[Id], index: &BlobIndex) -> Result<ReadBackReport, RepoError> {
+    fn read_packs(
+        &self,
+        packs: &[Id],
+        index: &BlobIndex,
+        progress: &dyn Progress,
+    ) -> Result<ReadBackReport, RepoError> {
         let mut report = ReadBackReport::default();
         let mut known = Vec::new();
         for id in packs {
@@ -115,6 +144,11 @@ impl Repository {
                 }),
             }
         }
+        progress.phase(
+            "read back",
+            Some(known.len() as u64),
+            Some(known.iter().map(|pack| pack.bytes).sum()),
+        );
         let shared = Mutex::new(report);
         let whole = parallel::each_with(
             &known,
@@ -125,7 +159,9 @@ impl Repository {
                 let Some(pack) = index.pack(listed.number) else {
                     return true;
                 };
-                let problems = match reader.verdict(&pack, false) {
+                let verdict = reader.verdict(&pack, false);
+                let is_damaged = matches!(verdict, PackVerdict::Damaged(_));
+                let problems = match verdict {
                     PackVerdict::Whole => Vec::new(),
                     PackVerdict::Damaged(damage) => {
                         damage.iter().map(|d| pack_issue(&pack.id, d)).collect()
@@ -138,6 +174,8 @@ impl Repository {
                 report.blobs += pack.blobs.len() as u64;
                 report.bytes += pack.bytes;
                 report.problems.extend(problems);
+                report.damaged.extend(is_damaged.then_some(pack.id));
+                progress.advance(1, pack.bytes);
                 true
             },
         );
@@ -205,6 +243,7 @@ impl Repository {
             blobs: count.into_inner(),
             bytes: bytes.into_inner(),
             problems,
+            damaged: Vec::new(),
         })
     }
 }

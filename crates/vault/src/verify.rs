@@ -19,6 +19,7 @@ use crate::objects::show;
 use crate::packs::{PackReader, PackRef, PackVerdict, pack_issue, pack_refs};
 use crate::parallel;
 use crate::repository::{Repository, issue};
+use crate::verify_batches::{Batches, Keep};
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,7 +108,8 @@ impl Repository {
     ) -> Result<VerifyReport, RepoError> {
         let (index, problems) = self.fresh_index()?;
         let packs = pack_refs(&index);
-        let mut report = self.read_packs_in_turn(&index, &packs, reading, memory, progress)?;
+        let mut report =
+            self.read_packs_in_turn(&index, &packs, reading, memory, &|_, _| {}, progress)?;
         report.problems.splice(..0, problems);
         Ok(report)
     }
@@ -119,6 +121,7 @@ impl Repository {
         packs: &[PackRef],
         reading: &Reading,
         memory: &mut VerifyMemory,
+        keep: Keep<'_>,
         progress: &dyn Progress,
     ) -> Result<VerifyReport, RepoError> {
         let clock = &self.env().clock;
@@ -136,6 +139,11 @@ impl Repository {
         let seen: Mutex<Vec<(Id, Time, PackVerdict)>> = Mutex::new(Vec::new());
         let interrupt = &self.env().interrupt;
         let known: &VerifyMemory = memory;
+        let batches = Batches::new(clock.monotonic());
+        let coverage = |memory: &VerifyMemory| {
+            let sizes = packs.iter().map(|pack| (pack.id, pack.bytes));
+            memory.coverage(sizes, clock.now(), reading.within)
+        };
         parallel::each_with(
             &chosen,
             self.reading_threads(&chosen),
@@ -157,6 +165,17 @@ impl Repository {
                 ));
                 bytes_read.fetch_add(pack.bytes, Ordering::Relaxed);
                 progress.advance(1, pack.bytes);
+                batches.keep_if_due(clock.monotonic(), || {
+                    let mut so_far = known.clone();
+                    for (id, at, verdict) in &*seen.lock().unwrap_or_else(PoisonError::into_inner) {
+                        match verdict {
+                            PackVerdict::Whole => so_far.note(*id, *at, true),
+                            PackVerdict::Damaged(_) => so_far.note(*id, *at, false),
+                            PackVerdict::Unreadable(_) => {}
+                        }
+                    }
+                    keep(&so_far, &coverage(&so_far));
+                });
                 true
             },
         );
@@ -175,9 +194,26 @@ impl Repository {
         }
         report.interrupted = interrupt.requested();
         report.complete = report.packs_read == report.packs_total;
-        let sizes = packs.iter().map(|pack| (pack.id, pack.bytes));
-        report.coverage = memory.coverage(sizes, clock.now(), reading.within);
+        report.coverage = coverage(memory);
         Ok(report)
+    }
+
+    /// Takes it into a memory that these packs are damaged; what of the repository is covered now.
+    ///
+    /// # Errors
+    /// [`RepoError::Store`], [`RepoError::Interrupted`].
+    pub fn note_damaged(
+        &self,
+        packs: &[Id],
+        memory: &mut VerifyMemory,
+        within: Span,
+    ) -> Result<Coverage, RepoError> {
+        let (index, _) = self.fresh_index()?;
+        let now = self.env().clock.now();
+        for pack in packs {
+            memory.note(*pack, now, false);
+        }
+        Ok(memory.coverage(index.packs(), now, within))
     }
 
     /// A few more than there are processors, so that some read while others compute; fewer where packs are huge.

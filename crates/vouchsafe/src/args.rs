@@ -324,10 +324,7 @@ pub(crate) enum VaultCommand {
     /// Write a file, or a tree as an archive, to standard output.
     Dump(reading::Dump),
     /// Check the structure of a vault, what its store can do, and how long its objects are locked.
-    Check {
-        /// The vault's name.
-        vault: String,
-    },
+    Check(Check),
     /// Extend the retention locks that are missing or too short for the policy.
     Lock {
         /// The vault's name.
@@ -338,6 +335,20 @@ pub(crate) enum VaultCommand {
     },
     /// Repair a vault's index, packs or snapshots: first the worklist, and with --yes the deed.
     Repair(VaultRepair),
+}
+
+/// `vault check`
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The vault's name.
+    pub(crate) vault: String,
+    /// Also read all data back, as `verify` does, and record it.
+    #[arg(long)]
+    pub(crate) read_data: bool,
+    /// As --read-data, but only a share (10%), a size (5GiB) or a time (20m) of it: what was never read or longest ago
+    /// comes first.
+    #[arg(long, value_name = "BUDGET", conflicts_with = "read_data")]
+    pub(crate) read_data_subset: Option<String>,
 }
 
 /// `vault repair`

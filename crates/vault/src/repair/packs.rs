@@ -90,7 +90,8 @@ impl Repository {
             within: vouchsafe_model::Span::ZERO,
         };
         let nothing = &mut VerifyMemory::default();
-        let read = self.read_packs_in_turn(&index, &wanted, &reading, nothing, progress)?;
+        let read =
+            self.read_packs_in_turn(&index, &wanted, &reading, nothing, &|_, _| {}, progress)?;
         if read.interrupted {
             return Err(RepairError::Interrupted);
         }

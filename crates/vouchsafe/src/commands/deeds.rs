@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vouchsafe_capture::{Compare, TreePath};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
-use vouchsafe_keeper::{Moment, RestoreOrder, RunOrder, RunReport};
+use vouchsafe_keeper::{Moment, RestoreOrder, RunOrder, RunReport, VerifyOutcome};
 use vouchsafe_model::{DrillResult, Outcome, PointId};
 use vouchsafe_vault::Budget;
 
@@ -94,17 +94,7 @@ pub(crate) fn verify(session: &Session, args: &Verify) -> Result<Exit, Failure> 
         keeper.verify(vault, &budget, &console)?
     };
     if session.output.json {
-        let rows: Vec<_> = outcomes
-            .iter()
-            .map(|o| {
-                serde_json::json!({
-                    "vault": o.vault,
-                    "verification": o.verification,
-                    "coverage": o.coverage,
-                    "problems": o.problems,
-                })
-            })
-            .collect();
+        let rows: Vec<_> = outcomes.iter().map(verify_json).collect();
         session
             .output
             .json(&serde_json::json!({ "event": "result", "vaults": rows }))?;
@@ -114,8 +104,17 @@ pub(crate) fn verify(session: &Session, args: &Verify) -> Result<Exit, Failure> 
     Ok(Exit::judged(outcomes.iter().all(|o| o.problems.is_empty())))
 }
 
+pub(crate) fn verify_json(outcome: &VerifyOutcome) -> serde_json::Value {
+    serde_json::json!({
+        "vault": outcome.vault,
+        "verification": outcome.verification,
+        "coverage": outcome.coverage,
+        "problems": outcome.problems,
+    })
+}
+
 /// `10%`, `5GiB`, `20m`.
-fn read_budget(text: &str) -> Result<Budget, Failure> {
+pub(crate) fn read_budget(text: &str) -> Result<Budget, Failure> {
     let wrong = || Failure::Usage(format!("`{text}` is not a budget; write 10%, 5GiB or 20m"));
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == '%');
     let number: f64 = digits.trim().parse().map_err(|_| wrong())?;

@@ -1,13 +1,14 @@
 //! `vault`: what lies in a vault.
 
-use vouchsafe_capture::NoProgress;
-use vouchsafe_keeper::KeeperError;
 use vouchsafe_keeper::catalogue::Catalogue;
+use vouchsafe_keeper::{Keeper, KeeperError, Reporter, VaultHandle};
 use vouchsafe_model::VaultName;
+use vouchsafe_vault::Budget;
 
-use crate::args::VaultCommand;
-use crate::commands::{browse, mount, vault_locks};
+use crate::args::{Check, VaultCommand};
+use crate::commands::{browse, deeds, mount, vault_locks};
 use crate::exit::{Exit, Failure};
+use crate::reporter::Console;
 use crate::session::Session;
 
 /// Does what the subcommand says.
@@ -22,7 +23,7 @@ pub(crate) fn vault(session: &Session, args: &VaultCommand) -> Result<Exit, Fail
         VaultCommand::Diff(args) => browse::diff(session, args),
         VaultCommand::Mount(args) => mount::mount(session, args),
         VaultCommand::Dump(args) => browse::dump(session, args),
-        VaultCommand::Check { vault } => check(session, vault),
+        VaultCommand::Check(args) => check(session, args),
         VaultCommand::Lock { vault, dry_run } => vault_locks::lock(session, vault, *dry_run),
         VaultCommand::Repair(args) => super::repair::repair(session, args),
     }
@@ -76,12 +77,21 @@ fn ls(session: &Session, vault: &str) -> Result<Exit, Failure> {
     Ok(Exit::Met)
 }
 
-fn check(session: &Session, vault: &str) -> Result<Exit, Failure> {
+fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
+    let vault = args.vault.as_str();
+    let budget = match &args.read_data_subset {
+        Some(text) => Some(deeds::read_budget(text)?),
+        None => args.read_data.then_some(Budget::All),
+    };
     let keeper = session.keeper()?;
     let open = keeper.vault(&name(vault)?)?;
+    let console = Console::new(session.output);
+    if let Some(budget) = budget {
+        return check_and_read(session, &keeper, &open, &budget, &console);
+    }
     let report = open
         .repo
-        .check(&NoProgress)
+        .check(console.progress())
         .map_err(|e| in_vault(vault, e))?;
     let store = keeper.check_store(&open)?;
     if let Some(locks) = &store.locks {
@@ -108,4 +118,26 @@ fn check(session: &Session, vault: &str) -> Result<Exit, Failure> {
         vault_locks::show(session, &store)?;
     }
     Ok(Exit::judged(report.problems.is_empty() && store.is_sound()))
+}
+
+/// Structure and data in one go, recorded as a verification; then what the store can do.
+fn check_and_read(
+    session: &Session,
+    keeper: &Keeper,
+    vault: &VaultHandle,
+    budget: &Budget,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let outcomes = keeper.verify(Some(vault.name().as_str()), budget, console)?;
+    let store = keeper.check_store(vault)?;
+    if session.output.json {
+        let rows: Vec<_> = outcomes.iter().map(deeds::verify_json).collect();
+        session.output.json(&serde_json::json!({
+            "event": "result", "vaults": rows, "store": vault_locks::as_json(&store),
+        }))?;
+    } else {
+        vault_locks::show(session, &store)?;
+    }
+    let is_whole = outcomes.iter().all(|o| o.problems.is_empty());
+    Ok(Exit::judged(is_whole && store.is_sound()))
 }
