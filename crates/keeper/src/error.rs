@@ -6,7 +6,7 @@ use vouchsafe_host::lockfile::LockError;
 use vouchsafe_host::sandbox::SandboxError;
 use vouchsafe_host::secret::SecretError;
 use vouchsafe_ledger::LedgerError;
-use vouchsafe_model::{PointId, ProtectionId, SystemName, VaultName};
+use vouchsafe_model::{HoldName, PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
 use vouchsafe_store::kms::KmsError;
 use vouchsafe_vault::{
@@ -226,6 +226,14 @@ pub enum KeeperError {
         /// Why.
         source: Box<BackupError>,
     },
+    /// A hold cannot be placed or lifted.
+    #[error("hold `{name}`: {reason}")]
+    Hold {
+        /// Which.
+        name: HoldName,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A copy failed.
     #[error("copy to vault `{vault}`: {source}")]
     Copy {
@@ -351,6 +359,7 @@ impl KeeperError {
             | KeeperError::Pattern { .. }
             | KeeperError::KeptElsewhere { .. }
             | KeeperError::NothingKnown { .. }
+            | KeeperError::Hold { .. }
             | KeeperError::Secret(_) => Category::CannotStart,
             KeeperError::Open {
                 source: OpenError::NoRepository { .. },

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{ExpiredCopy, Expiry, Fact, Outcome, Pruning, Recorded};
-use vouchsafe_model::{HiddenObject, Issue, Span, VaultName, human_bytes};
+use vouchsafe_model::{HiddenObject, Issue, PointId, ProtectionId, Span, VaultName, human_bytes};
+use vouchsafe_policy::holds::Holds;
 use vouchsafe_policy::retention::{self, PointAge};
 use vouchsafe_store::Key;
 use vouchsafe_vault::{
@@ -42,6 +43,8 @@ pub struct PrunePlan {
     pub expires: Vec<ExpiredCopy>,
     /// Copies that were let go before and may still be there.
     pub unfinished: Vec<ExpiredCopy>,
+    /// Points that would go but for a legal hold, each with what keeps it.
+    pub held: Vec<HeldPoint>,
     /// Ledger snapshots that newer ones have replaced.
     pub superseded: Vec<Forget>,
     /// What that means for snapshots, packs and index files.
@@ -50,6 +53,17 @@ pub struct PrunePlan {
     pub unlocked: Vec<HiddenObject>,
     /// What earlier prunes have hidden, and locks still keep.
     pub locked: Vec<HiddenObject>,
+}
+
+/// A point that only a legal hold keeps.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct HeldPoint {
+    /// Which.
+    pub point: PointId,
+    /// Of which protection.
+    pub protection: ProtectionId,
+    /// Which hold, as a sentence.
+    pub reason: String,
 }
 
 impl PrunePlan {
@@ -80,6 +94,7 @@ pub struct PruneOutcome {
 struct Decided {
     expires: Vec<ExpiredCopy>,
     unfinished: Vec<ExpiredCopy>,
+    held: Vec<HeldPoint>,
     protect: BTreeSet<Id>,
     pending: Vec<PendingPack>,
 }
@@ -357,6 +372,7 @@ impl Keeper {
             mode: if once { "write-once" } else { "locked" },
             expires: decided.expires,
             unfinished: decided.unfinished,
+            held: decided.held,
             superseded: ledgers.superseded,
             worklist,
             unlocked,
@@ -394,9 +410,11 @@ impl Keeper {
     ) -> Decided {
         let catalogue = Catalogue::of(facts);
         let now = self.tools.clock.now();
+        let holds = Holds::of(facts, now);
         let mut decided = Decided {
             expires: Vec::new(),
             unfinished: Vec::new(),
+            held: Vec::new(),
             protect: BTreeSet::new(),
             pending: pending(facts, vault),
         };
@@ -412,12 +430,19 @@ impl Keeper {
                     id: p.point.point.clone(),
                     completed: p.point.completed,
                     complete: p.is_complete(),
-                    holds: Vec::new(),
+                    holds: holds.on(&p.point.point, &p.point.protection.system),
                 })
                 .collect();
             let zone = retention::zone_of(protection);
             let decisions = retention::decide(&ages, &protection.keep, zone, now);
-            for (point, decision) in here.into_iter().zip(decisions) {
+            for ((point, age), decision) in here.into_iter().zip(&ages).zip(decisions) {
+                if decision.verdict == retention::Verdict::Held && !age.holds.is_empty() {
+                    decided.held.push(HeldPoint {
+                        point: age.id.clone(),
+                        protection: protection.id.clone(),
+                        reason: decision.reason.clone(),
+                    });
+                }
                 if decision.verdict != retention::Verdict::ExpireNow {
                     continue;
                 }

@@ -139,6 +139,8 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::VaultKnown { .. }
         | Fact::Published { .. }
         | Fact::Joined { .. }
+        | Fact::Held(_)
+        | Fact::HoldReleased(_)
         | Fact::Expired(_)
         | Fact::Pruned(_)
         | Fact::Break { .. } => &[],

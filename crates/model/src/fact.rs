@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::drill::DrillResult;
+use crate::hold::{Hold, HoldRelease};
 use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
 use crate::locks::{CopyLock, HiddenObject, VaultLocks};
 use crate::manifest::Engine;
@@ -443,6 +444,10 @@ pub enum Fact {
     Locks(VaultLocks),
     /// What opens a vault was changed.
     KeyChange(KeyChange),
+    /// Points are to be kept by somebody's order.
+    Held(Hold),
+    /// Such an order was lifted.
+    HoldReleased(HoldRelease),
     /// Copies were let go.
     Expired(Expiry),
     /// A vault was pruned.

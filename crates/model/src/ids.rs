@@ -88,6 +88,10 @@ name!(
     PointId
 );
 name!(
+    /// A legal hold.
+    HoldName
+);
+name!(
     /// Something that must happen by a time; the same obligation always gets the same id.
     ObligationId
 );

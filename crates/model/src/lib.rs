@@ -4,6 +4,7 @@ pub mod assessment;
 pub mod custody;
 pub mod drill;
 pub mod fact;
+pub mod hold;
 pub mod ids;
 pub mod locks;
 pub mod manifest;
@@ -20,7 +21,10 @@ pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessm
 pub use custody::{AwsKey, Kms, WrapCommand};
 pub use drill::{Damage, DrillResult, Ladder, NegativeControl, Phase, Rung, RungOutcome};
 pub use fact::{Entry, Fact, Issue, Outcome};
-pub use ids::{IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName};
+pub use hold::{Hold, HoldRelease};
+pub use ids::{
+    HoldName, IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName,
+};
 pub use locks::{CopyLock, HiddenObject, LockMode, VaultLocks};
 pub use manifest::{Difference, DigestEntry, DigestManifest, Engine};
 pub use obligation::{Obligation, ObligationKind};

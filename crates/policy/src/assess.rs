@@ -23,6 +23,7 @@ use vouchsafe_model::{
 use crate::assess::index::Index;
 use crate::assess::owed::{Ledgered, Owed};
 use crate::assess::points::View;
+use crate::holds::Holds;
 
 /// Judges every protection of `policy` by the facts recorded up to `now`.
 ///
@@ -30,6 +31,7 @@ use crate::assess::points::View;
 /// from the ledger, not computed anew; what was withdrawn before it was due is not judged. Unproven is never met.
 pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
     let index = Index::of(facts, now);
+    let holds = Holds::of(facts, now);
     let owed = Ledgered::of(policy, &index, now);
     let mut protections = Vec::new();
     let mut exempt = Vec::new();
@@ -40,7 +42,14 @@ pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
             protections.extend(unprotected(system));
         } else {
             for protection in system.protections.values() {
-                protections.push(one(policy, system, protection, &index, &owed, now));
+                protections.push(one(
+                    policy,
+                    system,
+                    protection,
+                    (&index, &holds),
+                    &owed,
+                    now,
+                ));
             }
         }
     }
@@ -92,7 +101,7 @@ fn one(
     policy: &Policy,
     system: &System,
     protection: &Protection,
-    index: &Index<'_>,
+    (index, holds): (&Index<'_>, &Holds<'_>),
     owed: &Ledgered<'_>,
     now: Time,
 ) -> ProtectionAssessment {
@@ -132,7 +141,7 @@ fn one(
         verdict: worst(&judgements),
         judgements,
         newest_point: case.view.newest.map(|(_, p)| p.content_time),
-        points: case.view.counted(protection, now),
+        points: case.view.counted(protection, holds, now),
         achieved_rpo: points::best_outside(&case).map(|best| now.since(best.point.content_time)),
         target_rpo: tier.and_then(|t| t.rpo),
         achieved_rto: drill.map(|(_, d)| d.achieved_rto),

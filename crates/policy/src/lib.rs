@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod assess;
 pub mod explain;
+pub mod holds;
 pub mod lint;
 pub mod located;
 pub mod locks;

@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod reading;
 
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Remove what the policy lets go: the worklist first, then the deed.
     Prune(Prune),
+    /// Legal holds: points that somebody's order keeps, whatever the policy says of their age.
+    #[command(subcommand)]
+    Hold(holds::Hold),
     /// Rehearse a restore in a sandbox, compare and time it.
     Drill(Drill),
     /// Rebuild ledger and policy from one vault and the recovery sheet.

@@ -62,6 +62,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Points(args) => commands::look::points(&session, args),
         Command::Restore(args) => commands::deeds::restore(&session, args),
         Command::Verify(args) => commands::deeds::verify(&session, args),
+        Command::Hold(command) => commands::holds::hold(&session, command),
         Command::Prune(args) => commands::prune::prune(&session, args),
         Command::Drill(args) => commands::deeds::drill(&session, args),
         Command::RecoverState(args) => commands::init::recover_state(&session, args),

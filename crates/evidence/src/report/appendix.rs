@@ -7,7 +7,7 @@ use vouchsafe_model::fact::{
     VaultCoverage, Verification,
 };
 use vouchsafe_model::{
-    CopyLock, DrillResult, Issue, ObligationId, Outcome, RunId, VaultLocks, human_bytes,
+    CopyLock, DrillResult, Hold, Issue, ObligationId, Outcome, RunId, VaultLocks, human_bytes,
 };
 
 use super::ReportInput;
@@ -85,6 +85,8 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::Drill(_) => "drill",
         Fact::Locks(_) => "locks",
         Fact::KeyChange(_) => "key-change",
+        Fact::Held(_) => "held",
+        Fact::HoldReleased(_) => "hold-released",
         Fact::Expired(_) => "expired",
         Fact::Pruned(_) => "pruned",
         Fact::VaultKnown { .. } => "vault-known",
@@ -147,6 +149,11 @@ fn sentence(fact: &Fact) -> String {
         Fact::Drill(d) => rehearsed(d),
         Fact::Locks(locks) => locked(locks),
         Fact::KeyChange(change) => key_change(change),
+        Fact::Held(hold) => held(hold),
+        Fact::HoldReleased(release) => format!(
+            "Hold {} lifted by {}: {}",
+            release.name, release.by, release.reason
+        ),
         Fact::Expired(e) => expired(e),
         Fact::Pruned(p) => pruned(p),
         Fact::VaultKnown {
@@ -227,6 +234,21 @@ fn key_change(c: &KeyChange) -> String {
                 .unwrap_or_default()
         ),
     }
+}
+
+fn held(hold: &Hold) -> String {
+    let points = hold.points.iter().map(ToString::to_string);
+    let systems = hold.systems.iter().map(|name| format!("all of {name}"));
+    let what: Vec<String> = systems.chain(points).collect();
+    let until = hold.until.map_or("no end".to_owned(), |at| at.minute());
+    format!(
+        "Hold {} by {} since {}, until {until}, on {}: {}",
+        hold.name,
+        hold.by,
+        hold.since.minute(),
+        what.join(", "),
+        hold.reason
+    )
 }
 
 fn expired(e: &Expiry) -> String {

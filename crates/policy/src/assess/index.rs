@@ -133,6 +133,8 @@ impl<'f> Index<'f> {
                 | Fact::RunOpened { .. }
                 | Fact::RunClosed { .. }
                 | Fact::RunAbandoned { .. }
+                | Fact::Held(_)
+                | Fact::HoldReleased(_)
                 | Fact::Repaired(_)
                 | Fact::Published { .. }
                 | Fact::Joined { .. } => {}

@@ -12,6 +12,7 @@ use vouchsafe_model::{
 use crate::assess::index::{LetGo, Seen, Track};
 use crate::assess::owed::{first_open, last_due, last_missed};
 use crate::assess::{Case, count, judged};
+use crate::holds::Holds;
 use crate::retention::{self, PointAge, decide, zone_of};
 use crate::schedule::next_end;
 
@@ -101,7 +102,7 @@ impl<'f> View<'f> {
     }
 
     /// How many complete points retention still counts: those that need not go, and the newest.
-    pub(super) fn counted(&self, protection: &Protection, now: Time) -> u64 {
+    pub(super) fn counted(&self, protection: &Protection, holds: &Holds<'_>, now: Time) -> u64 {
         let ages: Vec<PointAge> = self
             .complete
             .values()
@@ -109,7 +110,7 @@ impl<'f> View<'f> {
                 id: p.point.clone(),
                 completed: p.completed,
                 complete: true,
-                holds: Vec::new(),
+                holds: holds.on(&p.point, &p.protection.system),
             })
             .collect();
         let decisions = decide(&ages, &protection.keep, zone_of(protection), now);

@@ -1,7 +1,7 @@
 //! Judgements, each question both ways: a world in which all is met, and one thing changed at a time.
 
-mod locks;
 mod keys;
+mod locks;
 mod losses;
 mod proofs;
 mod record;

@@ -3,6 +3,7 @@
 pub(crate) mod browse;
 pub(crate) mod deeds;
 pub(crate) mod demo;
+pub(crate) mod holds;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod ledger;

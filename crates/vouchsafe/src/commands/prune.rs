@@ -92,6 +92,12 @@ fn plan_text(plan: &PrunePlan) -> String {
             copy.point, copy.protection
         ));
     }
+    for held in &plan.held {
+        lines.push(format!(
+            "  = {} of {} stays: {}",
+            held.point, held.protection, held.reason
+        ));
+    }
     let list = &plan.worklist;
     let size = |packs: &[PackWork]| human_bytes(packs.iter().map(|pack| pack.bytes).sum());
     let mut deeds = Vec::new();
@@ -171,6 +177,7 @@ fn plan_json(plan: &PrunePlan) -> serde_json::Value {
         "mode": plan.mode,
         "expires": plan.expires,
         "unfinished": plan.unfinished,
+        "held": plan.held,
         "superseded_ledgers": plan.superseded.iter().map(|f| f.snapshot.to_hex()).collect::<Vec<_>>(),
         "kept": list.kept.len(),
         "unknown": list.unknown.iter().map(|id| id.to_hex()).collect::<Vec<_>>(),
