@@ -265,7 +265,7 @@ fn reason(j: &Judgement, opts: TextOptions) -> Vec<String> {
 
 /// What to type so that the question may be answered better; nothing where no command of ours can.
 fn remedy(p: &ProtectionAssessment, question: Question) -> Option<String> {
-    if p.way != "capture" {
+    if p.way != "capture" || !p.connected {
         return None;
     }
     Some(match question {

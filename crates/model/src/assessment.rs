@@ -74,6 +74,9 @@ pub struct ProtectionAssessment {
     pub id: ProtectionId,
     /// How it is kept: `capture`, `observe` …
     pub way: String,
+    /// Whether this version can do it, or check that it is done.
+    #[serde(default = "yes")]
+    pub connected: bool,
     /// What it reads, redacted.
     pub source: String,
     /// The system's owner.
@@ -102,6 +105,10 @@ pub struct ProtectionAssessment {
     pub overdue: Vec<Obligation>,
     /// What comes next.
     pub next: Option<Obligation>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl ProtectionAssessment {

@@ -135,6 +135,7 @@ fn one(
     ProtectionAssessment {
         id: protection.id.clone(),
         way: protection.way.word().to_owned(),
+        connected: protection.way.is_connected(),
         source: source(&protection.way),
         owner: system.owner.clone(),
         tier: tier.map(|t| t.name.clone()),
@@ -174,6 +175,7 @@ fn unprotected(system: &System) -> Option<ProtectionAssessment> {
     Some(ProtectionAssessment {
         id: ProtectionId::new(system.name.clone(), name),
         way: "none".to_owned(),
+        connected: true,
         source: String::new(),
         owner: system.owner.clone(),
         tier: tier.map(|t| t.name.clone()),

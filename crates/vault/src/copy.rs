@@ -106,6 +106,10 @@ fn drive(
     Engine::watched(&shared, progress, &to.env().interrupt, || {
         let _ = (|| {
             shared.apply(CopyMachine::start)?;
+            shared.wait_until(CopyMachine::is_measured)?;
+            if let Some((blobs, bytes)) = shared.apply(|machine, _| Ok(machine.wanted()))? {
+                progress.phase("copy", Some(blobs), Some(bytes));
+            }
             shared.wait_until(CopyMachine::is_ready_for_snapshot)?;
             if write {
                 shared.apply(CopyMachine::write_snapshot)?;

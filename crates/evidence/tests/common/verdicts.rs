@@ -27,6 +27,7 @@ pub fn protection_assessment(name: &str, judgements: Vec<Judgement>) -> Protecti
     ProtectionAssessment {
         id: id(name),
         way: "capture".into(),
+        connected: true,
         source: "files:/x".into(),
         owner: Some("platform@example.com".into()),
         tier: Some("critical".into()),
@@ -339,6 +340,7 @@ fn moneta_verdict() -> ProtectionAssessment {
     let p = protection_assessment("moneta-db/rds", planned);
     ProtectionAssessment {
         way: "observe".into(),
+        connected: true,
         source: "rds:us-east-2/moneta".into(),
         ..p
     }

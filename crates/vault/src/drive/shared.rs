@@ -153,7 +153,12 @@ impl<M: Machine> Shared<M> {
         let Some(machine) = &mut state.machine else {
             return;
         };
-        match machine.completed(done, now, &mut jobs) {
+        let completed = machine.completed(done, now, &mut jobs);
+        if let Some((items, bytes)) = machine.done_so_far() {
+            self.counters.items.store(items, Ordering::Relaxed);
+            self.counters.bytes.store(bytes, Ordering::Relaxed);
+        }
+        match completed {
             Ok(()) => {
                 if state.failure.is_none() {
                     self.take_up(state, jobs);

@@ -30,8 +30,12 @@ pub struct CopyMachine {
     decoding: HashSet<Ticket>,
     /// What the target lacks; when all directories are read, in descending order of their places.
     missing: Vec<Wanted>,
-    resealing: HashSet<Ticket>,
+    /// With the stored bytes of each.
+    resealing: HashMap<Ticket, u64>,
     copied: u64,
+    /// Blobs and stored bytes that were taken over so far, and that are to be, once that is known.
+    done: (u64, u64),
+    wanted: Option<(u64, u64)>,
     finale: Finale,
 }
 
@@ -55,8 +59,10 @@ impl CopyMachine {
             fetching_bytes: 0,
             decoding: HashSet::new(),
             missing: Vec::new(),
-            resealing: HashSet::new(),
+            resealing: HashMap::new(),
             copied: 0,
+            done: (0, 0),
+            wanted: None,
             finale: Finale::default(),
         }
     }
@@ -102,12 +108,24 @@ impl CopyMachine {
         self.copied
     }
 
+    /// Whether it is known how much is to be copied.
+    pub fn is_measured(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// Blobs that are to be copied, and their stored bytes at the source; nothing before all directories were read.
+    pub fn wanted(&self) -> Option<(u64, u64)> {
+        self.wanted
+    }
+
     fn go_on(&mut self, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
         if matches!(self.phase, Phase::Trees) {
             self.read_directories(jobs)?;
             if self.frontier.is_empty() && self.fetching.is_empty() && self.decoding.is_empty() {
                 self.phase = Phase::Blobs;
                 self.seen = HashSet::default();
+                let bytes = self.missing.iter().map(|w| u64::from(w.place.length));
+                self.wanted = Some((self.missing.len() as u64, bytes.sum()));
                 self.missing
                     .sort_unstable_by_key(|w| std::cmp::Reverse((w.place.number, w.place.offset)));
             }
@@ -248,7 +266,8 @@ impl CopyMachine {
                         sealed,
                         uncompressed_length,
                     };
-                    self.resealing.insert(self.saver.push(kind, blob, jobs));
+                    let ticket = self.saver.push(kind, blob, jobs);
+                    self.resealing.insert(ticket, u64::from(place.length));
                 }
             }
         }
@@ -278,7 +297,9 @@ impl Machine for CopyMachine {
                 length,
                 fresh,
             }) => {
-                self.resealing.remove(&ticket);
+                if let Some(bytes) = self.resealing.remove(&ticket) {
+                    self.done = (self.done.0 + 1, self.done.1 + bytes);
+                }
                 self.copied += u64::from(fresh.is_some());
                 self.saver.processed(ticket, id, length, fresh, jobs)?;
             }
@@ -303,6 +324,10 @@ impl Machine for CopyMachine {
 
     fn is_finished(&self) -> bool {
         self.finale.snapshot().is_some()
+    }
+
+    fn done_so_far(&self) -> Option<(u64, u64)> {
+        Some(self.done)
     }
 }
 

@@ -46,6 +46,10 @@ pub trait Machine: Send {
     fn has_room(&self, bytes: usize) -> bool;
     /// Whether all is done and durable.
     fn is_finished(&self) -> bool;
+    /// Items and bytes done so far, where the machine itself knows them; for whoever shows progress.
+    fn done_so_far(&self) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 /// A machine cannot go on.

@@ -34,8 +34,12 @@ pub(crate) fn mount(session: &Session, args: &Mount) -> Result<Exit, Failure> {
             "event": "mounted", "vault": args.vault, "dir": args.dir.display().to_string(), "snapshots": count,
         }))?;
     } else {
+        let snapshots = match count {
+            1 => "1 snapshot".to_owned(),
+            n => format!("{n} snapshots"),
+        };
         session.output.text(&format!(
-            "{count} snapshots of vault {} under {}; Ctrl-C unmounts it",
+            "{snapshots} of vault {} under {}; Ctrl-C unmounts it",
             args.vault,
             args.dir.display()
         ))?;
