@@ -1,6 +1,6 @@
 //! Recovery points, their copies, and the recoverable window of each copy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Fact, Recorded, RecoveryPoint};
 use vouchsafe_model::{
@@ -126,9 +126,9 @@ fn held_points(facts: &[Recorded]) -> BTreeMap<ProtectionId, Vec<Held<'_>>> {
                 }
             }
             Fact::Pruned(pruning) => {
+                let gone: HashSet<&String> = pruning.snapshots.iter().collect();
                 for one in let_go.values_mut().flatten() {
-                    one.gone |= *one.vault == pruning.vault
-                        && pruning.snapshots.contains(&one.copy.snapshot);
+                    one.gone |= *one.vault == pruning.vault && gone.contains(&one.copy.snapshot);
                 }
             }
             _ => {}

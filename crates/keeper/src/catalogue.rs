@@ -1,6 +1,6 @@
 //! The points that the ledger knows, with their copies: a pure projection of the facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Fact, Outcome, Recorded, RecoveryPoint};
 use vouchsafe_model::{ObligationId, PointId, ProtectionId, SystemName, VaultName};
@@ -95,9 +95,9 @@ impl Catalogue {
                     }
                 }
                 Fact::Pruned(pruning) => {
+                    let gone: HashSet<&String> = pruning.snapshots.iter().collect();
                     for one in points.values_mut().flat_map(|known| &mut known.let_go) {
-                        one.gone |= one.vault == pruning.vault
-                            && pruning.snapshots.contains(&one.copy.snapshot);
+                        one.gone |= one.vault == pruning.vault && gone.contains(&one.copy.snapshot);
                     }
                 }
                 Fact::CopyLost(loss) => {

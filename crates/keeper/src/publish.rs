@@ -27,9 +27,13 @@ impl Keeper {
         let mut published = Vec::new();
         for name in self.connected_vaults() {
             let from = published_up_to(&facts, name);
-            let result = self
-                .vault_to_write(name)
-                .and_then(|vault| self.publish_to(&vault, from, to, reporter));
+            let lies_beside =
+                crate::vaults::holds_record(crate::vaults::find(&self.policy, name.as_str())?);
+            let vault = match lies_beside {
+                true => self.vault(name),
+                false => self.vault_to_write(name),
+            };
+            let result = vault.and_then(|vault| self.publish_to(&vault, from, to, reporter));
             match result {
                 Ok(snapshot) => {
                     reporter.event(&Event::Published {

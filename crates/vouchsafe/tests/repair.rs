@@ -111,17 +111,16 @@ fn what_is_lost_everywhere_is_named_and_never_called_whole() {
         "{}",
         text(&listed.stdout)
     );
-    // The next run stores again what is lost, here and nowhere else: the other vault was not repaired.
-    let (_, told) = w.exits(3, ["run", "website"]);
-    assert!(
-        told.contains("offsite") && told.contains("does not read back"),
-        "{told}"
-    );
-    w.ok(["restore", "website", "--to", "again", "--vault", "local"]);
-    assert_eq!(
-        fs::read(w.path("again/img/noise.bin")).unwrap(),
-        noise(3_000_000)
-    );
+    // The next run stores again what is lost, in the other vault too, though that was not repaired: it is known not to
+    // be there.
+    w.ok(["run", "website"]);
+    for vault in ["local", "offsite"] {
+        w.ok(["restore", "website", "--to", vault, "--vault", vault]);
+        assert_eq!(
+            fs::read(w.path(vault).join("img/noise.bin")).unwrap(),
+            noise(3_000_000)
+        );
+    }
 }
 
 #[test]

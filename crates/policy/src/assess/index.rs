@@ -1,6 +1,6 @@
 //! One pass over the facts, sorted by what they concern.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use vouchsafe_model::assessment::Silence;
 use vouchsafe_model::fact::{
@@ -264,10 +264,10 @@ impl<'f> Index<'f> {
         for one in &pruning.hidden {
             hidden.insert(&one.object, (seq, one.until));
         }
+        let gone: HashSet<&String> = pruning.snapshots.iter().collect();
         let tracks = self.tracks.values_mut();
         for one in tracks.flat_map(|track| &mut track.expired) {
-            one.gone |=
-                *one.vault == pruning.vault && pruning.snapshots.contains(&one.copy.snapshot);
+            one.gone |= *one.vault == pruning.vault && gone.contains(&one.copy.snapshot);
         }
     }
 

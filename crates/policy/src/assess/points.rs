@@ -53,9 +53,13 @@ impl<'f> View<'f> {
             None => (&[][..], &[][..], &[][..], &[][..]),
         };
         let (alive, gone) = what_is_left(copies, expired);
+        let living: HashSet<&PointId> = alive.values().copied().collect();
+        let expired_of: HashSet<&PointId> = expired.iter().map(|one| &one.copy.point).collect();
+        // Had copies, and all of them were let go.
+        let let_go = |point: &PointId| expired_of.contains(point) && !living.contains(point);
         let complete: HashMap<_, _> = points
             .iter()
-            .filter(|(_, p)| p.outcome == Outcome::Done && !let_go(&p.point, &alive, expired))
+            .filter(|(_, p)| p.outcome == Outcome::Done && !let_go(&p.point))
             .map(|seen| (&seen.1.point, *seen))
             .collect();
         let newest = complete
@@ -126,13 +130,16 @@ fn what_is_left<'f>(
     copies: &[Seen<'f, CopyFact>],
     expired: &'f [LetGo<'f>],
 ) -> (HashMap<u64, &'f PointId>, HashSet<&'f PointId>) {
-    let of = |copy: &CopyFact, one: &LetGo<'_>| {
-        *one.vault == copy.vault && one.copy.snapshot == copy.snapshot
-    };
+    let mut let_go: HashMap<(&VaultName, &str), &LetGo<'_>> = HashMap::new();
+    for one in expired {
+        let_go
+            .entry((one.vault, one.copy.snapshot.as_str()))
+            .or_insert(one);
+    }
     let mut alive = HashMap::new();
     let mut there: HashSet<&PointId> = HashSet::new();
     for (seq, copy) in copies {
-        let let_go = expired.iter().find(|one| of(copy, one));
+        let let_go = let_go.get(&(&copy.vault, copy.snapshot.as_str()));
         if let_go.is_none() {
             alive.insert(*seq, &copy.point);
         }
@@ -142,12 +149,6 @@ fn what_is_left<'f>(
     }
     let gone = expired.iter().map(|one| &one.copy.point);
     (alive, gone.filter(|point| !there.contains(point)).collect())
-}
-
-/// Whether the point had copies and all of them were let go.
-fn let_go(point: &PointId, alive: &HashMap<u64, &PointId>, expired: &[LetGo<'_>]) -> bool {
-    expired.iter().any(|one| one.copy.point == *point)
-        && !alive.values().any(|living| *living == point)
 }
 
 /// Is there any recovery point at all?
