@@ -85,7 +85,7 @@ impl Remote {
             .unwrap()
             .trim()
             .to_owned();
-        let out = Restic::newest().run(args, &self.repo(), &passphrase);
+        let out = Restic::newest().run(args, self.repo(), &passphrase);
         out.succeeded().text()
     }
 
