@@ -228,7 +228,7 @@ fn that_a_key_is_rotated_does_not_replace_a_passphrase() {
         all.into_iter().find(|p| p.code == "P130")
     };
     let note = said("").expect("a note");
-    assert_eq!((note.level, note.line, note.column), (Level::Note, 2, 16));
+    assert_eq!((note.level, note.line, note.column), (Level::Note, 2, 17));
     assert!(note.message.contains("AWS rotates"), "{note:?}");
     assert_eq!(said(", keys: { rotate: every year }"), None);
 }
