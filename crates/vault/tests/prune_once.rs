@@ -19,8 +19,8 @@ use vouchsafe_capture::NoProgress;
 use vouchsafe_format::Id;
 use vouchsafe_host::Clock;
 use vouchsafe_model::Span;
-use vouchsafe_store::{Key, PutMode, Store, list_all};
-use vouchsafe_vault::{PendingPack, PruneMode, PruneOptions};
+use vouchsafe_store::{Key, PutMode, SimConfig, SimWorld, Store, list_all};
+use vouchsafe_vault::{KnownPoints, PendingPack, PruneError, PruneMode, PruneOptions};
 
 #[test]
 fn without_locks_a_pack_leaves_the_index_first_and_is_removed_a_day_later() {
@@ -167,4 +167,31 @@ fn a_backup_under_way_without_locks_finds_all_that_it_counted_on() {
     must_hold(&dated.open(), &late.snapshot, 0);
     must_hold(&dated.open(), &all[3], 3);
     assert_eq!(dated.open().check(&NoProgress).unwrap().problems, []);
+}
+
+/// A snapshot that was written elsewhere moments ago may not be seen.
+#[test]
+fn where_listings_are_late_nothing_is_removed_under_locks() {
+    let config = SimConfig {
+        stale_list: 1,
+        stale_for: Duration::from_secs(60),
+        ..SimConfig::calm()
+    };
+    let repository = create(SimWorld::new(1, config).store("late"));
+    let plan = |mode| {
+        let known = KnownPoints::new([], Vec::new());
+        let options = PruneOptions { mode, ..strict() };
+        repository.plan_prune(&known, &options, &NoProgress)
+    };
+    let refused = plan(PruneMode::Locked).unwrap_err();
+    assert!(
+        matches!(refused, PruneError::LateListings { .. }),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains("write-once"), "{refused}");
+    let once = PruneMode::WriteOnce {
+        pending: Vec::new(),
+        grace: Span::from_hours(24),
+    };
+    plan(once).unwrap();
 }
