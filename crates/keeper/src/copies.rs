@@ -256,6 +256,17 @@ pub(crate) fn shared_lock(vault: &VaultHandle) -> Result<LockGuard, KeeperError>
         })
 }
 
+/// As [`shared_lock`], but does not wait until it has settled.
+pub(crate) fn early_lock(vault: &VaultHandle) -> Result<LockGuard, KeeperError> {
+    vault
+        .repo
+        .lock_early(LockKind::Shared)
+        .map_err(|source| KeeperError::VaultLock {
+            vault: vault.name().to_string(),
+            source,
+        })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::disallowed_methods, clippy::disallowed_types)]

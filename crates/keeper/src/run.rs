@@ -11,7 +11,7 @@ use vouchsafe_model::{
 use vouchsafe_vault::{BackupOptions, BackupReport};
 
 use crate::catalogue::Catalogue;
-use crate::copies::{Making, Written, shared_lock};
+use crate::copies::{Making, Written, early_lock};
 use crate::error::{KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
@@ -203,9 +203,9 @@ impl Keeper {
         let source = self.source(protection)?;
         let facts = self.facts()?;
         self.look_at_space(&facts, &protection.id, vault, reporter)?;
-        let lock = shared_lock(vault)?;
+        let lock = early_lock(vault)?;
         self.go_on_where_it_stopped(&facts, vault, &lock, reporter)?;
-        self.with_context(&protection.id, reporter, |ctx| {
+        let done = self.with_context(&protection.id, reporter, |ctx| {
             let discovery = source.discover(ctx)?;
             let options = BackupOptions {
                 parent: self.parent(protection, vault)?,
@@ -221,8 +221,13 @@ impl Keeper {
                     fill(source.as_ref(), ctx, sink)
                 })
                 .map_err(|source| backup_error(protection, source))
-        })
-        .inspect(|(captured, backup)| {
+        });
+        // Why nothing could be written comes first.
+        lock.settled().map_err(|source| KeeperError::VaultLock {
+            vault: vault.name().to_string(),
+            source,
+        })?;
+        done.inspect(|(captured, backup)| {
             for place in &captured.left_out {
                 reporter.event(&Event::LeftOut {
                     protection: protection.id.clone(),

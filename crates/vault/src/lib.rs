@@ -19,6 +19,7 @@ mod drive;
 mod env;
 mod error;
 mod fetch;
+mod gate;
 mod index;
 mod indexes;
 mod keys;

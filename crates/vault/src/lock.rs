@@ -30,6 +30,8 @@ pub enum LockKind {
 pub struct LockGuard {
     inner: Arc<Inner>,
     refresher: Option<JoinHandle<()>>,
+    /// Until it was asked how it went.
+    settling: Mutex<Option<JoinHandle<Result<(), LockError>>>>,
 }
 
 impl Repository {
@@ -42,6 +44,34 @@ impl Repository {
     /// # Errors
     /// [`LockError::Held`] at once, without waiting for the holder; [`LockError::Store`].
     pub fn lock(&self, kind: LockKind) -> Result<LockGuard, LockError> {
+        let inner = self.begin_lock(kind)?;
+        inner.settle()?;
+        Ok(inner.guard(None))
+    }
+
+    /// Takes a lock and does not wait until it has settled. Meanwhile this repository can be read, and what would be
+    /// written to it waits; if the lock is then refused, writing fails. [`LockGuard::settled`] says why.
+    ///
+    /// What is read while the lock settles cannot be what somebody is removing: whoever removes held an exclusive lock
+    /// before ours was written, and is seen by the first look; or looks later and sees ours.
+    ///
+    /// # Errors
+    /// As [`lock`](Self::lock).
+    pub fn lock_early(&self, kind: LockKind) -> Result<LockGuard, LockError> {
+        let inner = self.begin_lock(kind)?;
+        self.objects.gate().close();
+        let settles = Arc::clone(&inner);
+        match thread::Builder::new().spawn(move || settles.settle()) {
+            Ok(settling) => Ok(inner.guard(Some(settling))),
+            Err(_) => {
+                inner.settle()?;
+                Ok(inner.guard(None))
+            }
+        }
+    }
+
+    /// Looks for others, and writes the lock.
+    fn begin_lock(&self, kind: LockKind) -> Result<Arc<Inner>, LockError> {
         let (objects, key) = (self.objects.clone(), self.key.clone());
         refuse_if_held(&objects, &key, kind, None)?;
         let inner = Inner {
@@ -52,22 +82,24 @@ impl Repository {
             stop: Condvar::new(),
         };
         inner.renew(&mut inner.held())?;
-        let inner = Arc::new(inner);
-        self.env().clock.sleep(SETTLE);
-        let own = inner.held().id;
-        if let Err(error) = refuse_if_held(&inner.objects, &inner.key, kind, own) {
-            inner.remove();
-            return Err(error);
-        }
-        let refreshed = Arc::clone(&inner);
-        let refresher = thread::Builder::new()
-            .spawn(move || refreshed.refresh_until_stopped())
-            .ok();
-        Ok(LockGuard { inner, refresher })
+        Ok(Arc::new(inner))
     }
 }
 
 impl LockGuard {
+    /// Waits until a lock that was taken [early](Repository::lock_early) has settled. What was refused is said once.
+    ///
+    /// # Errors
+    /// As [`Repository::lock`].
+    pub fn settled(&self) -> Result<(), LockError> {
+        let settling = self.settling.lock();
+        let settling = settling.unwrap_or_else(PoisonError::into_inner).take();
+        // A thread that died has refused the lock by its end.
+        settling.map_or(Ok(()), |thread| {
+            thread.join().unwrap_or(Err(LockError::Interrupted))
+        })
+    }
+
     /// Whom it keeps out.
     pub fn kind(&self) -> LockKind {
         self.inner.kind
@@ -117,6 +149,8 @@ impl LockGuard {
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
+        // Whoever is interested has asked.
+        let _ = self.settled();
         self.inner.held().stopped = true;
         self.inner.stop.notify_all();
         if let Some(refresher) = self.refresher.take() {
@@ -156,6 +190,32 @@ struct Held {
 impl Inner {
     fn env(&self) -> &Env {
         self.objects.env()
+    }
+
+    /// Waits and looks again.
+    fn settle(&self) -> Result<(), LockError> {
+        let gate = self.objects.gate();
+        let _refused = gate.refused_unless_opened();
+        self.env().clock.sleep(SETTLE);
+        let own = self.held().id;
+        let others = refuse_if_held(&self.objects, &self.key, self.kind, own);
+        match others {
+            Ok(()) => gate.open(),
+            Err(_) => self.remove(),
+        }
+        others
+    }
+
+    fn guard(self: Arc<Inner>, settling: Option<JoinHandle<Result<(), LockError>>>) -> LockGuard {
+        let refreshed = Arc::clone(&self);
+        let refresher = thread::Builder::new()
+            .spawn(move || refreshed.refresh_until_stopped())
+            .ok();
+        LockGuard {
+            inner: self,
+            refresher,
+            settling: Mutex::new(settling),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -10,6 +10,7 @@ use vouchsafe_store::{Erased, Key, ObjectMeta, PutMode, Store, StoreError};
 
 use crate::env::Env;
 use crate::error::{Damage, RepoError};
+use crate::gate::Gate;
 use crate::machine::ObjectKind;
 
 /// The objects of one repository.
@@ -17,11 +18,33 @@ use crate::machine::ObjectKind;
 pub(crate) struct Objects {
     store: Arc<dyn Store>,
     env: Env,
+    gate: Arc<Gate>,
 }
 
 impl Objects {
     pub(crate) fn new(store: Arc<dyn Store>, env: Env) -> Objects {
-        Objects { store, env }
+        Objects {
+            store,
+            env,
+            gate: Arc::default(),
+        }
+    }
+
+    /// What all writing but that of locks passes.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn pass(&self, kind: ObjectKind, key: &Key) -> Result<(), StoreError> {
+        if kind == ObjectKind::Lock {
+            return Ok(());
+        }
+        self.gate.pass().map_err(|_| StoreError::Unavailable {
+            key: key.to_string(),
+            store: self.place(),
+            reason: "somebody else has locked the repository".to_owned(),
+            retryable: false,
+        })
     }
 
     /// The store, for messages.
@@ -80,6 +103,7 @@ impl Objects {
     /// Stores a named object, durably. That it is there already is fine if it has these bytes.
     pub(crate) fn put(&self, kind: ObjectKind, name: &Id, bytes: &[u8]) -> Result<(), StoreError> {
         let key = key_of(kind, name)?;
+        self.pass(kind, &key)?;
         self.persistently(|| match self.store.put(&key, bytes, PutMode::IfAbsent) {
             // An attempt before may have been acknowledged too late, or torn.
             Err(StoreError::AlreadyExists { .. }) => {
@@ -108,12 +132,14 @@ impl Objects {
 
     pub(crate) fn delete(&self, kind: ObjectKind, name: &Id) -> Result<(), StoreError> {
         let key = key_of(kind, name)?;
+        self.pass(kind, &key)?;
         self.persistently(|| self.store.delete(&key))
     }
 
     /// Removes an object with all older versions that a store keeps of it, as far as locks allow.
     pub(crate) fn erase(&self, kind: ObjectKind, name: &Id) -> Result<Erased, StoreError> {
         let key = key_of(kind, name)?;
+        self.pass(kind, &key)?;
         self.persistently(|| self.store.erase(&key))
     }
 

@@ -139,13 +139,15 @@ impl Engine {
     }
 
     fn backup(&self, directory: &str, read_back: bool) -> Done {
-        let _lock = self.repository.lock(LockKind::Shared)?;
+        let lock = self.repository.lock_early(LockKind::Shared)?;
         let source = source::files(directory)?;
         let options = self.options(directory)?;
-        let (_, report) = source::with_context(|ctx| {
+        let done = source::with_context(|ctx| {
             self.repository
                 .backup(&options, &NoProgress, |sink| source.capture(ctx, sink))
-        })?;
+        });
+        lock.settled()?;
+        let (_, report) = done?;
         self.finished(&report, read_back)
     }
 
@@ -223,7 +225,7 @@ impl Engine {
     }
 
     fn check(&self, read_data: bool) -> Done {
-        let _lock = self.repository.lock(LockKind::Shared)?;
+        let lock = self.repository.lock_early(LockKind::Shared)?;
         let report = self.repository.check(&NoProgress)?;
         refuse(&report.problems)?;
         let mut read = 0;
@@ -232,6 +234,7 @@ impl Engine {
             refuse(&verified.problems)?;
             read = verified.bytes_read;
         }
+        lock.settled()?;
         Ok(json!({
             "packs": report.packs,
             "blobs": report.blobs,
