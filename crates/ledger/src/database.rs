@@ -108,7 +108,29 @@ fn open_sqlite(
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
-    runtime.block_on(options.connect())
+    runtime.block_on(connect_patiently(&options))
+}
+
+/// Connects, however long others need to do so. SQLite's own patience ends where two connections turn the same new file
+/// into one with a write-ahead log: one of them is refused at once.
+async fn connect_patiently(
+    options: &SqliteConnectOptions,
+) -> Result<SqliteConnection, sqlx::Error> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        match options.connect().await {
+            Err(error) if is_busy(&error) => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+    options.connect().await
+}
+
+/// Whether it is SQLITE_BUSY or one of its kinds, whose numbers end with that byte.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let number = code.and_then(|code| code.parse::<i32>().ok());
+    number.is_some_and(|number| number & 0xff == 5)
 }
 
 fn open_postgres(runtime: &Runtime, url: &str) -> Result<PgConnection, sqlx::Error> {
@@ -209,3 +231,22 @@ macro_rules! database {
 
 database!(Sqlite, SQLITE);
 database!(Postgres, POSTGRES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of them turns the new file into one with a write-ahead log.
+    #[test]
+    fn many_may_open_a_new_file_at_once() {
+        for _ in 0..200 {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| connect(&url, true).map(drop).unwrap());
+                }
+            });
+        }
+    }
+}
