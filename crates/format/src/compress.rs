@@ -116,27 +116,36 @@ impl Decompressor {
         Ok(Decompressor { inner })
     }
 
-    /// As [`decompress`], into `out`, whose former content is lost.
+    /// As [`decompress`], appended to `out`; what was there stays.
     ///
     /// # Errors
-    /// [`DecompressError`]; `out` then holds nothing of use.
-    pub fn decompress_into(
+    /// [`DecompressError`]; `out` then has the length it had.
+    pub fn decompress_append(
         &mut self,
         data: &[u8],
         expected_len: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), DecompressError> {
         check_stated_length(data, expected_len)?;
-        out.clear();
+        let start = out.len();
         if expected_len > AT_ONCE {
-            *out = decompress_bounded(data, expected_len)?;
+            out.append(&mut decompress_bounded(data, expected_len)?);
         } else {
-            out.reserve(expected_len);
-            self.inner
-                .decompress_to_buffer(data, out)
-                .map_err(DecompressError::Damaged)?;
+            // Not doubled: it is used again, and soon large enough.
+            out.reserve_exact(expected_len);
+            let mut end = Cursor::new(&mut *out);
+            end.set_position(start as u64);
+            let done = self.inner.decompress_to_buffer(data, &mut end);
+            if done.is_err() {
+                out.truncate(start);
+            }
+            done.map_err(DecompressError::Damaged)?;
         }
-        check_length(out.len() as u64, expected_len as u64)
+        let checked = check_length((out.len() - start) as u64, expected_len as u64);
+        if checked.is_err() {
+            out.truncate(start);
+        }
+        checked
     }
 }
 
@@ -260,9 +269,10 @@ mod tests {
             let frame = out.strip_prefix(b"before").unwrap();
             assert_eq!(frame, compressor.compress(text.as_bytes()).unwrap());
             decompressor
-                .decompress_into(frame, text.len(), &mut plain)
+                .decompress_append(frame, text.len(), &mut plain)
                 .unwrap();
-            assert_eq!(plain, text.as_bytes());
+            assert_eq!(plain, [b"left over", text.as_bytes()].concat());
+            plain.truncate(9);
         }
     }
 
@@ -271,21 +281,28 @@ mod tests {
         let frame = Compressor::new(3).unwrap().compress(&[7; 1000]).unwrap();
         let mut decompressor = Decompressor::new().unwrap();
         let mut out = Vec::with_capacity(5000);
+        out.extend_from_slice(b"before");
         for wrong in [0, 999, 1001] {
             assert!(
                 decompressor
-                    .decompress_into(&frame, wrong, &mut out)
+                    .decompress_append(&frame, wrong, &mut out)
                     .is_err(),
                 "{wrong}"
             );
+            assert_eq!(out, b"before");
         }
         let mut cut = frame.clone();
         cut.truncate(frame.len() - 1);
-        assert!(decompressor.decompress_into(&cut, 1000, &mut out).is_err());
+        assert!(
+            decompressor
+                .decompress_append(&cut, 1000, &mut out)
+                .is_err()
+        );
+        assert_eq!(out, b"before");
         decompressor
-            .decompress_into(&frame, 1000, &mut out)
+            .decompress_append(&frame, 1000, &mut out)
             .unwrap();
-        assert_eq!(out, [7; 1000]);
+        assert_eq!(out, [&b"before"[..], &[7; 1000]].concat());
     }
 
     #[test]

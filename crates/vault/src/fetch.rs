@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use vouchsafe_capture::{CaptureError, ContentSink};
-use vouchsafe_format::{BlobError, BlobKind, Id, MasterKey, Node, Opener, open_blob};
+use vouchsafe_format::{
+    BlobError, BlobKind, Id, MasterKey, Node, Opener, Sealed, count_together, open_blob,
+};
 use vouchsafe_model::Issue;
 use vouchsafe_store::StoreError;
 
@@ -156,40 +158,53 @@ impl Blobs {
             .objects
             .get_range(&first.place.pack, start.into(), length)
             .ok();
-        for same in run.chunk_by(|a, b| a.place.offset == b.place.offset) {
-            let Some(Use { place, id, .. }) = same.first() else {
-                continue;
-            };
-            if same
-                .iter()
-                .all(|u| progress.get(u.file).is_none_or(FileProgress::has_failed))
-            {
-                continue;
+        let wanted: Vec<&[Use]> = run
+            .chunk_by(|a, b| a.place.offset == b.place.offset)
+            .filter(|same| {
+                let has_failed =
+                    |u: &Use| progress.get(u.file).is_none_or(FileProgress::has_failed);
+                !same.iter().all(has_failed)
+            })
+            .collect();
+        let mut rest = wanted.as_slice();
+        while !rest.is_empty() {
+            let lengths = rest.iter().filter_map(|same| same.first());
+            let count =
+                count_together(lengths.map(|u| (u.place.length, u.place.uncompressed_length)));
+            let (together, after) = rest.split_at(count.min(rest.len()));
+            rest = after;
+            let sealed = bytes.as_mut().and_then(|bytes| cut(bytes, start, together));
+            let opened = opener.open_each(&self.key, sealed.unwrap_or_default(), None);
+            let mut opened = opened.into_iter().map(Result::ok);
+            for same in together {
+                let opened = opened.next().flatten();
+                self.hand_out_each(same, opened, files, progress, out)?;
             }
-            let from = (place.offset - start) as usize;
-            let sealed = bytes
-                .as_mut()
-                .and_then(|bytes| bytes.get_mut(from..from + place.length as usize));
-            let length = place.uncompressed_length;
-            let opened = sealed.and_then(|sealed| opener.open(&self.key, sealed, length, *id).ok());
-            let plaintext = match opened {
-                Some(plaintext) => Ok(Cow::Borrowed(plaintext)),
-                None => self.read(BlobKind::Data, id).map(Cow::Owned),
-            };
-            match plaintext {
-                Ok(plaintext) => {
-                    for used in same {
-                        hand_out(used, &plaintext, progress, out)?;
-                    }
-                }
-                Err(problem) => {
-                    for used in same {
-                        let Some(node) = files.get(used.file) else {
-                            continue;
-                        };
-                        give_up(used.file, node, &problem, progress, out);
-                    }
-                }
+        }
+        Ok(())
+    }
+
+    /// Hands a blob to all places that want it: as it was opened, or else from any place that has it unharmed.
+    fn hand_out_each(
+        &self,
+        same: &[Use],
+        opened: Option<&[u8]>,
+        files: &[Node],
+        progress: &[FileProgress],
+        out: &dyn ContentSink,
+    ) -> Result<(), CaptureError> {
+        let Some(Use { id, .. }) = same.first() else {
+            return Ok(());
+        };
+        let plaintext = match opened {
+            Some(plaintext) => Ok(Cow::Borrowed(plaintext)),
+            None => self.read(BlobKind::Data, id).map(Cow::Owned),
+        };
+        for used in same {
+            match (&plaintext, files.get(used.file)) {
+                (Ok(plaintext), _) => hand_out(used, plaintext, progress, out)?,
+                (Err(problem), Some(node)) => give_up(used.file, node, problem, progress, out),
+                (Err(_), None) => {}
             }
         }
         Ok(())
@@ -203,6 +218,24 @@ impl Blobs {
             }
         })
     }
+}
+
+/// The sealed bytes of each blob, if none of them overlap. `bytes` begin at `start` of the pack.
+fn cut<'a>(bytes: &'a mut [u8], start: u32, blobs: &[&[Use]]) -> Option<Vec<Sealed<'a>>> {
+    let (mut rest, mut at) = (bytes, start);
+    let each = blobs.iter().map(|same| {
+        let Use { place, id, .. } = same.first()?;
+        let skipped = place.offset.checked_sub(at)? as usize;
+        let from = std::mem::take(&mut rest).get_mut(skipped..)?;
+        let (bytes, after) = from.split_at_mut_checked(place.length as usize)?;
+        (rest, at) = (after, place.offset.checked_add(place.length)?);
+        Some(Sealed {
+            id: *id,
+            bytes,
+            uncompressed_length: place.uncompressed_length,
+        })
+    });
+    each.collect()
 }
 
 /// A blob at one place of one file.
@@ -327,6 +360,28 @@ mod tests {
             file: 0,
             at: 0,
         }
+    }
+
+    #[test]
+    fn overlapping_blobs_are_not_cut() {
+        let mut bytes: Vec<u8> = (0..100).collect();
+        let [first, second, third] = [used(0, 1000, 10), used(0, 1020, 30), used(0, 1049, 1)];
+        let each = [[first].as_slice().to_vec(), vec![second], vec![third]];
+        let [first, second, third] = [&each[0][..], &each[1], &each[2]];
+        let cut_of = |bytes: &mut [u8], blobs: &[&[Use]]| {
+            let sealed = cut(bytes, 1000, blobs)?;
+            Some(
+                sealed
+                    .iter()
+                    .map(|blob| blob.bytes.to_vec())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let whole = cut_of(&mut bytes, &[first, second]).unwrap();
+        assert_eq!(whole, [(0..10).collect(), (20..50).collect::<Vec<u8>>()]);
+        assert!(cut_of(&mut bytes, &[second, third]).is_none());
+        assert!(cut_of(&mut bytes, &[second, first]).is_none());
+        assert!(cut_of(&mut bytes[..40], &[first, second]).is_none());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use vouchsafe_format::{
-    Id, IdBuilder, MasterKey, Opener, PackedBlob, header_length, open_blob, pack, parse_header,
+    Id, IdBuilder, MasterKey, Opener, PackedBlob, Sealed, count_together, header_length, open_blob,
+    pack, parse_header,
 };
 use vouchsafe_model::Issue;
 use vouchsafe_store::StoreError;
@@ -98,28 +99,44 @@ impl<'r> PackReader<'r> {
         }
     }
 
-    /// Each piece is hashed for the pack's name and then opened where it lies, while the processor has it at hand.
+    /// Blobs are opened where they lie, some at a time. Each piece is hashed for the pack's name before that, beside the
+    /// plaintexts of the blobs before it.
     fn open_in_place(&mut self, pack: &ListedPack, is_name_known: bool) -> Vec<Damage> {
-        let mut name = (!is_name_known).then(IdBuilder::default);
         let mut damage = Vec::new();
         let mut rest = self.bytes.as_mut_slice();
-        for blob in &pack.blobs {
-            let length = blob.length as usize;
-            let Some((sealed, after)) = std::mem::take(&mut rest).split_at_mut_checked(length)
-            else {
-                return vec![Damage::HeaderAndIndex];
-            };
-            if let Some(name) = &mut name {
-                name.update(sealed);
-            }
-            let opened = self
-                .opener
-                .open(self.key, sealed, blob.uncompressed_length, blob.id);
-            damage.extend(opened.err().map(Damage::from));
-            rest = after;
+        let (mut blobs, mut later) = first_together(&pack.blobs);
+        let mut name = None;
+        if !is_name_known {
+            let first = rest.get(..length_of(blobs)).unwrap_or_default();
+            name.insert(IdBuilder::default()).update(first);
         }
-        if let Some(mut name) = name {
-            name.update(rest);
+        while !blobs.is_empty() {
+            let (next, after_next) = first_together(later);
+            let mut sealed = Vec::with_capacity(blobs.len());
+            for blob in blobs {
+                let length = blob.length as usize;
+                let Some((bytes, after)) = std::mem::take(&mut rest).split_at_mut_checked(length)
+                else {
+                    return vec![Damage::HeaderAndIndex];
+                };
+                sealed.push(Sealed {
+                    id: blob.id,
+                    bytes,
+                    uncompressed_length: blob.uncompressed_length,
+                });
+                rest = after;
+            }
+            let ahead = match next {
+                [] => &*rest,
+                next => rest.get(..length_of(next)).unwrap_or_default(),
+            };
+            let beside = name.as_mut().map(|name| (name, ahead));
+            for opened in self.opener.open_each(self.key, sealed, beside) {
+                damage.extend(opened.err().map(Damage::from));
+            }
+            (blobs, later) = (next, after_next);
+        }
+        if let Some(name) = name {
             let found = name.finish();
             if found != pack.id {
                 damage.insert(0, Damage::Name { found });
@@ -127,6 +144,19 @@ impl<'r> PackReader<'r> {
         }
         damage
     }
+}
+
+/// The blobs that are opened together next, and those after them.
+fn first_together(blobs: &[PackedBlob]) -> (&[PackedBlob], &[PackedBlob]) {
+    let lengths = blobs
+        .iter()
+        .map(|blob| (blob.length, blob.uncompressed_length));
+    blobs.split_at(count_together(lengths).min(blobs.len()))
+}
+
+/// Sealed bytes of these.
+fn length_of(blobs: &[PackedBlob]) -> usize {
+    blobs.iter().map(|blob| blob.length as usize).sum()
 }
 
 fn are_back_to_back(blobs: &[PackedBlob]) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vouchsafe_format::{BlobKind, Id, MasterKey, Node, Opener, decode_tree};
+use vouchsafe_format::{BlobKind, Id, MasterKey, Node, Opener, Sealed, decode_tree};
 use vouchsafe_store::StoreError;
 
 use crate::error::TreeProblem;
@@ -69,8 +69,13 @@ impl Trees {
     fn open(&self, tree: &Id, place: &Place, sealed: &mut [u8]) -> Result<Vec<Node>, TreeProblem> {
         let shelf = || self.openers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut opener = shelf().pop().unwrap_or_default();
+        let sealed = Sealed {
+            id: *tree,
+            bytes: sealed,
+            uncompressed_length: place.uncompressed_length,
+        };
         let nodes = opener
-            .open(&self.key, sealed, place.uncompressed_length, *tree)
+            .open(&self.key, sealed)
             .map_err(TreeProblem::from)
             .and_then(|plaintext| Ok(decode_tree(plaintext)?));
         shelf().push(opener);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use vouchsafe_format::{
-    BlobError, BlobKind, Checksum, Compressor, Id, MasterKey, OVERHEAD, Opener, Prover, SealedBlob,
-    compress, decode_tree, encode_index, encode_tree, seal_blob_append,
+    BlobError, BlobKind, Checksum, Compressor, Id, MasterKey, OVERHEAD, Opener, Prover, Sealed,
+    SealedBlob, compress, decode_tree, encode_index, encode_tree, seal_blob_append,
 };
 use vouchsafe_host::Random;
 
@@ -142,9 +142,12 @@ impl Workshop {
                 uncompressed_length,
             } => {
                 let (key, mut sealed) = (self.source_key(), sealed);
-                let plaintext = tools
-                    .opener
-                    .open(key, &mut sealed, uncompressed_length, id)?;
+                let sealed = Sealed {
+                    id,
+                    bytes: &mut sealed,
+                    uncompressed_length,
+                };
+                let plaintext = tools.opener.open(key, sealed)?;
                 Ok(Done::Tree {
                     ticket,
                     nodes: decode_tree(plaintext)?,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vouchsafe_format::{BlobKind, Id, Opener, PackedBlob};
+use vouchsafe_format::{BlobKind, Id, Opener, PackedBlob, Sealed};
 
 use super::RepairError;
 use crate::index::ListedPack;
@@ -78,8 +78,12 @@ impl Repository {
                 continue;
             }
             let mut sealed = part(bytes, blob).to_vec();
-            let opened = opener.open(&self.key, &mut sealed, blob.uncompressed_length, blob.id);
-            if opened.is_ok() {
+            let sealed = Sealed {
+                id: blob.id,
+                bytes: &mut sealed,
+                uncompressed_length: blob.uncompressed_length,
+            };
+            if opener.open(&self.key, sealed).is_ok() {
                 found.broken.remove(&name);
                 found.sound.insert(name, (found.readings.len(), *blob));
             } else {

@@ -1,4 +1,4 @@
-//! Deciding is pure: no file, process, network, environment or clock in the crates that decide.
+//! Deciding is pure: no file, process, network, environment or clock in the crates that decide; no unsafe code but in one.
 
 use super::map::{Floor, Map};
 use super::tree::Tree;
@@ -19,6 +19,10 @@ const NAMES: &[&str] = &[
 const MACHINE: &str = "host";
 /// The lints that are the ban.
 const BAN: &str = "clippy::disallowed_";
+/// The one crate that may hold unsafe code.
+const UNSAFE: &str = "digest";
+/// The lint that forbids it.
+const UNSAFE_BAN: &str = "unsafe_code";
 
 /// Looks through what ships of every crate in the map.
 pub(crate) fn judge(tree: &Tree, map: &Map) -> Vec<Finding> {
@@ -31,6 +35,10 @@ pub(crate) fn judge(tree: &Tree, map: &Map) -> Vec<Finding> {
             if name != MACHINE && entry.floor != Floor::Dev {
                 let text = format!("only `{MACHINE}` lifts the ban on the machine ({BAN}…)");
                 findings.extend(at_each(path, &code, code.match_indices(BAN), &text));
+            }
+            if name != UNSAFE {
+                let text = format!("only `{UNSAFE}` holds unsafe code");
+                findings.extend(at_each(path, &code, code.match_indices(UNSAFE_BAN), &text));
             }
         }
     }
@@ -163,5 +171,14 @@ mod tests {
         assert_eq!(found("crates/vault/tests/it.rs", text), []);
         assert_eq!(found("crates/host/src/lib.rs", text), []);
         assert_eq!(found("crates/testkit/src/lib.rs", text), []);
+    }
+
+    #[test]
+    fn only_one_crate_lifts_the_ban_on_unsafe_code() {
+        let text = "#[allow(unsafe_code)]";
+        for path in ["crates/vault/src/a.rs", "crates/testkit/src/lib.rs"] {
+            assert_eq!(found(path, text).len(), 1, "{path}");
+        }
+        assert_eq!(found("crates/digest/src/x86.rs", text), []);
     }
 }
