@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use vouchsafe_digest::digest_each;
 
 /// A SHA-256 digest: of a blob's plaintext, or of a stored file's bytes.
 ///
@@ -33,6 +34,11 @@ impl Id {
     /// The digest of `plaintext`.
     pub fn of(plaintext: &[u8]) -> Id {
         Id(Sha256::digest(plaintext).into())
+    }
+
+    /// The digest of each of these, which are hashed at the same time.
+    pub fn of_each(plaintexts: &[&[u8]]) -> Vec<Id> {
+        digest_each(plaintexts).into_iter().map(Id).collect()
     }
 
     /// The id with these bytes.
@@ -134,6 +140,7 @@ mod tests {
         let mut pushed = Vec::new();
         Id::of(b"").push_hex(&mut pushed);
         assert_eq!(pushed, hex.as_bytes());
+        assert_eq!(Id::of_each(&[b"", b"a"]), [Id::of(b""), Id::of(b"a")]);
     }
 
     #[test]

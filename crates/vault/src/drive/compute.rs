@@ -43,16 +43,57 @@ impl Tools {
     }
 }
 
+/// What a plaintext is called, and what it must still be when it has been sealed.
+#[derive(Clone, Copy)]
+pub(crate) struct Named {
+    id: Id,
+    /// Taken before it was hashed.
+    checksum: Checksum,
+}
+
+impl Named {
+    fn of(plaintext: &[u8]) -> Named {
+        let checksum = Checksum::of(plaintext);
+        let id = Id::of(plaintext);
+        Named { id, checksum }
+    }
+
+    /// The names of the plaintexts among these jobs, which are hashed at the same time.
+    pub(crate) fn each(jobs: &[Compute]) -> Vec<Option<Named>> {
+        let plaintexts: Vec<&[u8]> = jobs.iter().filter_map(Compute::plaintext).collect();
+        let checksums: Vec<Checksum> = plaintexts.iter().map(|text| Checksum::of(text)).collect();
+        let mut names = Id::of_each(&plaintexts)
+            .into_iter()
+            .zip(checksums)
+            .map(|(id, checksum)| Named { id, checksum });
+        jobs.iter()
+            .map(|job| job.plaintext().and_then(|_| names.next()))
+            .collect()
+    }
+}
+
 impl Workshop {
     /// Does work for a processor.
     pub(crate) fn compute(&self, job: Compute, tools: &mut Tools) -> Result<Done, WorkError> {
+        self.compute_named(job, None, tools)
+    }
+
+    /// As [`Workshop::compute`]; a plaintext may have been hashed already.
+    pub(crate) fn compute_named(
+        &self,
+        job: Compute,
+        name: Option<Named>,
+        tools: &mut Tools,
+    ) -> Result<Done, WorkError> {
         match job {
             Compute::Process {
                 ticket,
                 kind,
                 blob: Blob::Plain(plaintext),
             } => {
-                let (id, fresh) = self.process(kind, &plaintext, tools)?;
+                let name = name.unwrap_or_else(|| Named::of(&plaintext));
+                let id = name.id;
+                let fresh = self.process(kind, &plaintext, name, tools)?;
                 let length = plaintext.len() as u64;
                 self.buffers.give(plaintext);
                 Ok(Done::Blob {
@@ -107,10 +148,11 @@ impl Workshop {
             Compute::Tree { ticket, mut nodes } => {
                 nodes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
                 let plaintext = encode_tree(&nodes)?;
-                let (id, fresh) = self.process(BlobKind::Tree, &plaintext, tools)?;
+                let name = Named::of(&plaintext);
+                let fresh = self.process(BlobKind::Tree, &plaintext, name, tools)?;
                 Ok(Done::Blob {
                     ticket,
-                    id,
+                    id: name.id,
                     length: plaintext.len() as u64,
                     fresh,
                 })
@@ -185,18 +227,17 @@ impl Workshop {
         }
     }
 
-    /// Hashes, compresses and seals a plaintext that is not stored yet. What was sealed is opened again and compared:
+    /// Compresses and seals a plaintext that is not stored yet. What was sealed is opened again and compared:
     /// what the memory or the processor of this machine has spoilt meanwhile must not get into a vault.
     fn process(
         &self,
         kind: BlobKind,
         plaintext: &[u8],
+        name: Named,
         tools: &mut Tools,
-    ) -> Result<(Id, Option<SealedBlob>), WorkError> {
-        let checksum = Checksum::of(plaintext);
-        let id = Id::of(plaintext);
-        if !self.claims.claim(kind, id) {
-            return Ok((id, None));
+    ) -> Result<Option<SealedBlob>, WorkError> {
+        if !self.claims.claim(kind, name.id) {
+            return Ok(None);
         }
         let most = Compressor::bound(plaintext.len()) + OVERHEAD;
         let mut bytes = self.buffers.take(most);
@@ -209,22 +250,21 @@ impl Workshop {
             compressor,
             &mut bytes,
         )?;
-        self.prove(id, checksum, &bytes, uncompressed_length, tools)?;
-        let sealed = SealedBlob {
+        self.prove(name, &bytes, uncompressed_length, tools)?;
+        Ok(Some(SealedBlob {
             bytes,
             uncompressed_length,
-        };
-        Ok((id, Some(sealed)))
+        }))
     }
 
     fn prove(
         &self,
-        id: Id,
-        checksum: Checksum,
+        name: Named,
         sealed: &[u8],
         uncompressed_length: Option<u32>,
         tools: &mut Tools,
     ) -> Result<(), WorkError> {
+        let Named { id, checksum } = name;
         tools
             .prover
             .prove_checksum(&self.key, sealed, uncompressed_length, id, checksum)
@@ -247,7 +287,7 @@ impl Workshop {
             .map_err(damaged)?;
         let Some(length) = uncompressed_length else {
             check_id(id, stored)?;
-            let (_, fresh) = self.process(kind, stored, tools)?;
+            let fresh = self.process(kind, stored, Named::of(stored), tools)?;
             return Ok((stored.len() as u64, fresh));
         };
         let plaintext = compress::decompress(stored, length as usize)
@@ -300,6 +340,7 @@ mod tests {
     use super::*;
     use crate::env::Env;
     use crate::index::BlobIndex;
+    use crate::machine::Ticket;
     use vouchsafe_host::{Interrupt, ManualClock, SeededRandom};
     use vouchsafe_model::Time;
     use vouchsafe_store::MemoryStore;
@@ -327,17 +368,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn names_of_jobs_are_those_of_their_plaintexts() {
+        let ticket = Ticket(1);
+        let kind = BlobKind::Data;
+        let plain = |text: &[u8]| Compute::Process {
+            ticket,
+            kind,
+            blob: Blob::Plain(text.to_vec()),
+        };
+        let nodes = Vec::new();
+        let jobs = [
+            plain(b"one"),
+            Compute::Tree { ticket, nodes },
+            plain(b"two"),
+        ];
+        let ids: Vec<Option<Id>> = Named::each(&jobs)
+            .iter()
+            .map(|name| name.map(|name| name.id))
+            .collect();
+        assert_eq!(ids, [Some(Id::of(b"one")), None, Some(Id::of(b"two"))]);
+        for (name, text) in [(0, b"one"), (2, b"two")] {
+            let checksum = Named::each(&jobs)[name].unwrap().checksum;
+            assert_eq!(checksum, Checksum::of(text));
+        }
+    }
+
     /// As a processor does that hashes one thing and compresses another.
     #[test]
     fn what_is_spoilt_between_hashing_and_storing_is_not_stored() {
         let workshop = workshop();
         let mut tools = Tools::new().unwrap();
         for text in [&[b'x'; 9000][..], b"short"] {
-            let (id, fresh) = workshop.process(BlobKind::Data, text, &mut tools).unwrap();
-            let sealed = fresh.unwrap();
+            let name = Named::of(text);
+            let fresh = workshop.process(BlobKind::Data, text, name, &mut tools);
+            let sealed = fresh.unwrap().unwrap();
             let mut prove = |bytes: &[u8], text| {
                 let length = sealed.uncompressed_length;
-                workshop.prove(id, Checksum::of(text), bytes, length, &mut tools)
+                let checksum = Checksum::of(text);
+                workshop.prove(Named { checksum, ..name }, bytes, length, &mut tools)
             };
             prove(&sealed.bytes, text).unwrap();
             let refused = prove(&sealed.bytes, b"what was hashed");

@@ -16,7 +16,7 @@ use vouchsafe_store::SimStore;
 use crate::error::WorkError;
 use crate::machine::{Job, Machine, MachineError};
 
-pub(crate) use compute::{Tools, Workshop};
+pub(crate) use compute::{Named, Tools, Workshop};
 pub(crate) use reading::{FileReading, Origin, ReadTask, Step};
 
 /// How the work is done.

@@ -26,8 +26,8 @@ impl Shared<BackupMachine> {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            if state.waiting_for_room > 0 && state.reads.len() < WAITING_FILES / 2 {
-                self.room.notify_all();
+            if state.reads.len() == WAITING_FILES / 2 {
+                self.walk.notify_all();
             }
             drop(state);
             if self.read(task, &mut tools).is_err() {
@@ -44,7 +44,7 @@ impl Shared<BackupMachine> {
             Err(error) => self.fail(error),
         }
         self.lock().streams -= 1;
-        self.room.notify_all();
+        self.walk.notify_all();
     }
 
     fn read(&self, task: ReadTask, tools: &mut Tools) -> Result<(), Stopped> {

@@ -10,7 +10,7 @@ use vouchsafe_capture::Progress;
 use vouchsafe_format::Chunker;
 use vouchsafe_host::Clock;
 
-use super::{ReadTask, Stopped, Tools, Workshop};
+use super::{Named, ReadTask, Stopped, Tools, Workshop};
 use crate::error::WorkError;
 use crate::machine::{Compute, Done, Job, Machine, MachineError, Transfer};
 
@@ -23,8 +23,10 @@ pub(crate) struct Shared<M> {
     pub(super) transfer: Condvar,
     /// There is a file to read.
     pub(super) reads: Condvar,
-    /// There may be room again.
+    /// There may be room for chunks again.
     pub(super) room: Condvar,
+    /// There may be room for files to be read again.
+    pub(super) walk: Condvar,
     /// The goal may be reached, or a thread has ended.
     pub(super) goal: Condvar,
     pub(super) workshop: Workshop,
@@ -53,6 +55,8 @@ pub(super) struct State<M> {
     pub(super) transferring: usize,
     pub(super) streams: usize,
     pub(super) threads: usize,
+    /// Threads that wait for something to compute.
+    idle: usize,
     pub(super) waiting_for_room: usize,
 }
 
@@ -121,6 +125,7 @@ impl<M: Machine> Shared<M> {
             &self.transfer,
             &self.reads,
             &self.room,
+            &self.walk,
             &self.goal,
         ] {
             condition.notify_all();
@@ -170,7 +175,13 @@ impl<M: Machine> Shared<M> {
                 self.wake_all();
             }
         }
-        if state.waiting_for_room > 0 {
+        // Not for each chunk: whoever is woken should find room for more than one.
+        if state.waiting_for_room > 0
+            && state
+                .machine
+                .as_ref()
+                .is_none_or(|machine| machine.has_room(ROOM))
+        {
             self.room.notify_all();
         }
     }
@@ -204,21 +215,25 @@ impl<M: Machine> Shared<M> {
             if state.is_stopped() {
                 return;
             }
-            let Some(job) = state.computes.pop_front() else {
+            let jobs = state.next_computes();
+            if jobs.is_empty() {
+                state.idle += 1;
                 state = self
                     .compute
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
                 continue;
-            };
-            drop(state);
-            match self.workshop.compute(job, &mut tools) {
-                Ok(done) => {
-                    state = self.lock();
-                    self.complete(&mut state, done);
-                }
-                Err(error) => return self.fail(error),
             }
+            drop(state);
+            let names = Named::each(&jobs);
+            for (job, name) in jobs.into_iter().zip(names) {
+                match self.workshop.compute_named(job, name, &mut tools) {
+                    Ok(done) => self.complete(&mut self.lock(), done),
+                    Err(error) => return self.fail(error),
+                }
+            }
+            state = self.lock();
         }
     }
 
@@ -276,8 +291,22 @@ impl<M> State<M> {
             transferring: 0,
             streams: 0,
             threads: 0,
+            idle: 0,
             waiting_for_room: 0,
         }
+    }
+
+    /// What one processor does next: a job, or two that are hashed together if nobody else waits for one.
+    fn next_computes(&mut self) -> Vec<Compute> {
+        let Some(first) = self.computes.pop_front() else {
+            return Vec::new();
+        };
+        let is_hashed = first.plaintext().is_some();
+        let mut jobs = vec![first];
+        if is_hashed && self.computes.len() > self.idle {
+            jobs.extend(self.computes.pop_front_if(|job| job.plaintext().is_some()));
+        }
+        jobs
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -315,6 +344,9 @@ pub(super) fn wait_while<'a, T>(
         .unwrap_or_else(PoisonError::into_inner)
         .0
 }
+
+/// Bytes for which there is room before chunks that wait for it are woken.
+const ROOM: usize = 3 << 20;
 
 /// Does something at the end, however it comes.
 pub(super) struct OnDrop<F: FnMut()>(pub(super) F);

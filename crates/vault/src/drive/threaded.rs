@@ -36,6 +36,7 @@ impl<M: Machine + 'static> Engine<M> {
             transfer: Condvar::new(),
             reads: Condvar::new(),
             room: Condvar::new(),
+            walk: Condvar::new(),
             goal: Condvar::new(),
             workshop,
             clock,
@@ -160,7 +161,11 @@ impl Drive<BackupMachine> for Engine<BackupMachine> {
         while !state.is_stopped()
             && (state.reads.len() >= WAITING_FILES || is_stream && state.streams >= STREAMS)
         {
-            state = self.shared.wait_for_room(state);
+            state = self
+                .shared
+                .walk
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if state.is_stopped() {
             return Err(Stopped);

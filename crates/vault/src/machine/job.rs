@@ -70,6 +70,19 @@ pub enum Compute {
     },
 }
 
+impl Compute {
+    /// The bytes that have to be hashed first of all.
+    pub(crate) fn plaintext(&self) -> Option<&[u8]> {
+        match self {
+            Compute::Process {
+                blob: Blob::Plain(plaintext),
+                ..
+            } => Some(plaintext),
+            _ => None,
+        }
+    }
+}
+
 /// The bytes of a blob that is to be saved.
 #[derive(Debug)]
 pub enum Blob {
