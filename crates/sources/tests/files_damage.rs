@@ -14,6 +14,7 @@ use std::path::Path;
 use common::memory::Fault;
 use common::trees::{awkward_tree, is_root};
 use common::{World, all_to, assert_first_red, open, sh};
+use vouchsafe_capture::RestoreRequest;
 
 #[test]
 fn each_damage_reddens_its_rung() {
@@ -188,4 +189,29 @@ fn what_a_damaged_tree_hides_is_an_issue_and_the_rest_is_restored() {
         &world.compare(source.as_ref(), &restored, &captured, &point),
         "opens",
     );
+}
+
+/// Many files are fetched while the walk still goes on; it ends too, and not with an error of its own.
+#[test]
+fn a_vault_that_is_gone_ends_the_restore_and_is_why() {
+    for count in [3, 20_000] {
+        let world = World::new();
+        let root = world.path("srv/many");
+        fs::create_dir_all(&root).expect("a directory");
+        for number in 0..count {
+            fs::write(root.join(number.to_string()), "x").expect("writes");
+        }
+        let source = open(&format!("files:{}", root.display()));
+        let (_, mut point) = world.capture(source.as_ref());
+        point.fault = Fault::Lost;
+        let request = RestoreRequest {
+            to: world.path("to"),
+            include: None,
+            force: false,
+            compare: Default::default(),
+        };
+        let error = source.restore(&world.ctx(), &point, &request);
+        let error = error.expect_err("nothing can be fetched").to_string();
+        assert_eq!(error, "the vault is gone", "{count}");
+    }
 }

@@ -158,11 +158,13 @@ impl Engine {
         from: impl Read + Send + 'static,
         read_back: bool,
     ) -> Done {
-        let _lock = self.repository.lock(LockKind::Shared)?;
+        let lock = self.repository.lock_early(LockKind::Shared)?;
         let options = self.options(&format!("/{name}"))?;
-        let (_, report) = self.repository.backup(&options, &NoProgress, |sink| {
+        let done = self.repository.backup(&options, &NoProgress, |sink| {
             source::push_stream(name, bytes, from, sink)
-        })?;
+        });
+        lock.settled()?;
+        let (_, report) = done?;
         self.finished(&report, read_back)
     }
 
@@ -202,7 +204,7 @@ impl Engine {
     }
 
     fn restore(&self, snapshot: &str, target: &str) -> Done {
-        let _lock = self.repository.lock(LockKind::Shared)?;
+        let lock = self.repository.lock_early(LockKind::Shared)?;
         let id: Id = match snapshot {
             "latest" => {
                 let all = self.repository.snapshots()?;
@@ -220,6 +222,7 @@ impl Engine {
             compare: Default::default(),
         };
         let restored = source::with_context(|ctx| source.restore(ctx, &point, &request))?;
+        lock.settled()?;
         refuse(&restored.issues)?;
         Ok(json!({ "items": restored.items, "bytes": restored.bytes }))
     }

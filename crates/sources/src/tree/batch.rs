@@ -10,9 +10,10 @@ pub(crate) struct Batch {
     chunks: usize,
 }
 
-/// Large, because a vault reads each pack once for each batch; bounded, because nodes are kept in memory.
-const MOST_FILES: usize = 16_384;
-const MOST_CHUNKS: usize = 262_144;
+/// Large, because a vault reads each pack once for each batch; bounded, because nodes are kept in memory, and because the
+/// first batch has to be full before anything is fetched.
+const MOST_FILES: usize = 8_192;
+const MOST_CHUNKS: usize = 131_072;
 
 impl Batch {
     /// Adds one file.

@@ -8,6 +8,7 @@ mod restore;
 mod scope;
 mod structure;
 mod unchanged;
+mod writing;
 
 pub(crate) use compare::compare;
 pub(crate) use metadata::Metadata;

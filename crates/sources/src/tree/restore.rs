@@ -1,25 +1,25 @@
 //! Writing a part of a point into a directory.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::panic;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, ContentSink, PointReader, RestoreRequest, Restored, Visit,
+    CaptureContext, CaptureError, PointReader, RestoreRequest, Restored, Visit,
 };
 use vouchsafe_format::{Id, Node, NodeKind};
 use vouchsafe_host::inode::{self, Kind};
 use vouchsafe_host::{DestDir, DestEntry, DestError, files};
-use vouchsafe_model::Issue;
 
 use super::batch::Batch;
 use super::metadata::{Metadata, shown};
-use super::open_files::OpenFiles;
 use super::scope::{Scope, Where};
 use super::unchanged::Unchanged;
+use super::writing::Writing;
 use crate::failure;
 
 /// Writes the scope's entries below the target, which must be empty, absent, or overwritten by `force`; then only what
@@ -30,8 +30,10 @@ pub(crate) fn restore(
     scope: &Scope,
     request: &RestoreRequest,
 ) -> Result<Restored, CaptureError> {
-    let (to, force) = (request.to.as_path(), request.force);
-    let created = prepare_target(to, force)?;
+    let to = request.to.as_path();
+    let found = prepare_target(to, request.force)?;
+    // Where nothing is, nothing has to be looked at before it is overwritten.
+    let force = found == Found::Entries;
     let dest = DestDir::create(to).map_err(failure::dest)?;
     let restore = Restore {
         ctx,
@@ -51,7 +53,7 @@ pub(crate) fn restore(
     };
     ctx.progress.phase("restore", None, None);
     restore.entries()?;
-    restore.directories(created)?;
+    restore.directories(found == Found::Nothing)?;
     dest.sync().map_err(failure::dest)?;
     Ok(Restored {
         items: restore.items.into_inner(),
@@ -62,10 +64,18 @@ pub(crate) fn restore(
     })
 }
 
-/// Refuses a target that holds something, unless forced; true if it does not exist yet.
-fn prepare_target(to: &Path, force: bool) -> Result<bool, CaptureError> {
+/// What is at the target before anything is restored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    EmptyDirectory,
+    Entries,
+}
+
+/// Refuses a target that holds something, unless forced.
+fn prepare_target(to: &Path, force: bool) -> Result<Found, CaptureError> {
     if !files::exists(to).map_err(failure::file)? {
-        return Ok(true);
+        return Ok(Found::Nothing);
     }
     let real = files::canonicalize(to).map_err(failure::file)?;
     if inode::lstat(&real).map_err(failure::file)?.kind != Kind::Directory {
@@ -75,69 +85,60 @@ fn prepare_target(to: &Path, force: bool) -> Result<bool, CaptureError> {
         ));
     }
     let names = files::list_dir(&real).map_err(failure::file)?;
-    if !names.is_empty() && !force {
+    if names.is_empty() {
+        return Ok(Found::EmptyDirectory);
+    }
+    if !force {
         let message = format!(
             "it holds {} entries already; name an empty directory, or use --force to overwrite what has the same names",
             names.len()
         );
         return Err(failure::target(to, message));
     }
-    Ok(false)
+    Ok(Found::Entries)
 }
 
-struct Restore<'a> {
-    ctx: &'a CaptureContext<'a>,
+pub(super) struct Restore<'a> {
+    pub(super) ctx: &'a CaptureContext<'a>,
     point: &'a dyn PointReader,
     scope: &'a Scope,
-    dest: &'a DestDir,
+    pub(super) dest: &'a DestDir,
     force: bool,
-    metadata: Metadata<'a>,
+    pub(super) metadata: Metadata<'a>,
     unchanged: Unchanged<'a>,
     kept: AtomicU64,
     items: AtomicU64,
     bytes: AtomicU64,
 }
 
+/// A name that becomes a link to another one.
+struct FurtherName {
+    first: Vec<u8>,
+    new: Vec<u8>,
+}
+
 /// Names of one file, all but the first of which are linked to the first when that is whole.
 struct Links {
     first: HashMap<(u64, u64), (Vec<u8>, Id)>,
-    later: Vec<(Vec<u8>, Vec<u8>)>,
+    later: Vec<FurtherName>,
 }
 
 impl Restore<'_> {
     /// Everything but the metadata of directories. What a damaged tree hides is an issue, and the rest is restored.
+    ///
+    /// Contents of files are fetched while the walk goes on to the next ones.
     fn entries(&self) -> Result<(), CaptureError> {
-        let mut batch = Batch::default();
-        let mut links = Links {
-            first: HashMap::new(),
-            later: Vec::new(),
-        };
-        let hidden = self.walk(&mut |place, node| {
-            let Where::Inside(rel) = place else {
-                return Ok(Visit::Into);
-            };
-            match node.kind {
-                NodeKind::Dir => return self.directory(rel),
-                NodeKind::File => match links.earlier(rel, node) {
-                    Some(first) => links.later.push((first, rel.clone())),
-                    None if self.is_kept(rel, node) => {}
-                    None => batch.push(node.clone(), rel.clone()),
-                },
-                NodeKind::Socket => {}
-                _ if self.is_kept(rel, node) => {}
-                _ => self.special(rel, node),
+        let (batches, taken) = mpsc::sync_channel(0);
+        let linked = thread::scope(|scope| {
+            let fetching =
+                scope.spawn(move || taken.iter().try_for_each(|batch| self.fetch(&batch)));
+            let walked = self.files(batches);
+            match fetching.join() {
+                Ok(fetched) => fetched.and(walked),
+                Err(panic) => panic::resume_unwind(panic),
             }
-            if batch.is_full() {
-                self.fetch(&std::mem::take(&mut batch))?;
-            }
-            Ok(Visit::Into)
         })?;
-        if let Some(damage) = hidden {
-            let place = self.dest.path().display().to_string();
-            self.metadata.issue(failure::issue(place, &damage));
-        }
-        self.fetch(&batch)?;
-        for (first, new) in &links.later {
+        for FurtherName { first, new } in &linked {
             failure::check_interrupt(self.ctx)?;
             if self.force && self.unchanged.is_one_file(first, new) {
                 self.kept.fetch_add(1, Ordering::Relaxed);
@@ -153,6 +154,46 @@ impl Restore<'_> {
             self.metadata.note(new, linked);
         }
         Ok(())
+    }
+
+    /// Makes everything but files, which it hands over in batches, and further names of files, which it gives back.
+    fn files(&self, batches: SyncSender<Batch>) -> Result<Vec<FurtherName>, CaptureError> {
+        let mut batch = Batch::default();
+        let mut links = Links {
+            first: HashMap::new(),
+            later: Vec::new(),
+        };
+        // Nobody takes batches any more only when fetching has failed, and that error is the one that counts.
+        let hand_over = |batch| batches.send(batch).map_err(|_| CaptureError::Interrupted);
+        let hidden = self.walk(&mut |place, node| {
+            let Where::Inside(rel) = place else {
+                return Ok(Visit::Into);
+            };
+            match node.kind {
+                NodeKind::Dir => return self.directory(rel),
+                NodeKind::File => match links.earlier(rel, node) {
+                    Some(first) => {
+                        let new = rel.clone();
+                        links.later.push(FurtherName { first, new });
+                    }
+                    None if self.is_kept(rel, node) => {}
+                    None => batch.push(node.clone(), rel.clone()),
+                },
+                NodeKind::Socket => {}
+                _ if self.is_kept(rel, node) => {}
+                _ => self.special(rel, node),
+            }
+            if batch.is_full() {
+                hand_over(std::mem::take(&mut batch))?;
+            }
+            Ok(Visit::Into)
+        })?;
+        if let Some(damage) = hidden {
+            let place = self.dest.path().display().to_string();
+            self.metadata.issue(failure::issue(place, &damage));
+        }
+        hand_over(batch)?;
+        Ok(links.later)
     }
 
     /// Whether the content is there already; then it gets its metadata, and nothing is fetched or written.
@@ -240,13 +281,7 @@ impl Restore<'_> {
             return Ok(());
         }
         let open = |number: usize, known: bool| self.open(batch, number, known);
-        let out = Writing {
-            restore: self,
-            batch,
-            files: OpenFiles::new(batch.len(), open),
-            settled: (0..batch.len()).map(|_| AtomicBool::new(false)).collect(),
-            ends: (0..batch.len()).map(|_| AtomicU64::new(0)).collect(),
-        };
+        let out = Writing::new(self, batch, open);
         self.point.fetch(batch.nodes(), &out)?;
         for number in 0..batch.len() {
             // A vault that forgets a file must not make it look restored.
@@ -257,7 +292,12 @@ impl Restore<'_> {
         Ok(())
     }
 
-    fn open(&self, batch: &Batch, number: usize, known: bool) -> Result<DestEntry, DestError> {
+    pub(super) fn open(
+        &self,
+        batch: &Batch,
+        number: usize,
+        known: bool,
+    ) -> Result<DestEntry, DestError> {
         // An unknown number has the empty path, which the destination refuses.
         let rel = batch.file(number).map_or(&[][..], |(rel, _)| rel);
         if known {
@@ -302,14 +342,14 @@ impl Restore<'_> {
         }
     }
 
-    fn done(&self, bytes: u64) {
+    pub(super) fn done(&self, bytes: u64) {
         self.items.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.ctx.progress.advance(1, 0);
     }
 
     /// What would befall every further file too ends the restore.
-    fn fatal(&self, error: &DestError) -> Result<(), CaptureError> {
+    pub(super) fn fatal(&self, error: &DestError) -> Result<(), CaptureError> {
         let ends = matches!(
             error.kind(),
             Some(
@@ -351,175 +391,6 @@ impl Links {
                 None
             }
         }
-    }
-}
-
-/// Receives the content of one batch.
-struct Writing<'a, F> {
-    restore: &'a Restore<'a>,
-    batch: &'a Batch,
-    files: OpenFiles<F, DestEntry>,
-    /// Finished or given up.
-    settled: Vec<AtomicBool>,
-    /// Where the last byte of each file lies that has come.
-    ends: Vec<AtomicU64>,
-}
-
-impl<F> Writing<'_, F>
-where
-    F: Fn(usize, bool) -> Result<DestEntry, DestError>,
-{
-    fn is_settled(&self, number: usize) -> bool {
-        self.settled
-            .get(number)
-            .is_none_or(|s| s.load(Ordering::Acquire))
-    }
-
-    /// Records why a file cannot be had, and removes what there is of it: half a file must not look like a whole one.
-    fn give_up(&self, number: usize, message: String) {
-        let Some((rel, _)) = self.batch.file(number) else {
-            return;
-        };
-        if self
-            .settled
-            .get(number)
-            .is_some_and(|s| s.swap(true, Ordering::AcqRel))
-        {
-            return;
-        }
-        let metadata = &self.restore.metadata;
-        if self.files.close(number) {
-            metadata.note(rel, self.restore.dest.remove_file(rel));
-        }
-        metadata.issue(Issue {
-            place: shown(rel),
-            message,
-        });
-    }
-
-    fn failed_here(&self, number: usize, error: DestError) -> Result<(), CaptureError> {
-        self.restore.fatal(&error)?;
-        self.give_up(number, failure::issue("", &error).message);
-        Ok(())
-    }
-
-    fn write_to(&self, entry: &DestEntry, offset: u64, bytes: &[u8]) -> Result<(), DestError> {
-        write_data(entry.file(), offset, bytes).map_err(|source| DestError::Failed {
-            path: self.restore.dest.path().to_path_buf(),
-            operation: "write to a file in",
-            source,
-        })
-    }
-
-    /// All of a file has come: its length, its metadata.
-    fn complete(&self, number: usize, entry: &DestEntry) -> Result<(), DestError> {
-        let Some((rel, node)) = self.batch.file(number) else {
-            return Ok(());
-        };
-        let length = self
-            .ends
-            .get(number)
-            .map_or(0, |end| end.load(Ordering::Relaxed));
-        if length != node.size {
-            let message = format!(
-                "its content has {length} bytes, but the point says {}",
-                node.size
-            );
-            self.give_up(number, message);
-            return Ok(());
-        }
-        // Zeros at the end are not written.
-        if entry.stat()?.size != length {
-            entry.set_len(length)?;
-        }
-        if self
-            .settled
-            .get(number)
-            .is_some_and(|s| s.swap(true, Ordering::AcqRel))
-        {
-            return Ok(());
-        }
-        self.files.close(number);
-        self.restore.metadata.apply_to(entry, rel, node);
-        self.restore.done(node.size);
-        Ok(())
-    }
-}
-
-impl<F> ContentSink for Writing<'_, F>
-where
-    F: Fn(usize, bool) -> Result<DestEntry, DestError> + Sync,
-{
-    fn write(&self, number: usize, offset: u64, bytes: &[u8]) -> Result<(), CaptureError> {
-        failure::check_interrupt(self.restore.ctx)?;
-        if self.is_settled(number) {
-            return Ok(());
-        }
-        if let Some(end) = self.ends.get(number) {
-            end.fetch_max(offset + bytes.len() as u64, Ordering::Relaxed);
-        }
-        self.restore.ctx.progress.advance(0, bytes.len() as u64);
-        // A small file is made, filled and described in one go, without others waiting for it.
-        let whole = self.batch.file(number).is_some_and(|(_, node)| {
-            node.content.as_ref().is_some_and(|ids| ids.len() == 1)
-                && bytes.len() as u64 == node.size
-        });
-        let written = if whole {
-            self.restore
-                .open(self.batch, number, false)
-                .and_then(|entry| {
-                    self.files.note_opened(number);
-                    self.write_to(&entry, offset, bytes)?;
-                    self.complete(number, &entry)
-                })
-        } else {
-            let entry = self.files.get(number);
-            entry.and_then(|entry| self.write_to(&entry, offset, bytes))
-        };
-        written.or_else(|error| self.failed_here(number, error))
-    }
-
-    fn finished(&self, number: usize) -> Result<(), CaptureError> {
-        if self.is_settled(number) {
-            return Ok(());
-        }
-        let completed = self
-            .files
-            .get(number)
-            .and_then(|entry| self.complete(number, &entry));
-        completed.or_else(|error| self.failed_here(number, error))
-    }
-
-    fn failed(&self, number: usize, issue: Issue) {
-        self.give_up(number, issue.message);
-    }
-}
-
-/// Writes what is not zeros; the file has its length already, so that the rest are holes.
-fn write_data(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    const BLOCK: u64 = 4096;
-    let mut at = offset;
-    let mut rest = bytes;
-    let mut pending: Option<(u64, &[u8])> = None;
-    while !rest.is_empty() {
-        let until = usize::try_from(BLOCK - at % BLOCK)
-            .unwrap_or(rest.len())
-            .min(rest.len());
-        let (block, tail) = rest.split_at(until);
-        if block.iter().all(|b| *b == 0) {
-            if let Some((from, run)) = pending.take() {
-                let length = usize::try_from(at - from).unwrap_or(run.len());
-                file.write_all_at(run.get(..length).unwrap_or(run), from)?;
-            }
-        } else if pending.is_none() {
-            pending = Some((at, rest));
-        }
-        at += until as u64;
-        rest = tail;
-    }
-    match pending {
-        Some((from, run)) => file.write_all_at(run, from),
-        None => Ok(()),
     }
 }
 

@@ -103,6 +103,8 @@ pub enum Fault {
     Failed,
     /// Forgets the largest file.
     Forgotten,
+    /// Nothing can be fetched any more.
+    Lost,
 }
 
 /// A finished point.
@@ -275,6 +277,11 @@ impl PointReader for Point {
 
     /// From the last file to the first and from the last chunk to the first, on two threads.
     fn fetch(&self, files: &[Node], out: &dyn ContentSink) -> Result<(), CaptureError> {
+        if self.fault == Fault::Lost {
+            return Err(CaptureError::vault(std::io::Error::other(
+                "the vault is gone",
+            )));
+        }
         let largest = (0..files.len()).max_by_key(|n| files[*n].size);
         let one = |number: usize| -> Result<(), CaptureError> {
             let fault = if Some(number) == largest {
@@ -294,7 +301,7 @@ impl PointReader for Point {
                     return Ok(());
                 }
                 Fault::Forgotten => return Ok(()),
-                Fault::None | Fault::WrongByte => {}
+                Fault::None | Fault::WrongByte | Fault::Lost => {}
             }
             for (at, id) in files[number]
                 .content
