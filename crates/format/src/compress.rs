@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Cursor, Read};
 
 use zstd::bulk;
+use zstd::stream::write::Encoder;
 use zstd::zstd_safe::{self, CParameter};
 
 /// The level that restic's `--compression auto` comes closest to.
@@ -91,6 +92,14 @@ impl Compressor {
         }
         Ok(done.map(drop)?)
     }
+}
+
+/// Compresses what is written to it to the end of `out`. How much that will be the frame does not say.
+pub(crate) fn stream(level: i32, out: &mut Vec<u8>) -> io::Result<Encoder<'static, &mut Vec<u8>>> {
+    let mut stream = Encoder::new(out, level)?;
+    stream.window_log(WINDOW_LOG)?;
+    stream.include_checksum(false)?;
+    Ok(stream)
 }
 
 impl fmt::Debug for Compressor {

@@ -2,6 +2,8 @@
 
 mod plain;
 
+use std::io::{self, Write};
+
 use serde::Deserialize;
 
 use crate::blob::BlobKind;
@@ -40,28 +42,44 @@ pub enum IndexError {
 
 /// The JSON of an index, in restic's order of keys.
 pub fn encode_index(packs: &[IndexPack]) -> Vec<u8> {
-    let blobs: usize = packs.iter().map(|pack| pack.blobs.len()).sum();
-    let mut out = Vec::with_capacity(16 + packs.len() * 96 + blobs * 176);
-    out.extend_from_slice(br#"{"packs":["#);
+    let mut out = Vec::new();
+    // Writing to memory does not fail.
+    let _ = write_index(packs, &mut out);
+    out
+}
+
+/// As [`encode_index`], part by part.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_index(packs: &[IndexPack], out: &mut dyn Write) -> io::Result<()> {
+    let mut part = Vec::with_capacity(2 * PART);
+    part.extend_from_slice(br#"{"packs":["#);
     for (i, pack) in packs.iter().enumerate() {
-        out.extend_from_slice(if i == 0 {
+        part.extend_from_slice(if i == 0 {
             br#"{"id":""#
         } else {
             br#",{"id":""#
         });
-        pack.id.push_hex(&mut out);
-        out.extend_from_slice(br#"","blobs":["#);
+        pack.id.push_hex(&mut part);
+        part.extend_from_slice(br#"","blobs":["#);
         for (i, blob) in pack.blobs.iter().enumerate() {
             if i > 0 {
-                out.push(b',');
+                part.push(b',');
             }
-            push_blob(&mut out, blob);
+            push_blob(&mut part, blob);
+            if part.len() >= PART {
+                out.write_all(&part)?;
+                part.clear();
+            }
         }
-        out.extend_from_slice(b"]}");
+        part.extend_from_slice(b"]}");
     }
-    out.extend_from_slice(b"]}");
-    out
+    part.extend_from_slice(b"]}");
+    out.write_all(&part)
 }
+
+const PART: usize = 64 << 10;
 
 /// Reads the JSON of an index; keys that are not known are ignored.
 ///

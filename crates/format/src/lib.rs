@@ -35,7 +35,7 @@ pub use compress::{CompressError, Compressor, DecompressError, Decompressor, dec
 pub use config::{Config, ConfigError};
 pub use crypto::{CryptoError, MasterKey, OVERHEAD};
 pub use id::{Id, IdError};
-pub use index::{IndexError, IndexPack, decode_index, encode_index};
+pub use index::{IndexError, IndexPack, decode_index, encode_index, write_index};
 pub use key::{KdfParams, KeyError, KeyFile, create_key_file, open_key_file};
 pub use lock::{LockError, LockFile};
 pub use node::{Node, NodeKind, Spelling, Xattr, go_mode_from_unix, unix_mode_from_go};
@@ -47,4 +47,4 @@ pub use references::{References, decode_references};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotSummary};
 pub use timestamp::{Timestamp, TimestampError};
 pub use tree::{TreeError, decode_tree, encode_tree};
-pub use unpacked::{UnpackedError, decode_unpacked, encode_unpacked};
+pub use unpacked::{UnpackedError, decode_unpacked, encode_unpacked, seal_unpacked};

@@ -1,8 +1,10 @@
 //! The plaintext of files outside packs: snapshots, indexes and locks.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 
 use crate::compress::{self, CompressError, Compressor, DecompressError};
+use crate::crypto::MasterKey;
 
 /// Most bytes that an unpacked file may hold: 256 MiB, some twenty times what
 /// an index of 50,000 blobs needs.
@@ -37,6 +39,25 @@ pub fn encode_unpacked(json: &[u8], level: i32) -> Result<Vec<u8>, CompressError
     Ok(out)
 }
 
+/// An unpacked file, sealed, whose JSON `write` gives part by part: it is never in memory as a whole. `iv` must be random.
+///
+/// # Errors
+/// [`CompressError`] if the library runs out of memory, or if `write` fails.
+pub fn seal_unpacked(
+    key: &MasterKey,
+    iv: [u8; 16],
+    level: i32,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Vec<u8>, CompressError> {
+    let mut out = iv.to_vec();
+    out.push(COMPRESSED);
+    let mut frame = compress::stream(level, &mut out)?;
+    write(&mut frame)?;
+    frame.finish()?;
+    key.finish_seal(&iv, &mut out, 0);
+    Ok(out)
+}
+
 /// The JSON in `plaintext`: as it is in version 1, decompressed in version 2.
 ///
 /// # Errors
@@ -65,6 +86,21 @@ mod tests {
         let packed = encode_unpacked(json, 3).unwrap();
         assert_eq!(packed[0], 2);
         assert_eq!(decode_unpacked(&packed).unwrap().as_ref(), json);
+    }
+
+    #[test]
+    fn what_is_sealed_part_by_part_is_read_as_a_whole() {
+        let key = MasterKey::from_random([7; 64]).unwrap();
+        let sealed = seal_unpacked(&key, [3; 16], 3, |out| {
+            out.write_all(b"{")?;
+            out.write_all(&vec![b' '; 1 << 20])?;
+            out.write_all(b"}")
+        });
+        let packed = key.open(&sealed.unwrap()).unwrap();
+        let json = decode_unpacked(&packed).unwrap();
+        assert_eq!((json.len(), json[0]), ((1 << 20) + 2, b'{'));
+        let failed = seal_unpacked(&key, [3; 16], 3, |_| Err(io::ErrorKind::Other.into()));
+        assert!(failed.is_err());
     }
 
     #[test]

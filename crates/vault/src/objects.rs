@@ -1,11 +1,15 @@
 //! A repository's objects in a store: their keys, their names, and second attempts where a store falters.
 
 use std::fmt;
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vouchsafe_format::{Id, MasterKey, decode_unpacked, encode_unpacked};
+use vouchsafe_format::{
+    Id, IndexPack, MasterKey, compress, decode_unpacked, encode_unpacked, seal_unpacked,
+    write_index,
+};
 use vouchsafe_store::{Erased, Key, ObjectMeta, PutMode, Store, StoreError};
 
 use crate::env::Env;
@@ -263,6 +267,17 @@ pub(crate) fn seal_file(
     level: i32,
 ) -> Result<(Id, Vec<u8>), Damage> {
     let bytes = key.seal(iv, &encode_unpacked(json, level)?);
+    Ok((Id::of(&bytes), bytes))
+}
+
+/// The name and bytes of an index.
+pub(crate) fn seal_index(
+    key: &MasterKey,
+    iv: [u8; 16],
+    packs: &[IndexPack],
+) -> Result<(Id, Vec<u8>), Damage> {
+    let write = |out: &mut dyn Write| write_index(packs, out);
+    let bytes = seal_unpacked(key, iv, compress::DEFAULT_LEVEL, write)?;
     Ok((Id::of(&bytes), bytes))
 }
 

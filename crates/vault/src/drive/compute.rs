@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use vouchsafe_format::{
     BlobError, BlobKind, Checksum, Compressor, Id, MasterKey, OVERHEAD, Opener, Prover, Sealed,
-    SealedBlob, compress, decode_tree, encode_index, encode_tree, seal_blob_append,
+    SealedBlob, compress, decode_tree, encode_tree, seal_blob_append,
 };
 use vouchsafe_host::Random;
 
 use crate::env::random_iv;
 use crate::error::{Damage, WorkError};
 use crate::machine::{Blob, Buffers, Claims, Compute, Done, Transfer};
-use crate::objects::{Objects, seal_file};
+use crate::objects::{Objects, seal_file, seal_index};
 
 /// What jobs need: keys, claims, stores.
 pub(crate) struct Workshop {
@@ -162,7 +162,7 @@ impl Workshop {
                 Ok(Done::Pack { ticket, pack })
             }
             Compute::Index { ticket, packs } => {
-                let (name, bytes) = self.seal_file(&encode_index(&packs))?;
+                let (name, bytes) = seal_index(&self.key, self.iv(), &packs)?;
                 Ok(Done::File {
                     ticket,
                     name,

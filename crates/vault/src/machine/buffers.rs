@@ -73,11 +73,11 @@ struct Class {
 /// that must grow is copied into one of the next size, which costs less than pages that are written to once and then
 /// never needed.
 const CLASSES: [Class; 5] = [
-    Class::new(512 << 10, 4),
-    Class::new(1 << 20, 6),
-    Class::new(2 << 20, 4),
-    Class::new(4 << 20, 2),
-    Class::new(8 << 20, 1),
+    Class::new(512 << 10, 12),
+    Class::new(1 << 20, 24),
+    Class::new(2 << 20, 12),
+    Class::new(4 << 20, 6),
+    Class::new(8 << 20, 4),
 ];
 
 impl Class {
@@ -143,7 +143,10 @@ mod tests {
             }
         }
         let shelf = buffers.shelf.lock().unwrap();
-        assert_eq!(shelf.each_ref().map(Vec::len), [4, 6, 4, 2, 1, MOST_LARGE]);
+        assert_eq!(
+            shelf.each_ref().map(Vec::len),
+            [12, 24, 12, 6, 4, MOST_LARGE]
+        );
     }
 
     #[test]

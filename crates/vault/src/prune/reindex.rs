@@ -4,7 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
-use vouchsafe_format::{Id, IndexPack, compress, decode_index, encode_index};
+use vouchsafe_format::{Id, IndexPack, decode_index};
 
 use super::clearance::DeletionCleared;
 use super::error::{PruneError, prune_error};
@@ -12,7 +12,7 @@ use super::worklist::PruneWorklist;
 use crate::error::RepoError;
 use crate::index::{BlobIndex, ById};
 use crate::machine::ObjectKind;
-use crate::objects::seal_file;
+use crate::objects::seal_index;
 use crate::parallel;
 use crate::repository::Repository;
 
@@ -121,10 +121,8 @@ impl Repository {
         cleared.confirm()?;
         let interrupt = &self.env().interrupt;
         let put = parallel::map(files, self.hands(), interrupt, |packs| {
-            let json = encode_index(packs);
             let (name, bytes) =
-                seal_file(&self.key, self.env().iv(), &json, compress::DEFAULT_LEVEL)
-                    .map_err(RepoError::Seal)?;
+                seal_index(&self.key, self.env().iv(), packs).map_err(RepoError::Seal)?;
             self.objects.put(ObjectKind::Index, &name, &bytes)?;
             // Read back: once the old ones are gone, nothing else tells where the blobs are.
             self.objects.get_file(&self.key, ObjectKind::Index, &name)?;

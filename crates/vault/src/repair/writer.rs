@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use vouchsafe_format::{
-    BlobKind, Compressor, Id, IndexPack, PackWriter, compress, encode_index, seal_blob,
-};
+use vouchsafe_format::{BlobKind, Compressor, Id, IndexPack, PackWriter, compress, seal_blob};
 
 use super::RepairError;
 use crate::index::ListedPack;
 use crate::lock::LockGuard;
 use crate::machine::ObjectKind;
-use crate::objects::{seal_file, show};
+use crate::objects::{seal_index, show};
 use crate::packs::{PackReader, PackVerdict};
 use crate::repository::{Repository, in_words};
 
@@ -145,9 +143,8 @@ pub(super) fn write_indexes(
         }
         require_lock(repository, lock)?;
         let (key, iv) = (&repository.key, repository.env().iv());
-        let json = encode_index(&std::mem::take(&mut part));
         let (name, bytes) =
-            seal_file(key, iv, &json, compress::DEFAULT_LEVEL).map_err(RepairError::File)?;
+            seal_index(key, iv, &std::mem::take(&mut part)).map_err(RepairError::File)?;
         repository.objects.put(ObjectKind::Index, &name, &bytes)?;
         names.push(name);
         blobs = 0;
