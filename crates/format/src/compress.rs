@@ -183,6 +183,7 @@ pub fn decompress(data: &[u8], expected_len: usize) -> Result<Vec<u8>, Decompres
 
 /// Refuses what cannot hold `expected_len` bytes before memory is set aside for them.
 fn check_stated_length(data: &[u8], expected_len: usize) -> Result<(), DecompressError> {
+    require_frame(data)?;
     if !is_plausible(data.len(), expected_len) {
         return Err(DecompressError::Implausible {
             length: data.len(),
@@ -194,6 +195,16 @@ fn check_stated_length(data: &[u8], expected_len: usize) -> Result<(), Decompres
         Ok(Some(found)) if found > expected => Err(DecompressError::Length { expected, found }),
         _ => Ok(()),
     }
+}
+
+/// The library takes nothing at all for an empty frame.
+fn require_frame(data: &[u8]) -> Result<(), DecompressError> {
+    if data.is_empty() {
+        return Err(DecompressError::Damaged(
+            io::ErrorKind::UnexpectedEof.into(),
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) fn check_length(found: u64, expected: u64) -> Result<(), DecompressError> {
@@ -214,6 +225,7 @@ pub(crate) fn is_plausible(compressed: usize, expected: usize) -> bool {
 /// # Errors
 /// [`DecompressError::Damaged`], [`DecompressError::Limit`].
 pub fn decompress_bounded(data: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+    require_frame(data)?;
     let stated = match zstd_safe::get_frame_content_size(data) {
         Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
         _ => 0,
@@ -312,6 +324,18 @@ mod tests {
             .decompress_append(&frame, 1000, &mut out)
             .unwrap();
         assert_eq!(out, [&b"before"[..], &[7; 1000]].concat());
+    }
+
+    #[test]
+    fn nothing_is_no_frame() {
+        assert!(decompress(b"", 0).is_err());
+        assert!(decompress_bounded(b"", 10).is_err());
+        let mut decompressor = Decompressor::new().unwrap();
+        assert!(
+            decompressor
+                .decompress_append(b"", 0, &mut Vec::new())
+                .is_err()
+        );
     }
 
     #[test]
