@@ -20,6 +20,8 @@ pub(crate) const LEDGER: &str = "ledger";
 pub(crate) const POLICY: &str = "policy";
 /// The signing seed of a ledger, sealed, beside what it published.
 pub(crate) const SEED: &str = "sealed-seed";
+/// Bytes that anything beside the repository may have; segments are the longest, and have some megabytes.
+const LONGEST: u64 = 1 << 30;
 /// The tag of snapshots that hold a ledger; a second one, `vouchsafe-ledger:ID`, says whose.
 pub(crate) const TAG: &str = "vouchsafe-ledger";
 
@@ -230,7 +232,9 @@ impl VaultRecord {
         match self {
             VaultRecord::Beside(store) => {
                 let key = Key::new(name).map_err(|e| self.damaged(&chain(&e)))?;
-                Ok(store.get(&key)?)
+                let mut found = Vec::new();
+                store.get_into(&key, LONGEST, &mut found)?;
+                Ok(found)
             }
             VaultRecord::Within(within) => within.read(name),
         }

@@ -72,7 +72,7 @@ fn put_then_get(store: &Arc<dyn Store>) -> Result<(), String> {
 fn absent_is_not_found(store: &Arc<dyn Store>) -> Result<(), String> {
     let absent = key("data/none")?;
     not_found("get", store.get(&absent))?;
-    not_found("get_into", store.get_into(&absent, &mut vec![1]))?;
+    not_found("get_into", store.get_into(&absent, 9, &mut vec![1]))?;
     not_found("get_range", store.get_range(&absent, 0, 1))?;
     not_found("get_range of nothing", store.get_range(&absent, 0, 0))?;
     not_found("head", store.head(&absent))?;
@@ -341,12 +341,22 @@ fn expect_bytes(store: &Arc<dyn Store>, key: &Key, expected: &[u8]) -> Result<()
     for held in [0, 7, 100_000] {
         let mut into = vec![0xa5; held];
         store
-            .get_into(key, &mut into)
+            .get_into(key, expected.len() as u64, &mut into)
             .map_err(|e| format!("getting {key} into memory: {e}"))?;
         if into != got {
             return Err(format!(
                 "{key} differs when got into {held} bytes of memory"
             ));
+        }
+    }
+    if let Some(less) = (expected.len() as u64).checked_sub(1) {
+        match store.get_into(key, less, &mut Vec::new()) {
+            Err(StoreError::TooLong { .. }) => {}
+            other => {
+                return Err(format!(
+                    "{key} is longer than {less} bytes, and gave {other:?}"
+                ));
+            }
         }
     }
     if got == expected {

@@ -91,9 +91,9 @@ impl Store for CountingStore {
         Ok(bytes)
     }
 
-    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
         Self::count(&self.counters.gets, 1);
-        self.inner.get_into(key, into)?;
+        self.inner.get_into(key, most, into)?;
         Self::count(&self.counters.bytes_read, into.len() as u64);
         Ok(())
     }

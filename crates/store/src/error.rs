@@ -103,6 +103,19 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The object is longer than it may be; the rest was not read.
+    #[error(
+        "{} in {store} has more than the {most} bytes that it may have; use another copy",
+        shown(key)
+    )]
+    TooLong {
+        /// The key.
+        key: String,
+        /// The store.
+        store: String,
+        /// The most bytes.
+        most: u64,
+    },
     /// The store cannot do this at all.
     #[error("{store} knows no {what}; take a store that does")]
     Unsupported {
@@ -157,6 +170,7 @@ impl StoreError {
             | Self::Denied { key, .. }
             | Self::Unavailable { key, .. }
             | Self::Corrupt { key, .. }
+            | Self::TooLong { key, .. }
             | Self::Unsupported { key, .. }
             | Self::Io { key, .. } => key,
         }
@@ -187,6 +201,9 @@ impl StoreError {
                 key: k, store: s, ..
             }
             | Self::Corrupt {
+                key: k, store: s, ..
+            }
+            | Self::TooLong {
                 key: k, store: s, ..
             }
             | Self::Unsupported {

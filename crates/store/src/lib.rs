@@ -56,11 +56,12 @@ pub trait Store: Send + Sync {
     /// The whole object, or [`StoreError::NotFound`].
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError>;
 
-    /// The whole object, in place of what `into` held: for those who read many objects with the same memory.
-    /// What `into` holds after an error says nothing.
-    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
+    /// The whole object, in place of what `into` held, if it has at most `most` bytes; a longer one is
+    /// [`StoreError::TooLong`]. For those who read many objects with the same memory, and for those who know how much
+    /// an object may have: what a server sends beyond it is not kept. What `into` holds after an error says nothing.
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
         *into = self.get(key)?;
-        Ok(())
+        within(into, most, key, || self.describe())
     }
 
     /// Exactly `len` bytes from `offset` on. An object that ends before them is
@@ -214,8 +215,8 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
         (**self).get(key)
     }
-    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
-        (**self).get_into(key, into)
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        (**self).get_into(key, most, into)
     }
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         (**self).get_range(key, offset, len)
@@ -283,6 +284,26 @@ pub fn exists(store: &dyn Store, key: &Key) -> Result<bool, StoreError> {
         Err(StoreError::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The most bytes that an object may have: what a pack's header can tell, and some more.
+pub(crate) const LARGEST: u64 = 1 << 32;
+
+/// Refuses an object that is longer than it may be.
+pub(crate) fn within(
+    object: &[u8],
+    most: u64,
+    key: &Key,
+    store: impl FnOnce() -> String,
+) -> Result<(), StoreError> {
+    if object.len() as u64 <= most {
+        return Ok(());
+    }
+    Err(StoreError::TooLong {
+        key: key.to_string(),
+        store: store(),
+        most,
+    })
 }
 
 /// The part of an object that `get_range` asks for, or the error that says how much is missing.

@@ -1,6 +1,7 @@
 //! A store in a directory of this machine: one file for each object.
 
 use std::collections::HashSet;
+use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use vouchsafe_host::files::{self, FileError, PRIVATE_DIR, TEMPORARY_PREFIX};
 use vouchsafe_model::Time;
 
 use crate::key::is_part;
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+use crate::{Capabilities, Key, LARGEST, ObjectMeta, PutMode, Store, StoreError};
 
 /// Objects as files (mode 0400) in directories (mode 0700) below a root.
 ///
@@ -29,9 +30,6 @@ pub struct LocalStore {
 
 /// The mode of an object: nobody has a reason to write to it.
 const OBJECT_MODE: u32 = 0o400;
-
-/// The longest object that is read as a whole.
-const LARGEST: u64 = 1 << 32;
 
 impl LocalStore {
     /// Opens a store whose directory exists.
@@ -249,11 +247,20 @@ impl Store for LocalStore {
     }
 
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
-        files::read(self.path(key), LARGEST).map_err(|e| self.object_error(e, key))
+        let mut out = Vec::new();
+        self.get_into(key, LARGEST, &mut out)?;
+        Ok(out)
     }
 
-    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
-        files::read_into(self.path(key), LARGEST, into).map_err(|e| self.object_error(e, key))
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        files::read_into(self.path(key), most, into).map_err(|e| match e.kind() {
+            io::ErrorKind::FileTooLarge => StoreError::TooLong {
+                key: key.to_string(),
+                store: self.name.clone(),
+                most,
+            },
+            _ => self.object_error(e, key),
+        })
     }
 
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {

@@ -97,6 +97,19 @@ impl Store for Overlay {
         }
     }
 
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        match self.changed(key) {
+            Some(object) => {
+                *into = object?.to_vec();
+                crate::within(into, most, key, || self.describe())
+            }
+            None => self
+                .base
+                .get_into(key, most, into)
+                .map_err(|e| self.own(e, key.as_str())),
+        }
+    }
+
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         let Some(object) = self.changed(key) else {
             let got = self.base.get_range(key, offset, len);

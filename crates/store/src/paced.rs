@@ -88,6 +88,15 @@ impl Store for Paced {
         )
     }
 
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        let down = self.download.as_ref();
+        let got = || {
+            self.inner.get_into(key, most, into)?;
+            Ok(into.len() as u64)
+        };
+        self.moving(down, |length: &u64| *length, got).map(drop)
+    }
+
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         let down = self.download.as_ref();
         self.moving(down, |_| len, || self.inner.get_range(key, offset, len))

@@ -57,8 +57,8 @@ impl Store for Prefixed {
         self.on(key, |full| self.inner.get(full))
     }
 
-    fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
-        self.on(key, |full| self.inner.get_into(full, into))
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        self.on(key, |full| self.inner.get_into(full, most, into))
     }
 
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {

@@ -1,6 +1,8 @@
 //! Stores reached over a network: which kind a place is, and how it is opened.
 
 #[cfg(feature = "dal")]
+mod bounded;
+#[cfg(feature = "dal")]
 mod dal;
 #[cfg(feature = "http")]
 mod http;

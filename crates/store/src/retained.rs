@@ -61,6 +61,10 @@ impl Store for Retained {
         self.inner.get(key)
     }
 
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        self.inner.get_into(key, most, into)
+    }
+
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         self.inner.get_range(key, offset, len)
     }

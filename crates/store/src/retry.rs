@@ -110,6 +110,10 @@ impl Store for Retrying {
         self.call(|_| self.inner.get(key))
     }
 
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
+        self.call(|_| self.inner.get_into(key, most, into))
+    }
+
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
         self.call(|_| self.inner.get_range(key, offset, len))
     }

@@ -191,6 +191,12 @@ pub enum Damage {
         /// Bytes it has.
         found: u64,
     },
+    /// It is longer than an object of its kind may be, and was not read to its end.
+    #[error("it has more than the {most} bytes that it may have")]
+    TooLong {
+        /// The most bytes.
+        most: u64,
+    },
     /// Its header lists other blobs than the index.
     #[error("its header and the index disagree about its blobs")]
     HeaderAndIndex,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_format::{
-    Id, IndexPack, MasterKey, compress, decode_unpacked, encode_unpacked, seal_unpacked,
+    Id, IndexPack, MasterKey, compress, decode_unpacked, encode_unpacked, seal_unpacked, unpacked,
     write_index,
 };
 use vouchsafe_store::{Erased, Key, ObjectMeta, PutMode, Store, StoreError};
@@ -60,14 +60,37 @@ impl Objects {
         &self.env
     }
 
-    /// An object's bytes, unchecked.
-    pub(crate) fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
-        self.persistently(|| self.store.get(key))
+    /// The bytes of `config`, unchecked.
+    pub(crate) fn get_config(&self) -> Result<Vec<u8>, StoreError> {
+        self.get_at_most(&config_key()?, LONGEST_SMALL)
     }
 
-    /// An object's bytes, unchecked, in place of what `into` held.
-    pub(crate) fn get_into(&self, key: &Key, into: &mut Vec<u8>) -> Result<(), StoreError> {
-        self.persistently(|| self.store.get_into(key, into))
+    /// A named object's bytes, unchecked.
+    pub(crate) fn get(&self, kind: ObjectKind, name: &Id) -> Result<Vec<u8>, StoreError> {
+        self.get_at_most(&key_of(kind, name)?, longest(kind))
+    }
+
+    fn get_at_most(&self, key: &Key, most: u64) -> Result<Vec<u8>, StoreError> {
+        let mut out = Vec::new();
+        self.get_into(key, most, &mut out)?;
+        Ok(out)
+    }
+
+    /// An object's bytes, unchecked, in place of what `into` held, if it has at most `most`.
+    pub(crate) fn get_into(
+        &self,
+        key: &Key,
+        most: u64,
+        into: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.persistently(|| self.store.get_into(key, most, into))
+    }
+
+    /// Whether an object has exactly these bytes.
+    fn holds(&self, key: &Key, bytes: &[u8]) -> bool {
+        let mut found = Vec::new();
+        let got = self.store.get_into(key, bytes.len() as u64, &mut found);
+        got.is_ok() && found == bytes
     }
 
     /// Bytes of a pack, unchecked.
@@ -83,8 +106,12 @@ impl Objects {
 
     /// A named object whose bytes have the digest that it is named after.
     pub(crate) fn get_named(&self, kind: ObjectKind, name: &Id) -> Result<Vec<u8>, RepoError> {
-        let key = key_of(kind, name)?;
-        let bytes = self.get(&key)?;
+        let bytes = match self.get(kind, name) {
+            Err(StoreError::TooLong { most, .. }) => {
+                return Err(self.damaged(kind, name, Damage::TooLong { most }));
+            }
+            got => got?,
+        };
         let found = Id::of(&bytes);
         if found == *name {
             Ok(bytes)
@@ -111,7 +138,7 @@ impl Objects {
         self.persistently(|| match self.store.put(&key, bytes, PutMode::IfAbsent) {
             // An attempt before may have been acknowledged too late, or torn.
             Err(StoreError::AlreadyExists { .. }) => {
-                if self.store.get(&key).is_ok_and(|found| found == bytes) {
+                if self.holds(&key, bytes) {
                     return Ok(());
                 }
                 self.store.put(&key, bytes, PutMode::Replace)
@@ -125,11 +152,7 @@ impl Objects {
         let key = config_key()?;
         self.persistently(|| match self.store.put(&key, bytes, PutMode::IfAbsent) {
             // An attempt before may have been acknowledged too late; whose it is shows in the bytes.
-            Err(StoreError::AlreadyExists { .. })
-                if self.store.get(&key).is_ok_and(|found| found == bytes) =>
-            {
-                Ok(())
-            }
+            Err(StoreError::AlreadyExists { .. }) if self.holds(&key, bytes) => Ok(()),
             other => other,
         })
     }
@@ -303,6 +326,22 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// How often a store is asked whose listings may be late, and how long apart.
 const LATE_LISTINGS: usize = 3;
 const LISTING_PAUSE: Duration = Duration::from_millis(500);
+
+/// The most bytes that `config`, a key file or a lock may have; they have some hundred.
+const LONGEST_SMALL: u64 = 1 << 20;
+/// The most bytes that a sealed index or snapshot may have: somewhat more than what is decompressed of one.
+const LONGEST_FILE: u64 = unpacked::LIMIT as u64 + (1 << 20);
+/// The most bytes that a pack may have: offsets are numbers of 32 bits.
+const LONGEST_PACK: u64 = 1 << 32;
+
+/// Whoever can write to a store can put anything there, so nothing is read without a bound.
+fn longest(kind: ObjectKind) -> u64 {
+    match kind {
+        ObjectKind::Pack => LONGEST_PACK,
+        ObjectKind::Index | ObjectKind::Snapshot => LONGEST_FILE,
+        ObjectKind::Lock | ObjectKind::Key => LONGEST_SMALL,
+    }
+}
 
 fn folder(kind: ObjectKind) -> &'static str {
     match kind {

@@ -71,9 +71,17 @@ impl<'r> PackReader<'r> {
     /// again: header and blobs are authenticated and together are all of it, and each blob is hashed for its own id.
     pub(crate) fn verdict(&mut self, pack: &ListedPack, is_name_known: bool) -> PackVerdict {
         let read = key_of(ObjectKind::Pack, &pack.id)
-            .and_then(|key| self.objects.get_into(&key, &mut self.bytes));
+            .and_then(|key| self.objects.get_into(&key, pack.bytes, &mut self.bytes));
         let damage = match read {
             Ok(()) => self.damage(pack, is_name_known),
+            Err(StoreError::TooLong { most, .. }) => match self.longer(&pack.id) {
+                Ok(Some(found)) if found > most => vec![Damage::Size {
+                    expected: most,
+                    found,
+                }],
+                Ok(_) => vec![Damage::TooLong { most }],
+                Err(error) => return PackVerdict::Unreadable(error),
+            },
             Err(error) if error.is_not_found() => vec![Damage::Missing],
             Err(error) => return PackVerdict::Unreadable(error),
         };
@@ -82,6 +90,11 @@ impl<'r> PackReader<'r> {
         } else {
             PackVerdict::Damaged(damage)
         }
+    }
+
+    /// How long the store says that it is.
+    fn longer(&self, pack: &Id) -> Result<Option<u64>, StoreError> {
+        self.objects.size(ObjectKind::Pack, pack)
     }
 
     fn damage(&mut self, pack: &ListedPack, is_name_known: bool) -> Vec<Damage> {

@@ -57,7 +57,7 @@ impl Repository {
         let exists = || OpenError::Exists {
             store: objects.place(),
         };
-        match objects.get(&config_key()?) {
+        match objects.get_config() {
             Ok(_) => return Err(exists()),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error.into()),
@@ -112,7 +112,7 @@ impl Repository {
         password: &Secret,
     ) -> Result<Repository, OpenError> {
         let objects = Objects::new(store, env.clone());
-        let sealed = objects.get(&config_key()?).map_err(|error| match error {
+        let sealed = objects.get_config().map_err(|error| match error {
             error if error.is_not_found() => OpenError::NoRepository {
                 store: objects.place(),
             },

@@ -9,7 +9,7 @@ use vouchsafe_format::Id;
 use vouchsafe_host::random::Random;
 use vouchsafe_model::{Kms, Secret, Vault, VaultName};
 use vouchsafe_store::kms::{Bound, KeyService, KeyState, KmsError, Wrapped};
-use vouchsafe_store::{Key, PutMode, Store};
+use vouchsafe_store::{Key, PutMode, Store, StoreError};
 use vouchsafe_vault::Repository;
 
 use super::service;
@@ -247,16 +247,13 @@ fn damaged(place: &str) -> KeeperError {
 }
 
 fn stored(root: &Arc<dyn Store>) -> Result<Option<Vec<u8>>, KeeperError> {
-    let key = object_key()?;
-    let size = match root.head(&key) {
-        Ok(meta) => meta.size,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if size > LONGEST {
-        return Err(damaged(&place(root)));
+    let mut found = Vec::new();
+    match root.get_into(&object_key()?, LONGEST, &mut found) {
+        Ok(()) => Ok(Some(found)),
+        Err(StoreError::TooLong { .. }) => Err(damaged(&place(root))),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    Ok(Some(root.get(&key)?))
 }
 
 fn place(root: &Arc<dyn Store>) -> String {

@@ -1,7 +1,7 @@
 //! Any service of OpenDAL as a store: exact ranges, exact prefixes, and conditions only where they hold.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeBounds};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use vouchsafe_model::{Secret, Time};
 
 use super::{reason, runtime, unavailable};
 use crate::probe::{Conditions, condition_holds};
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+use crate::{Capabilities, Key, LARGEST, ObjectMeta, PutMode, Store, StoreError};
 
 /// A service reached through OpenDAL.
 pub(super) struct DalStore {
@@ -36,8 +36,6 @@ pub(super) enum Shape {
     Folders,
 }
 
-/// Objects up to this length are asked for without looking first how long they are.
-const LARGEST: u64 = 1 << 32;
 /// Keys that are remembered to be objects.
 const REMEMBERED: usize = 100_000;
 /// The folder of objects that are being written.
@@ -180,6 +178,29 @@ impl DalStore {
         moved
     }
 
+    /// Reads a part of an object, in place of what `into` held; false as soon as more than `most` bytes have come.
+    async fn read_at_most(
+        &self,
+        key: &Key,
+        range: impl RangeBounds<u64>,
+        most: u64,
+        into: &mut Vec<u8>,
+    ) -> Result<bool, Error> {
+        into.clear();
+        let reader = self.operator.reader(key.as_str()).await?;
+        let mut parts = reader.into_stream(range).await?;
+        while let Some(part) = parts.next().await {
+            let part = part?;
+            if (into.len() + part.len()) as u64 > most {
+                return Ok(false);
+            }
+            for piece in part {
+                into.extend_from_slice(&piece);
+            }
+        }
+        Ok(true)
+    }
+
     fn offers_conditions(&self) -> bool {
         self.operator.info().capability().write_with_if_not_exists
     }
@@ -218,10 +239,23 @@ impl Store for DalStore {
     }
 
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
+        let mut out = Vec::new();
+        self.get_into(key, LARGEST, &mut out)?;
+        Ok(out)
+    }
+
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
         self.require_file(key)?;
-        let got = self.wait(key.as_str(), self.operator.read(key.as_str()))?;
+        let whole = self.wait(key.as_str(), self.read_at_most(key, .., most, into))?;
         self.remember(key);
-        Ok(got.to_vec())
+        if whole {
+            return Ok(());
+        }
+        Err(StoreError::TooLong {
+            key: key.to_string(),
+            store: self.name.clone(),
+            most,
+        })
     }
 
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
@@ -237,10 +271,11 @@ impl Store for DalStore {
         }
         self.require_file(key)?;
         let range = offset..end.unwrap_or(u64::MAX);
-        let got = runtime::wait(async { self.operator.read_with(key.as_str()).range(range).await })
+        let mut out = Vec::new();
+        let got = runtime::wait(self.read_at_most(key, range, len, &mut out))
             .map_err(|reason| unavailable(key.as_str(), &self.name, reason, false))?;
         let error = match got {
-            Ok(got) if got.len() as u64 == len => return Ok(got.to_vec()),
+            Ok(true) if out.len() as u64 == len => return Ok(out),
             Ok(_) => None,
             Err(error) => match self.error(&error, key.as_str()) {
                 lost if lost.is_not_found() || lost.is_transient() => return Err(lost),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, tls};
+use reqwest::{Client, Response, StatusCode, tls};
 use vouchsafe_model::{MinTls, Wire};
 
 use super::{reason, unavailable};
@@ -13,6 +13,13 @@ use crate::StoreError;
 const CONNECT: Duration = Duration::from_secs(20);
 /// How long a server may be silent in the middle of an answer.
 const SILENCE: Duration = Duration::from_secs(90);
+
+/// Bytes that are set aside before any of them has come.
+const AT_ONCE: u64 = 64 << 20;
+/// Bytes that are read of what a server says to a request that it refuses.
+pub(super) const LONGEST_REFUSAL: u64 = 64 << 10;
+/// Bytes that a listing, or another answer about objects, may have.
+pub(super) const LONGEST_ANSWER: u64 = 1 << 30;
 
 /// A client for one store.
 pub(super) fn client(store: &str, wire: Wire, min_tls: MinTls) -> Result<Client, StoreError> {
@@ -47,6 +54,34 @@ pub(super) fn client_that_follows(
         builder = builder.https_only(true);
     }
     builder.build()
+}
+
+/// The body of an answer if it has at most `most` bytes, else nothing: what is longer is not kept, whatever the server
+/// says or sends.
+pub(super) async fn body(
+    mut answer: Response,
+    most: u64,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let stated = answer.content_length().unwrap_or(0);
+    if stated > most {
+        return Ok(None);
+    }
+    // It is set aside in proportion to what really comes.
+    let mut out = Vec::with_capacity(usize::try_from(stated.min(AT_ONCE)).unwrap_or(0));
+    while let Some(part) = answer.chunk().await? {
+        if (out.len() + part.len()) as u64 > most {
+            return Ok(None);
+        }
+        out.extend_from_slice(&part);
+    }
+    Ok(Some(out))
+}
+
+/// What a server says to a request that it refuses: the beginning of it.
+pub(super) async fn said(answer: Response) -> String {
+    let said = body(answer, LONGEST_REFUSAL).await;
+    let said = said.ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// The failure of a request that got no answer.

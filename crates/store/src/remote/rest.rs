@@ -9,10 +9,10 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use vouchsafe_model::{Secret, Time, Wire};
 
-use super::http::{client, failed, refused};
+use super::http::{LONGEST_ANSWER, body, client, failed, refused, said};
 use super::{RemoteAccess, runtime, text_of, unavailable};
 use crate::open::OpenError;
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+use crate::{Capabilities, Key, LARGEST, ObjectMeta, PutMode, Store, StoreError};
 
 /// A folder of a REST server. What lies directly in it are repositories: `repo/config`, `repo/data/4a/4a…`.
 pub(super) struct RestStore {
@@ -121,7 +121,7 @@ impl RestStore {
             if status.is_success() {
                 return read(answer).await.map_err(|e| failed(e, key, &self.name));
             }
-            let said = answer.text().await.unwrap_or_default();
+            let said = said(answer).await;
             Err(refused(status, &said, key, &self.name))
         });
         sent.map_err(|reason| unavailable(key, &self.name, reason, false))?
@@ -174,10 +174,20 @@ impl Store for RestStore {
     }
 
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
+        let mut out = Vec::new();
+        self.get_into(key, LARGEST, &mut out)?;
+        Ok(out)
+    }
+
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
         let request = self.request(Method::GET, &self.readable(key)?);
-        Ok(self
-            .send(key.as_str(), request, async |a| a.bytes().await)?
-            .into())
+        let got = self.send(key.as_str(), request, async |a| body(a, most).await)?;
+        *into = got.ok_or_else(|| StoreError::TooLong {
+            key: key.to_string(),
+            store: self.name.clone(),
+            most,
+        })?;
+        Ok(())
     }
 
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
@@ -204,13 +214,15 @@ impl Store for RestStore {
         let got = self.send(key.as_str(), request, async |a| {
             // A server that ignores the range sends everything; that is not read to its end for nothing.
             if a.status() == StatusCode::PARTIAL_CONTENT {
-                a.bytes().await.map(Some)
+                // Of what is longer nothing is the range.
+                let got = body(a, len).await?;
+                Ok(Some(got.unwrap_or_default()))
             } else {
                 Ok(None)
             }
         });
         match got {
-            Ok(Some(got)) if got.len() as u64 == len => Ok(got.into()),
+            Ok(Some(got)) if got.len() as u64 == len => Ok(got),
             Ok(None) => crate::exact_range(&self.get(key)?, offset, len, |got| short(offset + got)),
             Err(lost) if lost.is_not_found() || lost.is_transient() => Err(lost),
             other => {
@@ -311,9 +323,14 @@ impl Store for RestStore {
             }
             let address = format!("{}/{repo}/{kind}/", self.url);
             let request = self.request(Method::GET, &address).header(ACCEPT, LISTING);
-            let listing = match self.send(prefix, request, async |a| a.bytes().await) {
+            let answer = self.send(prefix, request, async |a| body(a, LONGEST_ANSWER).await);
+            let listing = match answer {
                 Err(error) if error.is_not_found() => continue,
-                other => other?,
+                other => other?.ok_or_else(|| StoreError::TooLong {
+                    key: prefix.to_owned(),
+                    store: self.name.clone(),
+                    most: LONGEST_ANSWER,
+                })?,
             };
             let all: Vec<Listed> =
                 serde_json::from_slice(&listing).map_err(|e| StoreError::Corrupt {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 use vouchsafe_model::Time;
 
-use super::http::{failed, refused};
+use super::http::{body as body_of, failed, refused};
 use super::{reason, runtime, unavailable};
 use crate::{Key, LockMode, Retention, StoreError};
 
@@ -35,6 +35,9 @@ pub(super) struct State {
     pub(super) versions: bool,
     pub(super) locks: bool,
 }
+
+/// Bytes that an answer about objects may have; a page of a thousand versions has some 500 KB.
+const LONGEST_ANSWER: u64 = 64 << 20;
 
 /// Whether a put may replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,10 +330,14 @@ impl Bucket {
             let answer = self.client.execute(request).await;
             let answer = answer.map_err(|e| failed(e, &key, &self.name))?;
             let status = answer.status();
-            let text = answer
-                .bytes()
+            let text = body_of(answer, LONGEST_ANSWER)
                 .await
-                .map_err(|e| failed(e, &key, &self.name))?;
+                .map_err(|e| failed(e, &key, &self.name))?
+                .ok_or_else(|| StoreError::TooLong {
+                    key: key.clone(),
+                    store: self.name.clone(),
+                    most: LONGEST_ANSWER,
+                })?;
             Ok(Answer {
                 status,
                 text: String::from_utf8_lossy(&text).into_owned(),

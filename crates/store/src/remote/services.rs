@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use opendal::{Builder, HttpTransporter, OperationContext, Operator};
-use opendal_http_transport_reqwest::ReqwestTransport;
 use vouchsafe_model::{Secret, VaultPlace, Wire};
 
+use super::bounded::Bounded;
 use super::dal::{DalStore, Shape};
 use super::{Means, RemoteAccess, http, text_of};
 use crate::Store;
@@ -19,7 +19,7 @@ pub(super) fn operator(
     wire: Wire,
 ) -> Result<Operator, OpenError> {
     let client = http::client(name, wire, access.min_tls)?;
-    let transport = HttpTransporter::new(ReqwestTransport::new(client));
+    let transport = HttpTransporter::new(Bounded::new(client));
     let context = OperationContext::new().with_http_transport(transport);
     let operator = Operator::new(service).map_err(|e| OpenError::Service {
         store: name.to_owned(),

@@ -21,7 +21,7 @@ use super::sftp_session::{Session, Sessions};
 use super::{Means, RemoteAccess, runtime, unavailable};
 use crate::key::is_part;
 use crate::open::OpenError;
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+use crate::{Capabilities, Key, LARGEST, ObjectMeta, PutMode, Store, StoreError};
 
 /// Objects as files (mode 0400) below a directory of another machine.
 ///
@@ -42,6 +42,8 @@ const UNDER_WAY: &str = ".under-way-";
 const PIPELINED: usize = 16;
 /// Bytes that one request asks for; a server may give less.
 const READ_STEP: u64 = 128 * 1024;
+/// Bytes that are set aside before any of them has come.
+const AT_ONCE: u64 = 64 << 20;
 
 impl SftpStore {
     pub(super) fn open(
@@ -212,15 +214,29 @@ impl Store for SftpStore {
     }
 
     fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
+        let mut out = Vec::new();
+        self.get_into(key, LARGEST, &mut out)?;
+        Ok(out)
+    }
+
+    fn get_into(&self, key: &Key, most: u64, into: &mut Vec<u8>) -> Result<(), StoreError> {
         let path = self.path(key);
         let got = self.call(key.as_str(), async |sftp| {
             match Self::open_object(sftp, &path).await? {
-                Some((file, size)) => read(&file, 0, size).await.map(Some),
+                Some((_, size)) if size > most => Ok(Some(None)),
+                Some((file, size)) => Ok(Some(Some(read(&file, 0, size).await?))),
                 None => Ok(None),
             }
         });
-        got.map_err(|e| self.lost(e, key))?
-            .ok_or_else(|| self.not_found(key))
+        let got = got
+            .map_err(|e| self.lost(e, key))?
+            .ok_or_else(|| self.not_found(key))?;
+        *into = got.ok_or_else(|| StoreError::TooLong {
+            key: key.to_string(),
+            store: self.name.clone(),
+            most,
+        })?;
+        Ok(())
     }
 
     fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
@@ -405,7 +421,7 @@ async fn read(file: &File, offset: u64, len: u64) -> Result<Vec<u8>, Error> {
             read_piece(&mut file, begin, end).await
         }
     });
-    let mut out = Vec::with_capacity(usize::try_from(len.min(1 << 30)).unwrap_or_default());
+    let mut out = Vec::with_capacity(usize::try_from(len.min(AT_ONCE)).unwrap_or_default());
     let mut reading = stream::iter(pieces).buffered(PIPELINED);
     while let Some(piece) = reading.next().await {
         out.extend_from_slice(&piece?);

@@ -153,6 +153,7 @@ impl Renamed {
                     wanted,
                     got,
                 },
+                StoreError::TooLong { most, .. } => StoreError::TooLong { key, store, most },
                 other => other,
             }
         })

@@ -7,7 +7,6 @@ use super::error::KeyChangeError;
 use super::{STRONG, wrap};
 use crate::error::{Damage, RepoError};
 use crate::machine::ObjectKind;
-use crate::objects::config_key;
 use crate::repository::Repository;
 
 /// A slot that was seen to open the repository: its key file was read from the store, and the key in it opened the
@@ -136,7 +135,7 @@ impl Repository {
             KeyError::WrongPassword => RepoError::Key(KeyError::WrongPassword),
             error => damaged(error.into()),
         })?;
-        let sealed = self.objects.get(&config_key()?)?;
+        let sealed = self.objects.get_config()?;
         let config = crate::repository::open_config(&key, &sealed).map_err(damaged)?;
         if config.id != self.id() {
             return Err(damaged(Damage::Key(KeyError::NoMasterKey)));

@@ -7,7 +7,6 @@ use vouchsafe_format::{BlobKind, Id, Opener, PackedBlob, Sealed};
 use super::RepairError;
 use crate::index::ListedPack;
 use crate::machine::ObjectKind;
-use crate::objects::key_of;
 use crate::packs::parse_tail;
 use crate::repository::Repository;
 
@@ -43,14 +42,13 @@ impl Repository {
     /// # Errors
     /// [`RepairError::Store`] if the store fails, which is not taken for damage.
     pub(super) fn examine(&self, pack: &ListedPack) -> Result<Examined, RepairError> {
-        let key = key_of(ObjectKind::Pack, &pack.id)?;
         let mut found = Examined {
             readings: Vec::new(),
             sound: BTreeMap::new(),
             broken: pack.blobs.iter().map(|blob| (blob.id, blob.kind)).collect(),
         };
         for _ in 0..READINGS {
-            let bytes = match self.objects.get(&key) {
+            let bytes = match self.objects.get(ObjectKind::Pack, &pack.id) {
                 Ok(bytes) => bytes,
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(error.into()),
