@@ -1,11 +1,12 @@
 //! Writing a part of a point into a directory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use vouchsafe_capture::{
@@ -14,6 +15,7 @@ use vouchsafe_capture::{
 use vouchsafe_format::{Id, Node, NodeKind};
 use vouchsafe_host::inode::{self, Kind};
 use vouchsafe_host::{DestDir, DestEntry, DestError, files};
+use vouchsafe_model::Issue;
 
 use super::batch::Batch;
 use super::metadata::{Metadata, shown};
@@ -42,6 +44,7 @@ pub(crate) fn restore(
         dest: &dest,
         force,
         metadata: Metadata::new(&dest),
+        lost: Mutex::default(),
         unchanged: Unchanged {
             dest: &dest,
             point,
@@ -105,6 +108,8 @@ pub(super) struct Restore<'a> {
     pub(super) dest: &'a DestDir,
     force: bool,
     pub(super) metadata: Metadata<'a>,
+    /// Files that could not be had: nothing may be linked to what lies there.
+    lost: Mutex<HashSet<Vec<u8>>>,
     unchanged: Unchanged<'a>,
     kept: AtomicU64,
     items: AtomicU64,
@@ -140,6 +145,14 @@ impl Restore<'_> {
         })?;
         for FurtherName { first, new } in &linked {
             failure::check_interrupt(self.ctx)?;
+            if self.lost().contains(first) {
+                let message = format!("{}, its other name, could not be restored", shown(first));
+                self.metadata.issue(Issue {
+                    place: shown(new),
+                    message,
+                });
+                continue;
+            }
             if self.force && self.unchanged.is_one_file(first, new) {
                 self.kept.fetch_add(1, Ordering::Relaxed);
                 self.done(0);
@@ -340,6 +353,11 @@ impl Restore<'_> {
         {
             self.metadata.apply_to(&entry, &rel, &node);
         }
+    }
+
+    /// Files that could not be had.
+    pub(super) fn lost(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn done(&self, bytes: u64) {

@@ -59,6 +59,7 @@ where
         {
             return;
         }
+        self.restore.lost().insert(rel.to_vec());
         let metadata = &self.restore.metadata;
         if self.files.close(number) {
             metadata.note(rel, self.restore.dest.remove_file(rel));
