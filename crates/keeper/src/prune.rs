@@ -19,7 +19,7 @@ use crate::events::{Event, Reporter};
 use crate::hidden::{erase_hidden, hidden};
 use crate::keeper::Keeper;
 use crate::vault_record::is_ledger_snapshot;
-use crate::vaults::VaultHandle;
+use crate::vaults::{self, VaultHandle};
 
 /// What to prune, and how.
 #[derive(Clone, Debug, Default)]
@@ -305,7 +305,9 @@ impl Keeper {
         order: &PruneOrder,
         record: WholeRecord,
     ) -> Result<DeletionCleared, KeeperError> {
-        let cleared = if writes_once(vault, order) {
+        let cleared = if writes_once(vault, order) && !vaults::holds_record(&vault.spec) {
+            vault.repo.clear_write_once_within(record)
+        } else if writes_once(vault, order) {
             // Beside the repository, where everything of ours lies.
             let key = Key::new("policy/clock").map_err(|e| KeeperError::Damaged {
                 place: vault.root.describe(),

@@ -63,6 +63,20 @@ fn rest_conforms_as_far_as_a_repository_goes() {
 }
 
 #[test]
+fn restics_own_rest_server_conforms_as_far_as_a_repository_goes() {
+    let server = Server::unverifying_rest();
+    let mut n = 0;
+    passes(|| {
+        n += 1;
+        let store = open(&format!("rest:{}/{n}", server.url()), &access());
+        store
+            .put(&key("repo/config"), b"made", PutMode::IfAbsent)
+            .expect("puts");
+        Arc::new(common::Renamed::new(store))
+    });
+}
+
+#[test]
 fn a_server_that_does_not_keep_to_conditions_is_named_and_still_conforms() {
     let server = Server::careless_s3();
     let store = s3(&server, "bucket", "named");

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// Names the Python environment that `cargo xtask setup` makes, with the servers in it.
 pub const SERVERS_VARIABLE: &str = "VOUCHSAFE_TEST_SERVERS";
 
+/// Names restic's own REST server.
+pub const REST_SERVER_VARIABLE: &str = "VOUCHSAFE_TEST_REST_SERVER";
+
 const ADVICE: &str = "run the tests by `cargo xtask test [-p PACKAGE]`, which provides it, \
                       or `eval \"$(cargo xtask env)\"` first";
 
@@ -36,6 +39,32 @@ impl Server {
     /// `rclone serve restic`: a REST server that replaces what is there.
     pub fn rest() -> Server {
         Self::rclone("restic", &["--user", USER, "--pass", PASSWORD])
+    }
+
+    /// restic's own REST server, which replaces nothing; `append_only` it also removes nothing but locks.
+    pub fn genuine_rest(append_only: bool) -> Server {
+        Self::restics_rest(append_only.then_some("--append-only"))
+    }
+
+    /// restic's own REST server, but objects need not have the digest that they are named after.
+    pub fn unverifying_rest() -> Server {
+        Self::restics_rest(Some("--no-verify-upload"))
+    }
+
+    fn restics_rest(more: Option<&str>) -> Server {
+        let Some(program) = std::env::var_os(REST_SERVER_VARIABLE) else {
+            panic!("{REST_SERVER_VARIABLE} does not name the REST server: {ADVICE}");
+        };
+        Self::start(|home, port| {
+            let mut command = Command::new(&program);
+            command
+                .arg("--path")
+                .arg(home.join("served"))
+                .args(["--listen", &format!("127.0.0.1:{port}"), "--no-auth"])
+                .args(more)
+                .env("HOME", home);
+            command
+        })
     }
 
     /// `rclone serve webdav`.

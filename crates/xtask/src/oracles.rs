@@ -1,4 +1,4 @@
-//! The two versions of restic that judge our repositories: the oldest and the newest reader.
+//! The two versions of restic that judge our repositories, the oldest and the newest reader, and its REST server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,18 +9,20 @@ use crate::{apt, program, workspace};
 pub(crate) struct Oracles {
     pub(crate) newest: PathBuf,
     pub(crate) oldest: PathBuf,
+    pub(crate) rest_server: PathBuf,
 }
 
 /// The variables by which the tests are told.
 const NEWEST_VARIABLE: &str = "VOUCHSAFE_TEST_RESTIC";
 const OLDEST_VARIABLE: &str = "VOUCHSAFE_TEST_RESTIC_OLD";
+const REST_SERVER_VARIABLE: &str = "VOUCHSAFE_TEST_REST_SERVER";
 
 type Version = (u32, u32, u32);
 
 const NEWEST_AT_LEAST: Version = (0, 18, 0);
 
 impl Oracles {
-    /// Finds both, unpacking beside the system what the system does not have itself.
+    /// Finds all, unpacking beside the system what the system does not have itself.
     pub(crate) fn provide() -> Result<Self, String> {
         let dir = workspace::root()?.join("target/oracles");
         std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
@@ -30,14 +32,22 @@ impl Oracles {
             let (major, minor, patch) = version_of(path)?;
             eprintln!("oracle: restic {major}.{minor}.{patch} as the {role} reader");
         }
-        Ok(Self { newest, oldest })
+        let rest_server = rest_server(&dir)?;
+        let version = program::read(Command::new(&rest_server).arg("--version"))?;
+        eprintln!("oracle: {}", version.lines().next().unwrap_or_default());
+        Ok(Self {
+            newest,
+            oldest,
+            rest_server,
+        })
     }
 
     /// What to set for the tests.
-    pub(crate) fn variables(&self) -> [(&'static str, &Path); 2] {
+    pub(crate) fn variables(&self) -> [(&'static str, &Path); 3] {
         [
             (NEWEST_VARIABLE, &self.newest),
             (OLDEST_VARIABLE, &self.oldest),
+            (REST_SERVER_VARIABLE, &self.rest_server),
         ]
     }
 }
@@ -50,6 +60,20 @@ fn newest(dir: &Path) -> Result<PathBuf, String> {
 
 fn oldest(dir: &Path) -> Result<PathBuf, String> {
     suitable(dir, "bookworm", "0.14", |found| matches!(found, (0, 14, _)))
+}
+
+/// The genuine REST server; no stable suite has it yet.
+fn rest_server(dir: &Path) -> Result<PathBuf, String> {
+    const NAME: &str = "restic-rest-server";
+    let unpacked = dir.join("rest-server-sid");
+    let own = unpacked.join("usr/bin").join(NAME);
+    let runs = |path: &PathBuf| program::read(Command::new(path).arg("--version")).is_ok();
+    let candidates = [program::find(NAME), Some(own.clone())];
+    if let Some(found) = candidates.into_iter().flatten().find(runs) {
+        return Ok(found);
+    }
+    apt::unpack(NAME, "sid", &unpacked)?;
+    Ok(own)
 }
 
 /// The system's own restic if it suits, else that of `suite`.

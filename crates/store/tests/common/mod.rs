@@ -6,6 +6,7 @@ pub(crate) mod locks;
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -125,9 +126,11 @@ impl Renamed {
 
     fn name(&self, key: &Key) -> Key {
         let mut id = String::new();
-        // Injective, and as long as restic's own names at least.
-        for byte in format!("{key:_<40}").bytes().take(100) {
-            write!(id, "{byte:02x}").expect("writes");
+        // As long as restic's own names: its server takes no others.
+        for part in 0..4 {
+            let mut hasher = DefaultHasher::new();
+            (part, key.as_str()).hash(&mut hasher);
+            write!(id, "{:016x}", hasher.finish()).expect("writes");
         }
         let head = &id[..2];
         let name = Key::new(format!("repo/data/{head}/{id}")).expect("a key");

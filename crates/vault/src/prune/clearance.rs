@@ -9,6 +9,7 @@ use vouchsafe_store::{Key, PutMode, Store};
 
 use super::error::ClearanceError;
 use crate::env::Env;
+use crate::error::LockError;
 use crate::lock::{LockGuard, LockKind};
 use crate::repository::Repository;
 
@@ -21,7 +22,7 @@ pub struct WholeRecord {
     pub newest: Time,
 }
 
-/// Removing is allowed: only [`Repository::clear_deletion`] and [`Repository::clear_write_once`] make one.
+/// Removing is allowed: only [`Repository::clear_deletion`] and those for write-once mode make one.
 ///
 /// It does not stay true by itself: it is asked again while the deed goes on.
 pub struct DeletionCleared {
@@ -82,6 +83,28 @@ impl Repository {
             monotonic,
             theirs,
         };
+        self.clear(record, dated, None)
+    }
+
+    /// The same where nothing can be written beside the repository: the store's date is that of a shared lock, which is
+    /// given back at once.
+    ///
+    /// # Errors
+    /// [`ClearanceError`]; [`ClearanceError::Locked`] if somebody holds an exclusive lock.
+    pub fn clear_write_once_within(
+        &self,
+        record: WholeRecord,
+    ) -> Result<DeletionCleared, ClearanceError> {
+        let lock = self.lock(LockKind::Shared).map_err(|error| match error {
+            LockError::Store(error) => ClearanceError::Store(error),
+            error => ClearanceError::Locked(Box::new(error)),
+        })?;
+        let Some(dated) = lock.dated()? else {
+            return Err(ClearanceError::LockLost {
+                store: self.place(),
+            });
+        };
+        drop(lock);
         self.clear(record, dated, None)
     }
 

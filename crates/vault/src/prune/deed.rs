@@ -377,6 +377,13 @@ impl Deed<'_> {
                     lock(&refused).push(issue(show(kind, name), &error));
                     true
                 }
+                Ok(Err(error)) if is_refusal(&error) => {
+                    lock(&failure).get_or_insert(PruneError::Refused {
+                        object: show(kind, name),
+                        store: repository.place(),
+                    });
+                    false
+                }
                 Ok(Err(error)) => {
                     lock(&failure).get_or_insert(PruneError::from(error));
                     false

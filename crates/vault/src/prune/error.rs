@@ -4,7 +4,7 @@ use vouchsafe_format::Id;
 use vouchsafe_model::{Span, Time};
 use vouchsafe_store::StoreError;
 
-use crate::error::{Damage, RepoError, TreeProblem, WorkError};
+use crate::error::{Damage, LockError, RepoError, TreeProblem, WorkError};
 
 /// Removing was not cleared; nothing was removed.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,9 @@ pub enum ClearanceError {
         /// By how much.
         by: Span,
     },
+    /// The store's date could not be learnt, because the lock for it could not be had.
+    #[error(transparent)]
+    Locked(Box<LockError>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,6 +82,17 @@ pub enum PruneError {
     /// The repository cannot be read.
     #[error(transparent)]
     Repository(#[from] RepoError),
+    /// The store does not let us remove.
+    #[error(
+        "{store} refuses to remove {object}; if it only takes what comes, as an append-only server does, it is pruned \
+         by whoever runs it, or with credentials that may delete; all points are whole"
+    )]
+    Refused {
+        /// The object.
+        object: String,
+        /// The store.
+        store: String,
+    },
     /// A snapshot that must be there is not.
     #[error(
         "the snapshot {snapshot} is known and not in {store}; \
