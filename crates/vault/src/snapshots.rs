@@ -19,7 +19,7 @@ use crate::repository::{Repository, issue};
 pub type Snapshots = Vec<(Id, Snapshot)>;
 
 /// A snapshot that is listed, or why it cannot be read.
-type Loaded = (Id, Result<Snapshot, RepoError>);
+pub(crate) type Loaded = (Id, Result<Snapshot, RepoError>);
 
 /// The stored bytes of snapshots, sealed as they are in the store.
 type Kept = HashMap<Id, Vec<u8>, ById>;
@@ -95,13 +95,18 @@ impl Repository {
 
     fn load(&self, cached: bool) -> Result<Vec<Loaded>, RepoError> {
         let names = self.snapshot_ids()?;
+        self.load_these(&names, cached)
+    }
+
+    /// Those of these names; from the cache only what the store lists may come.
+    pub(crate) fn load_these(&self, names: &[Id], cached: bool) -> Result<Vec<Loaded>, RepoError> {
         let kept = if cached {
             self.kept_snapshots()
         } else {
             Kept::default()
         };
         let fetched = AtomicBool::new(false);
-        let read = parallel::map(&names, self.hands(), &self.env().interrupt, |name| {
+        let read = parallel::map(names, self.hands(), &self.env().interrupt, |name| {
             let known = kept.get(name).and_then(|bytes| {
                 let snapshot = self.decode(name, bytes).ok()?;
                 Some((snapshot, None))
@@ -131,7 +136,7 @@ impl Repository {
             ));
         }
         if cached && (fetched.into_inner() || kept.len() > names.len()) {
-            self.keep_snapshots(&names, &kept, &new);
+            self.keep_snapshots(names, &kept, &new);
         }
         Ok(out)
     }

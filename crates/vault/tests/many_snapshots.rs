@@ -17,7 +17,7 @@ use vouchsafe_capture::NoProgress;
 use vouchsafe_format::{Id, Snapshot, Timestamp, encode_unpacked, open_key_file};
 use vouchsafe_store::{CountingStore, Key, PutMode, Store, list_all};
 use vouchsafe_testkit::tempdir;
-use vouchsafe_vault::{IndexSettings, Repository};
+use vouchsafe_vault::{IndexSettings, KnownPoints, PruneError, PruneOptions, Repository};
 
 const MANY: usize = 20_000;
 
@@ -83,6 +83,49 @@ fn only_new_snapshots_are_fetched() {
     // The cache may go at any time.
     std::fs::remove_dir_all(&cache).unwrap();
     assert_eq!(fetched(&store, &cache, MANY + 3), MANY as u64 + 3);
+}
+
+#[test]
+fn a_prune_fetches_no_snapshot_that_is_known_and_needs_it_all_the_same() {
+    let inner: Arc<dyn Store> = memory();
+    let repository = create(inner.clone());
+    for n in 0..3 {
+        back_up(&repository, &[file("x", noise(n, 5000))]).unwrap();
+    }
+    let store = Arc::new(CountingStore::new(inner.clone()));
+    let dir = tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let known = KnownPoints::new([], Vec::new());
+    let planned = |store: &Arc<CountingStore>| {
+        let repository = open_cached(store, &cache);
+        let before = store.counts().gets;
+        let worklist = repository.plan_prune(&known, &PruneOptions::default(), &NoProgress);
+        (worklist, store.counts().gets - before)
+    };
+    let (first, cold) = planned(&store);
+    let (second, warm) = planned(&store);
+    assert_eq!(cold - warm, 3);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.unknown.len(), 3);
+    assert_eq!(first.unknown, second.unknown);
+    assert!(first.is_empty() && second.is_empty());
+    // What the store does not list counts for nothing, cached or not; what must be there is asked for.
+    let (gone, _) = list_all(&*inner, "snapshots/").unwrap().remove(0);
+    inner.delete(&gone).unwrap();
+    let (third, _) = planned(&store);
+    let third = third.unwrap();
+    assert_eq!(third.unknown.len(), 2);
+    assert!(!third.is_empty());
+    let id: Id = gone.name().parse().unwrap();
+    let missed = open_cached(&store, &cache).plan_prune(
+        &KnownPoints::new([id], Vec::new()),
+        &PruneOptions::default(),
+        &NoProgress,
+    );
+    assert!(
+        matches!(missed, Err(PruneError::Missing { .. })),
+        "{missed:?}"
+    );
 }
 
 #[test]

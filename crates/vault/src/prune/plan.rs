@@ -160,9 +160,7 @@ impl Repository {
     /// unknown too, for it stays.
     fn sort_snapshots(&self, known: &KnownPoints) -> Result<(Vec<Forget>, Snapshots), PruneError> {
         let listed = self.objects.list(ObjectKind::Snapshot)?;
-        let mut names: BTreeSet<Id> = listed.into_iter().map(|(id, _)| id).collect();
-        // A listing may be late.
-        names.extend(known.protect.iter().copied());
+        let listed: BTreeSet<Id> = listed.into_iter().map(|(id, _)| id).collect();
         let goes: BTreeMap<Id, &Forget> = known.forget.iter().map(|f| (f.snapshot, f)).collect();
         let mut there = Vec::new();
         for forget in goes.values() {
@@ -174,9 +172,16 @@ impl Repository {
                 there.push((*forget).clone());
             }
         }
+        let here: Vec<Id> = listed.iter().copied().collect();
+        // A listing may be late.
+        let late: Vec<Id> = known.protect.difference(&listed).copied().collect();
+        // What is cached and still listed is what the store was given, by its digest. It only adds to what is needed.
+        let mut loaded = self.load_these(&here, true).map_err(prune_error)?;
+        loaded.extend(self.load_these(&late, false).map_err(prune_error)?);
+        loaded.retain(|(id, _)| !goes.contains_key(id));
         let mut kept = Vec::new();
-        for id in names.into_iter().filter(|id| !goes.contains_key(id)) {
-            match self.snapshot(&id) {
+        for (id, found) in loaded {
+            match found {
                 Ok(snapshot) => kept.push((id, snapshot)),
                 Err(RepoError::NoSnapshot { .. }) if known.protect.contains(&id) => {
                     return Err(PruneError::Missing {
