@@ -222,6 +222,21 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_memory_of_one_spelling_or_none(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            is_marked in proptest::prelude::any::<bool>(),
+        ) {
+            let repository = Id::of(b"repository");
+            let mut all = if is_marked { VerifyMemory::default().encode(&repository) } else { Vec::new() };
+            all.extend_from_slice(&bytes);
+            if let Ok(memory) = VerifyMemory::decode(&all, &repository) {
+                proptest::prop_assert_eq!(memory.encode(&repository), all);
+            }
+        }
+    }
+
     #[test]
     fn coverage_counts_what_is_young_and_whole() {
         let packs = (0..6u8).map(|n| (Id::of(&[n]), 10));

@@ -242,3 +242,32 @@ fn sorted(mut snapshots: Snapshots) -> Snapshots {
     snapshots.sort_by_key(|(id, snapshot)| (snapshot.time.unix_nanos(), *id));
     snapshots
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_cache_of_what_is_whole_in_them(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            lengths in prop::collection::vec(0..40_u32, 0..4),
+            is_marked in any::<bool>(),
+        ) {
+            let repository = Id::of(b"repository");
+            let mut all = if is_marked { [MARK, repository.as_bytes()].concat() } else { Vec::new() };
+            for (n, length) in lengths.iter().enumerate() {
+                all.extend_from_slice(Id::of(&[n as u8]).as_bytes());
+                all.extend_from_slice(&length.to_le_bytes());
+                all.extend(std::iter::repeat_n(7, *length as usize));
+            }
+            all.extend_from_slice(&bytes);
+            let kept = parse(&all, &repository);
+            let held: usize = kept.values().map(Vec::len).sum();
+            prop_assert!(held <= all.len());
+            prop_assert!(!is_marked || kept.len() >= lengths.len());
+            prop_assert!(parse(&all, &Id::of(b"another")).is_empty());
+        }
+    }
+}

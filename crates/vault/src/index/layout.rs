@@ -117,3 +117,68 @@ impl Layout {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            0..100_u64,
+            (0..100_u64).prop_map(|n| n * SMALL as u64),
+            (0..64_u32).prop_map(|n| 1 << n),
+            any::<u64>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_first_page_says_no_part_lies_beyond_the_end(
+            numbers in prop::collection::vec(number(), 0..20),
+            cut in 0..400_usize,
+            length in number(),
+        ) {
+            let mut page = MAGIC.to_vec();
+            page.extend_from_slice(&[7; 40]);
+            page.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
+            page.truncate(cut);
+            if let Ok(Some((layout, _))) = Layout::decode(&page, length) {
+                for section in layout.sections() {
+                    prop_assert!(section.end().is_some_and(|end| end <= length));
+                }
+            }
+        }
+
+        #[test]
+        fn what_was_written_is_read_and_a_longer_file_is_not(rows in prop::collection::vec(0..2000_u64, 9)) {
+            let widths = [(RECORD, LARGE), (PACK_ROW, SMALL), (KEY, SMALL), (KEY, SMALL), (8, SMALL), (8, SMALL), (8, SMALL), (8, SMALL), (32, SMALL)];
+            let mut at = SMALL as u64;
+            let sections: Vec<Section> = rows
+                .iter()
+                .zip(widths)
+                .map(|(rows, (width, page))| {
+                    let section = Section { start: at, rows: *rows, width, page };
+                    at = section.end().unwrap();
+                    section
+                })
+                .collect();
+            let layout = Layout {
+                records: sections[0],
+                packs: sections[1],
+                pack_keys: sections[2],
+                keys: sections[3],
+                pack_fences: sections[4],
+                key_fences: sections[5],
+                filter: sections[6],
+                shared: sections[7],
+                files: sections[8],
+            };
+            let stamp = Stamp { repository: Id::of(b"r"), shared_is_whole: true };
+            let page = layout.encode(&stamp);
+            prop_assert_eq!(Layout::decode(&page, at).unwrap(), Some((layout, stamp)));
+            prop_assert!(Layout::decode(&page, at + 1).is_err());
+            prop_assert!(Layout::decode(&page, at - 1).is_err());
+        }
+    }
+}
