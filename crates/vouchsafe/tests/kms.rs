@@ -418,6 +418,22 @@ fn a_rotation_survives_the_failure_of_each_call_to_the_key_service() {
 }
 
 #[test]
+fn a_rotation_that_fails_is_explained_once() {
+    let w = Workspace::new();
+    with(&w, &dying(&w));
+    exits(&w, 0, &["init"]);
+    // The passphrase is unwrapped twice, to open the vault and to know what it opens; then the change is wrapped.
+    dies_at(&w, 3);
+    let told = exits(&w, 3, &["key", "rotate", "local"]);
+    assert!(
+        told.contains("the one in force still opens the vault: the key safe of"),
+        "{told}"
+    );
+    assert_eq!(told.matches("vault `local`").count(), 1, "{told}");
+    assert!(!told.contains("opens it meanwhile"), "{told}");
+}
+
+#[test]
 fn a_rotation_killed_at_any_event_leaves_a_vault_that_opens_and_is_gone_on_with() {
     let (w, server) = (Workspace::new(), Server::s3());
     with(&w, &aws(&server, &server.kms_key()));

@@ -62,7 +62,8 @@ impl Keeping for Custodian<'_> {
             Some(wrapping) => {
                 let place = path.display().to_string();
                 wrapping
-                    .unwrapped(written.expose(), purpose::CHANGE, &place)?
+                    .unwrapped(written.expose(), purpose::CHANGE, &place)
+                    .map_err(not_kept)?
                     .passphrase
             }
             None => written,
@@ -79,7 +80,8 @@ impl Keeping for Custodian<'_> {
         let state = &self.keeper.state;
         let noted = match &self.wrapping {
             Some(wrapping) => {
-                Secret::new(wrapping.wrapped(&note(begun), &self.repository, purpose::CHANGE)?)
+                let wrapped = wrapping.wrapped(&note(begun), &self.repository, purpose::CHANGE);
+                Secret::new(wrapped.map_err(not_kept)?)
             }
             None => note(begun),
         };
@@ -87,7 +89,16 @@ impl Keeping for Custodian<'_> {
     }
 
     fn put_in_force(&mut self, passphrase: &Secret) -> Result<(), KeepingError> {
-        Ok(self.write(passphrase)?)
+        self.write(passphrase).map_err(not_kept)
+    }
+}
+
+/// Whoever is told that a passphrase could not be kept is told of which vault, and that the one in force opens it: what
+/// to do while a vault does not open is not said a second time, nor the vault named again.
+fn not_kept(error: KeeperError) -> KeepingError {
+    match error {
+        KeeperError::Kms { source, .. } => source,
+        error => Box::new(error),
     }
 }
 
