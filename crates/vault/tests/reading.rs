@@ -80,7 +80,7 @@ fn node_at(repository: &Repository, snapshot: &Id, place: &str) -> Node {
 fn a_snapshot_is_meant_by_the_beginning_of_its_id() {
     let repository = create(memory());
     assert!(matches!(
-        repository.newest_snapshot(),
+        repository.newest_snapshot(|_| true),
         Err(SelectError::Empty { .. })
     ));
     // Of 17 ids two begin with the same digit.

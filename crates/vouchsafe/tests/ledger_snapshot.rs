@@ -314,3 +314,29 @@ impl Remote {
         self.repo().join("data").join(&id[..2]).join(id)
     }
 }
+
+#[test]
+fn the_latest_snapshot_is_never_one_that_carries_the_ledger() {
+    let remote = Remote::ready();
+    remote.keep_the_sheet();
+    assert!(!remote.ledgers().is_empty());
+    let (_, told) = remote.exits(2, &["vault", "ls", "local", "latest"]);
+    assert!(told.contains("there is no snapshot in"), "{told}");
+    // Somebody's own snapshot, which the ledger does not know; then the ledger is published once more.
+    let site = remote.w.path("site").display().to_string();
+    remote.restic(&["backup", &site]);
+    let before = remote.ledgers();
+    remote.exits(0, &["key", "add", "local", "--generate"]);
+    assert_ne!(remote.ledgers(), before);
+    let (listed, _) = remote.exits(0, &["vault", "ls", "local", "latest"]);
+    assert!(listed.contains("index.html"), "{listed}");
+    let page = format!("{site}/index.html");
+    let (dumped, _) = remote.exits(0, &["vault", "dump", "local", "latest", &page]);
+    assert_eq!(dumped, "<h1>hello</h1>");
+    let (differs, _) = remote.exits(0, &["vault", "diff", "local", "latest", "latest"]);
+    assert!(differs.starts_with("0 added, 0 removed"), "{differs}");
+    fs::write(&page, "later").unwrap();
+    remote.exits(0, &["run", "website"]);
+    let (dumped, _) = remote.exits(0, &["vault", "dump", "local", "latest", &page]);
+    assert_eq!(dumped, "later");
+}

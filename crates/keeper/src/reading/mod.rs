@@ -13,6 +13,7 @@ use vouchsafe_vault::{Point, SelectError};
 use crate::catalogue::{Catalogue, KnownPoint};
 use crate::error::KeeperError;
 use crate::keeper::Keeper;
+use crate::vault_record::is_ledger_snapshot;
 use crate::vaults::VaultHandle;
 
 pub use browse::{Difference, FindOrder, Found, Seen};
@@ -51,7 +52,7 @@ impl Reading {
     /// The snapshot that is meant by `latest`, a point's name, or the beginning of a snapshot's id.
     ///
     /// `latest` is the newest point that the ledger knows here: a snapshot of unknown origin takes its place only if
-    /// there is none that is known.
+    /// there is none that is known. A snapshot that carries a ledger never does.
     ///
     /// # Errors
     /// [`KeeperError::Select`].
@@ -99,7 +100,11 @@ impl Reading {
         match newest.and_then(|(snapshot, _)| snapshot.parse().ok()) {
             Some(snapshot) => Ok(snapshot),
             None => {
-                let newest = self.vault.repo.newest_snapshot();
+                // One that carries a ledger is nobody's data, however new it is.
+                let newest = self
+                    .vault
+                    .repo
+                    .newest_snapshot(|snapshot| !is_ledger_snapshot(snapshot));
                 Ok(newest.map_err(|source| self.select_error(source))?.0)
             }
         }

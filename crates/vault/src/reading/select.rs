@@ -43,13 +43,20 @@ impl Repository {
         }
     }
 
-    /// The snapshot with the latest time. One that cannot be read hinders nobody from reading the others.
+    /// The snapshot with the latest time among those that are `wanted`. One that cannot be read hinders nobody from
+    /// reading the others.
     ///
     /// # Errors
-    /// [`SelectError::Empty`], [`SelectError::Repository`].
-    pub fn newest_snapshot(&self) -> Result<(Id, Snapshot), SelectError> {
+    /// [`SelectError::Empty`] if there is none, [`SelectError::Repository`].
+    pub fn newest_snapshot(
+        &self,
+        wanted: impl Fn(&Snapshot) -> bool,
+    ) -> Result<(Id, Snapshot), SelectError> {
         let (snapshots, _) = self.readable_snapshots()?;
-        snapshots.into_iter().next_back().ok_or(SelectError::Empty {
+        let newest = snapshots
+            .into_iter()
+            .rfind(|(_, snapshot)| wanted(snapshot));
+        newest.ok_or(SelectError::Empty {
             store: self.place(),
         })
     }
