@@ -26,9 +26,9 @@ fn main() {
     let text = match what.as_str() {
         "status" => {
             let copies = copy_counts(&world.policy, &world.facts);
-            status_text_counting(&world.assessment, &copies, opts)
+            status_text_counting(&world.assessment, &copies, &Default::default(), opts)
         }
-        "points" => points_text(&world.policy, &world.facts, None, now, opts),
+        "points" => points_text(&world.policy, &world.facts, &[], None, now, opts),
         "agenda" => {
             let due: Vec<Obligation> = world
                 .facts

@@ -1,6 +1,7 @@
 //! Facts and verdicts rendered for people and machines: pure, no IO, no clock, no decisions.
 
 pub mod agenda;
+pub mod holds;
 pub mod layout;
 mod names;
 pub mod points;
@@ -10,6 +11,7 @@ pub mod status;
 mod words;
 
 pub use agenda::agenda_text;
+pub use holds::holds_by_protection;
 pub use layout::TextOptions;
 pub use points::{CopyCount, copy_counts, points_text};
 pub use recovery_sheet::{Passphrase, SheetInput, SheetVault, recovery_sheet};
@@ -17,4 +19,5 @@ pub use report::{
     Approval, BreakFact, LedgerFacts, REPORT_FORMAT, ReportInput, Witness, report_content,
     report_html, report_json,
 };
+
 pub use status::{status_text, status_text_counting};

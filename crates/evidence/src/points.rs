@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Fact, Recorded, RecoveryPoint};
 use vouchsafe_model::{
-    Outcome, PointId, Policy, Protection, ProtectionId, Span, SystemName, Time, VaultName,
+    Hold, Outcome, PointId, Policy, Protection, ProtectionId, Span, SystemName, Time, VaultName,
     human_bytes,
 };
 
+use crate::holds::order;
 use crate::layout::{Cell, Colour, Table, TableRow, TextOptions, clean, wrapped};
 use crate::words::{called, count, figure, len, outcome, short};
 
@@ -49,10 +50,12 @@ pub fn copy_counts(policy: &Policy, facts: &[Recorded]) -> BTreeMap<ProtectionId
 /// The points of each protection (of `only`, if given), newest first, with the vaults that hold them.
 ///
 /// The window of a copy goes from its oldest to its newest complete point; with points alone, only their own
-/// moments can be restored, so the widest gap between two of them is shown.
+/// moments can be restored, so the widest gap between two of them is shown. `holds` are the legal holds in force; each
+/// stands at the point that it names, or at the head of the system that it keeps as a whole.
 pub fn points_text(
     policy: &Policy,
     facts: &[Recorded],
+    holds: &[&Hold],
     only: Option<&SystemName>,
     now: Time,
     opts: TextOptions,
@@ -64,13 +67,20 @@ pub fn points_text(
         if only.is_none_or(|s| *s == protection.id.system) {
             let head = format!("{} of {}", protection.way.word(), source_of(protection));
             let vaults = protection.copies.iter().map(|r| &r.vault).collect();
-            lines.extend(section(&protection.id, &head, vaults, &points, now, opts));
+            lines.extend(section(
+                &protection.id,
+                &head,
+                vaults,
+                &points,
+                (holds, now),
+                opts,
+            ));
         }
     }
     for (id, points) in held {
         if only.is_none_or(|s| *s == id.system) {
             let head = "no longer in the policy";
-            lines.extend(section(&id, head, Vec::new(), &points, now, opts));
+            lines.extend(section(&id, head, Vec::new(), &points, (holds, now), opts));
         }
     }
     if lines.is_empty() {
@@ -168,13 +178,17 @@ fn section<'a>(
     head: &str,
     mut vaults: Vec<&'a VaultName>,
     points: &[Held<'a>],
-    now: Time,
+    (holds, now): (&[&Hold], Time),
     opts: TextOptions,
 ) -> Vec<String> {
     let title = called(id);
     let mut lines = wrapped(&format!("{title}  {head}"), opts.columns(), "", "  ");
     if let Some(first) = lines.first_mut() {
         *first = first.replacen(&title, &opts.paint(Colour::Bold, &title), 1);
+    }
+    for hold in holds.iter().filter(|h| h.systems.contains(&id.system)) {
+        let text = format!("every point on hold {} {}", hold.name, order(hold));
+        lines.extend(wrapped(&text, opts.columns(), "  ", "    "));
     }
     if points.is_empty() {
         lines.push("  No recovery point.".to_owned());
@@ -188,7 +202,7 @@ fn section<'a>(
     }
     lines.extend(windows(&vaults, points, now, opts));
     lines.push(String::new());
-    lines.extend(list(points, opts));
+    lines.extend(list(points, holds, opts));
     lines.push(String::new());
     lines
 }
@@ -250,15 +264,17 @@ fn window(vault: &VaultName, times: &[Time], now: Time) -> Vec<Cell> {
     ]
 }
 
-fn list(points: &[Held<'_>], opts: TextOptions) -> Vec<String> {
+fn list(points: &[Held<'_>], holds: &[&Hold], opts: TextOptions) -> Vec<String> {
     let rows = points
         .iter()
         .map(|h| TableRow {
             cells: point_cells(h),
-            below: if opts.verbose {
-                reasons(h, opts)
-            } else {
-                Vec::new()
+            below: {
+                let mut below = held_by(h, holds, opts);
+                if opts.verbose {
+                    below.extend(reasons(h, opts));
+                }
+                below
             },
         })
         .collect();
@@ -319,6 +335,19 @@ fn point_cells(h: &Held<'_>) -> Vec<Cell> {
         Cell::of(colour, said),
         copies,
     ]
+}
+
+/// The holds that name the point; one that keeps all of its system stands at the head.
+fn held_by(h: &Held<'_>, holds: &[&Hold], opts: TextOptions) -> Vec<String> {
+    let named = holds
+        .iter()
+        .filter(|hold| hold.points.contains(&h.point.point));
+    named
+        .flat_map(|hold| {
+            let text = format!("on hold {} {}", hold.name, order(hold));
+            wrapped(&text, opts.columns(), "      ", "        ")
+        })
+        .collect()
 }
 
 /// Why copies were let go, and what could not be captured.

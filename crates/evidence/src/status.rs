@@ -15,19 +15,21 @@ use crate::words::{answer, called, count, figure, len, mark, short};
 ///
 /// Beneath each protection that is not good stand the reasons, and the command to type next.
 pub fn status_text(a: &Assessment, opts: TextOptions) -> String {
-    status_text_counting(a, &BTreeMap::new(), opts)
+    status_text_counting(a, &BTreeMap::new(), &BTreeMap::new(), opts)
 }
 
-/// Like [`status_text`], with the number of copies (see [`crate::copy_counts`]) where it is known.
+/// Like [`status_text`], with the number of copies (see [`crate::copy_counts`]) where it is known, and the legal holds in
+/// force (see [`crate::holds_by_protection`]).
 pub fn status_text_counting(
     a: &Assessment,
     copies: &BTreeMap<ProtectionId, CopyCount>,
+    holds: &BTreeMap<ProtectionId, Vec<String>>,
     opts: TextOptions,
 ) -> String {
     let mut lines = alarms(a, opts);
     lines.extend(headline(a, opts));
     lines.push(String::new());
-    lines.extend(table(a, copies, opts));
+    lines.extend(table(a, copies, holds, opts));
     lines.extend(exemptions(a, opts));
     lines.extend(missed_duties(a, opts));
     if opts.verbose {
@@ -106,6 +108,7 @@ fn alarms(a: &Assessment, opts: TextOptions) -> Vec<String> {
 fn table(
     a: &Assessment,
     copies: &BTreeMap<ProtectionId, CopyCount>,
+    holds: &BTreeMap<ProtectionId, Vec<String>>,
     opts: TextOptions,
 ) -> Vec<String> {
     if a.protections.is_empty() {
@@ -121,7 +124,11 @@ fn table(
             .iter()
             .map(|p| TableRow {
                 cells: cells(p, a.at, copies.get(&p.id), brief),
-                below: reasons(p, a.at, opts),
+                below: {
+                    let mut below = held(holds.get(&p.id), opts);
+                    below.extend(reasons(p, a.at, opts));
+                    below
+                },
             })
             .collect(),
     };
@@ -205,6 +212,13 @@ fn upcoming(o: &Obligation, now: Time, brief: bool) -> String {
     } else {
         format!("{} overdue {}", o.kind, short(now.since(o.due)))
     }
+}
+
+fn held(holds: Option<&Vec<String>>, opts: TextOptions) -> Vec<String> {
+    let holds = holds.into_iter().flatten();
+    holds
+        .flat_map(|said| wrapped(&format!("hold {said}"), opts.columns(), "    ", "      "))
+        .collect()
 }
 
 fn reasons(p: &ProtectionAssessment, now: Time, opts: TextOptions) -> Vec<String> {

@@ -41,7 +41,7 @@ fn all_met() {
 fn everything_at_once() {
     let w = world();
     let copies = copy_counts(&w.policy, &w.facts);
-    insta::assert_snapshot!(status_text_counting(&w.assessment, &copies, opts(120)), @r#"
+    insta::assert_snapshot!(status_text_counting(&w.assessment, &copies, &Default::default(), opts(120)), @r#"
     ✗ NOT MET: 1 met · 2 not met · 0 unproven · 1 planned · 1 exempt · as of 2026-11-22 03:00 UTC
     obligations: 38 on time · 1 late · 4 missed · 2 open
 
@@ -207,7 +207,7 @@ fn lines_fit_the_width() {
         let now = w.assessment.at;
         let texts = [
             status_text(&w.assessment, verbose),
-            points_text(&w.policy, &w.facts, None, now, verbose),
+            points_text(&w.policy, &w.facts, &[], None, now, verbose),
             agenda_text(&w.assessment.missed, now, verbose),
         ];
         for line in texts.iter().flat_map(|text| text.lines()) {
@@ -253,7 +253,14 @@ fn points_show_windows_copies_and_what_is_wrong() {
     let w = world();
     let only = |name: &str| {
         let name = SystemName::new(name).unwrap();
-        points_text(&w.policy, &w.facts, Some(&name), w.assessment.at, opts(110))
+        points_text(
+            &w.policy,
+            &w.facts,
+            &[],
+            Some(&name),
+            w.assessment.at,
+            opts(110),
+        )
     };
     let shop = only("shop-db");
     assert!(
@@ -297,7 +304,7 @@ fn a_copy_that_was_not_read_back_does_not_count() {
     }
     let counts = copy_counts(&w.policy, &w.facts);
     assert!(counts.values().all(|c| c.have == 0));
-    let text = points_text(&w.policy, &w.facts, None, w.assessment.at, opts(110));
+    let text = points_text(&w.policy, &w.facts, &[], None, w.assessment.at, opts(110));
     assert!(text.contains("NOT READ BACK"), "{text}");
 }
 
@@ -311,7 +318,7 @@ fn an_incomplete_point_opens_no_window() {
     }
     let counts = copy_counts(&w.policy, &w.facts);
     assert!(counts.values().all(|c| c.have == 0));
-    let text = points_text(&w.policy, &w.facts, None, w.assessment.at, opts(110));
+    let text = points_text(&w.policy, &w.facts, &[], None, w.assessment.at, opts(110));
     assert!(!text.contains("1d1h old"), "{text}");
 }
 

@@ -27,6 +27,13 @@ pub struct Hold {
     pub until: Option<Time>,
 }
 
+impl Hold {
+    /// Whether it keeps a point of a system.
+    pub fn keeps(&self, point: &PointId, system: &SystemName) -> bool {
+        self.points.contains(point) || self.systems.contains(system)
+    }
+}
+
 /// A hold was lifted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldRelease {

@@ -44,7 +44,7 @@ impl<'f> Holds<'f> {
     /// The names of those on a point of a system.
     pub fn on(&self, point: &PointId, system: &SystemName) -> Vec<String> {
         self.iter()
-            .filter(|hold| hold.points.contains(point) || hold.systems.contains(system))
+            .filter(|hold| hold.keeps(point, system))
             .map(|hold| hold.name.to_string())
             .collect()
     }

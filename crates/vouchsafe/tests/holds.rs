@@ -41,6 +41,11 @@ fn points(w: &Workspace) -> Vec<String> {
         .collect()
 }
 
+/// Without the breaks of lines.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn a_held_point_outlasts_the_policy_until_it_is_released() {
     let (w, all) = with_points();
@@ -60,6 +65,25 @@ fn a_held_point_outlasts_the_policy_until_it_is_released() {
         placed.contains("case-7") && placed.contains("without an end"),
         "{placed}"
     );
+    // Whoever looks at points and status sees it too.
+    let order = "until it is released, by counsel@example.com: litigation";
+    let shown = w.ok(["points", "website"]);
+    assert_eq!(shown.matches("on hold case-7").count(), 1, "{shown}");
+    assert!(unwrapped(&shown).contains(order), "{shown}");
+    let shown = common::text(&w.run(["status"]).stdout);
+    let said = format!("hold case-7 keeps 1 point {order}");
+    assert!(unwrapped(&shown).contains(&said), "{shown}");
+    let shown: Value = serde_json::from_str(&w.ok(["--json", "points"])).unwrap();
+    let held = |point: &Value| point["holds"] == serde_json::json!(["case-7"]);
+    let points_held = shown["points"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|p| held(p));
+    assert_eq!(points_held.count(), 1, "{shown}");
+    let shown = common::text(&w.run(["--json", "status"]).stdout);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["holds"][0]["name"], "case-7");
     let shown = w.ok(["prune", "--dry-run"]);
     assert!(
         shown.contains(&format!(
@@ -88,6 +112,7 @@ fn a_held_point_outlasts_the_policy_until_it_is_released() {
         "settled",
     ]);
     assert_eq!(w.ok(["hold", "list"]), "no hold is in force\n");
+    assert!(!w.ok(["points"]).contains("on hold"));
     w.ok(["prune", "--yes"]);
     assert_eq!(points(&w), [all[2].as_str()]);
     // Both are in the record, by whom and why.
@@ -117,6 +142,16 @@ fn a_hold_on_a_system_keeps_what_comes_later_and_ends_when_it_says() {
         "--until",
         "2999-01-01T00:00:00Z",
     ]);
+    let shown = unwrapped(&w.ok(["points", "website"]));
+    let order = "until 2999-01-01 00:00 UTC, by auditor: year end";
+    assert!(
+        shown.contains(&format!("every point on hold audit {order}")),
+        "{shown}"
+    );
+    assert!(!w.ok(["points", "code"]).contains("on hold"));
+    let shown = unwrapped(&common::text(&w.run(["status"]).stdout));
+    let said = format!("hold audit keeps every point {order}");
+    assert_eq!(shown.matches(&said).count(), 1, "{shown}");
     fs::write(w.path("site/page"), "later").unwrap();
     w.ok(["run", "website"]);
     sleep(Duration::from_millis(1100));

@@ -82,6 +82,7 @@ pub(crate) fn demo(session: &Session, args: &Demo) -> Result<Exit, Failure> {
         session.output.text(&status_text_counting(
             &judged.assessment,
             &counts,
+            &std::collections::BTreeMap::new(),
             session.output.text_options(false),
         ))?;
     }

@@ -1,11 +1,13 @@
 //! What only looks: status, agenda, points, report.
 
 use vouchsafe_evidence::{
-    agenda_text, copy_counts, points_text, report_html, report_json, status_text_counting,
+    agenda_text, copy_counts, holds_by_protection, points_text, report_html, report_json,
+    status_text_counting,
 };
 use vouchsafe_host::files;
 use vouchsafe_keeper::KeeperError;
-use vouchsafe_model::{Span, SystemName, Time};
+use vouchsafe_model::{Hold, Span, SystemName, Time};
+use vouchsafe_policy::holds::Holds;
 
 use crate::args::{Agenda, Points, Report, ReportFormat, Status};
 use crate::exit::{Exit, Failure};
@@ -16,14 +18,20 @@ pub(crate) fn status(session: &Session, args: &Status) -> Result<Exit, Failure> 
     let keeper = session.keeper()?;
     let at = args.as_of.as_deref().map(|t| session.time(t)).transpose()?;
     let judged = keeper.judge(at)?;
+    let holds = Holds::of(&judged.facts, judged.assessment.at);
+    let holds: Vec<&Hold> = holds.iter().collect();
     if session.output.json {
-        session.output.json(&judged.assessment)?;
+        let mut shown = serde_json::json!(judged.assessment);
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("holds".to_owned(), serde_json::json!(holds));
+        }
+        session.output.json(&shown)?;
     } else {
         let counts = copy_counts(&keeper.policy, &judged.facts);
+        let held = holds_by_protection(&keeper.policy, &judged.facts, &holds);
         let options = session.output.text_options(args.verbose);
-        session
-            .output
-            .text(&status_text_counting(&judged.assessment, &counts, options))?;
+        let text = status_text_counting(&judged.assessment, &counts, &held, options);
+        session.output.text(&text)?;
     }
     Ok(Exit::judged(judged.assessment.verdict.is_good()))
 }
@@ -59,6 +67,7 @@ pub(crate) fn points(session: &Session, args: &Points) -> Result<Exit, Failure> 
         None => None,
     };
     let facts = keeper.facts()?;
+    let holds = Holds::of(&facts, session.now());
     if session.output.json {
         let catalogue = vouchsafe_keeper::catalogue::Catalogue::of(&facts);
         let systems = keeper
@@ -69,17 +78,21 @@ pub(crate) fn points(session: &Session, args: &Points) -> Result<Exit, Failure> 
         let points: Vec<_> = systems
             .flat_map(|s| catalogue.of_system(s))
             .map(
-                |p| serde_json::json!({ "point": p.point, "copies": p.copies, "let_go": p.let_go }),
+                |p| {
+                    let on = holds.on(&p.point.point, &p.point.protection.system);
+                    serde_json::json!({ "point": p.point, "copies": p.copies, "let_go": p.let_go, "holds": on })
+                },
             )
             .collect();
-        session
-            .output
-            .json(&serde_json::json!({ "points": points }))?;
+        session.output.json(
+            &serde_json::json!({ "points": points, "holds": holds.iter().collect::<Vec<_>>() }),
+        )?;
     } else {
         let options = session.output.text_options(false);
         session.output.text(&points_text(
             &keeper.policy,
             &facts,
+            &holds.iter().collect::<Vec<_>>(),
             only.as_ref(),
             session.now(),
             options,
