@@ -21,3 +21,4 @@ pub use report::{
 };
 
 pub use status::{status_text, status_text_counting};
+pub use words::{count, len};

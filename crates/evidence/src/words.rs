@@ -76,8 +76,8 @@ pub(crate) fn figure(n: u64) -> String {
     out
 }
 
-/// `1 point`, `2,000 points`; `ies` for words in a consonant and `y`.
-pub(crate) fn count(n: u64, word: &str) -> String {
+/// `1 point`, `2,000 points`; `ies` for words in a consonant and `y`. Of several words the last one is counted.
+pub fn count(n: u64, word: &str) -> String {
     let stem = word
         .strip_suffix('y')
         .filter(|s| !s.ends_with(['a', 'e', 'o', 'u']));
@@ -98,7 +98,7 @@ pub(crate) fn called(id: &ProtectionId) -> String {
 }
 
 /// The length of a list as it is counted everywhere else.
-pub(crate) fn len(n: usize) -> u64 {
+pub fn len(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use vouchsafe_capture::{
     CaptureContext, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source,
 };
+use vouchsafe_evidence::{count, len};
 use vouchsafe_format::Id;
 use vouchsafe_host::clock::Clock;
 use vouchsafe_host::process::Spawn;
@@ -154,8 +155,8 @@ impl Climb<'_> {
                 let actual = match back.problems.first() {
                     None => "all are there".to_owned(),
                     Some(p) => format!(
-                        "{} problems, first: {}: {}",
-                        back.problems.len(),
+                        "{}, first: {}: {}",
+                        count(len(back.problems.len()), "problem"),
                         p.place,
                         p.message
                     ),
@@ -235,8 +236,8 @@ impl Climb<'_> {
                 vouchsafe_model::human_bytes(watched.bytes())
             ),
             Some(f) => format!(
-                "{} failures, first: {}: {}",
-                failures.len(),
+                "{}, first: {}: {}",
+                count(len(failures.len()), "failure"),
                 f.place,
                 f.message
             ),
@@ -251,10 +252,10 @@ impl Climb<'_> {
         match result {
             Ok(restored) => {
                 let actual = match restored.issues.first() {
-                    None => format!("{} items written", restored.items),
+                    None => format!("{} written", count(restored.items, "item")),
                     Some(i) => format!(
-                        "{} issues, first: {}: {}",
-                        restored.issues.len(),
+                        "{}, first: {}: {}",
+                        count(len(restored.issues.len()), "issue"),
                         i.place,
                         i.message
                     ),

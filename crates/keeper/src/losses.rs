@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{CopyFact, CopyLoss, Fact, Recorded};
 use vouchsafe_model::{Issue, RunId, VaultName};
@@ -80,13 +81,7 @@ impl Keeper {
                 *elsewhere.entry(other).or_default() += 1;
             }
         }
-        let points = |n: usize| {
-            if n == 1 {
-                "1 point".to_owned()
-            } else {
-                format!("{n} points")
-            }
-        };
+        let points = |n: usize| count(len(n), "point");
         let all = hit.len();
         for (other, n) in elsewhere {
             let text = format!(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use vouchsafe_capture::{Compare, RestoreRequest, Restored, TreePath};
+use vouchsafe_evidence::count;
 use vouchsafe_model::{PointId, Protection, SystemName, Time, VaultName, human_bytes};
 
 use crate::catalogue::{Catalogue, KnownPoint};
@@ -111,8 +112,8 @@ impl Keeper {
             deed: "restore",
             subject,
             summary: format!(
-                "{} files{}, {} to {}",
-                restored.items,
+                "{}{}, {} to {}",
+                count(restored.items, "file"),
                 match restored.unchanged {
                     0 => String::new(),
                     n => format!(" ({n} were there already)"),

@@ -1,5 +1,6 @@
 //! What a vault's store can do, as tried; and how long its objects are locked, as read back from it.
 
+use vouchsafe_evidence::count;
 use vouchsafe_model::VaultPlace;
 use vouchsafe_store::probe::{self, Found, Probed};
 
@@ -38,9 +39,9 @@ impl StoreCheck {
             });
         let locks = self.locks.iter().filter(|l| !l.are_met()).map(|l| {
             format!(
-                "less locked than its policy says: of {} objects {} are not locked, {} for less than half of {}, \
+                "less locked than its policy says: of {} {} not locked, {} for less than half of {}, \
                  {} in another mode than {}; extend them with `vouchsafe vault lock`",
-                l.objects, l.unlocked, l.short, l.wanted, l.weak, l.mode.word()
+                count(l.objects, "object"), l.unlocked, l.short, l.wanted, l.weak, l.mode.word()
             )
         });
         wrong.chain(locks).collect()

@@ -1,5 +1,6 @@
 //! Reading the vaults' bytes back.
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_model::fact::{CopyFact, Fact, Outcome, Recorded, VaultCoverage, Verification};
 use vouchsafe_model::{Issue, ObligationId, ObligationKind, VaultName, human_bytes};
 use vouchsafe_policy::verification;
@@ -154,8 +155,9 @@ impl Keeper {
             let issue = Issue {
                 place: name.to_string(),
                 message: format!(
-                    "interrupted after {} of {} packs; their results are kept",
-                    report.packs_read, report.packs_total
+                    "interrupted after {} of {}; their results are kept",
+                    report.packs_read,
+                    count(report.packs_total, "pack")
                 ),
             };
             let closed = Fact::RunClosed {
@@ -318,10 +320,7 @@ fn summary(outcome: &VerifyOutcome) -> String {
     let Some(v) = &outcome.verification else {
         return "could not be read".to_owned();
     };
-    let problems = match outcome.problems.len() {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    };
+    let problems = count(len(outcome.problems.len()), "problem");
     let so_far = outcome.coverage.as_ref().map_or(String::new(), |c| {
         let oldest = c.oldest.map_or(String::new(), |at| {
             format!("; oldest result {}", at.minute())
@@ -329,9 +328,9 @@ fn summary(outcome: &VerifyOutcome) -> String {
         format!("; {}{oldest}", c.share())
     });
     format!(
-        "{} of {} packs read ({}), {problems}{so_far}",
+        "{} of {} read ({}), {problems}{so_far}",
         v.packs_read,
-        v.packs_total,
+        count(v.packs_total, "pack"),
         human_bytes(v.bytes_read),
     )
 }

@@ -113,7 +113,8 @@ fn a_held_point_outlasts_the_policy_until_it_is_released() {
     ]);
     assert_eq!(w.ok(["hold", "list"]), "no hold is in force\n");
     assert!(!w.ok(["points"]).contains("on hold"));
-    w.ok(["prune", "--yes"]);
+    let shown = w.ok(["prune", "--yes"]);
+    assert!(shown.contains("1 snapshot stays"), "{shown}");
     assert_eq!(points(&w), [all[2].as_str()]);
     // Both are in the record, by whom and why.
     let shown = w.ok(["ledger", "export"]);

@@ -12,7 +12,7 @@ use crate::layout::clean;
 use crate::names::Names;
 use crate::points::source_of;
 use crate::recovery_sheet::quoted;
-use crate::words::len;
+use crate::words::{count, len};
 
 /// The facts that the report shows, prepared for it.
 pub(super) struct Shown {
@@ -190,9 +190,11 @@ fn alarms(input: &ReportInput<'_>, a: &Assessment) -> Vec<Alarm> {
     alarms.extend(longer.map(|w| Alarm {
         kind: "longer-elsewhere".to_owned(),
         text: format!(
-            "Vault {} holds a head over {} entries, and this ledger has only {}: entries that were once \
+            "Vault {} holds a head over {}, and this ledger has only {}: entries that were once \
              published are missing here.",
-            w.vault, w.tree_size, input.ledger.size
+            w.vault,
+            count(w.tree_size, "entry"),
+            input.ledger.size
         ),
         seq: None,
         silence: None,

@@ -1,5 +1,6 @@
 //! What came of a prune, in one line.
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_model::human_bytes;
 
 use super::PruneOutcome;
@@ -11,6 +12,7 @@ pub(super) fn summary(outcome: &PruneOutcome) -> String {
         Some(p) => {
             let waiting = match p.pending.len() {
                 0 => String::new(),
+                1 => ", 1 pack waits for a later prune".to_owned(),
                 n => format!(", {n} packs wait for a later prune"),
             };
             let locked = match p.hidden.len() {
@@ -19,17 +21,17 @@ pub(super) fn summary(outcome: &PruneOutcome) -> String {
                     let last = p.hidden.iter().filter_map(|one| one.until).max();
                     let last =
                         last.map_or_else(String::new, |at| format!(" until {}", at.minute()));
-                    format!(", {n} objects hidden and locked{last}")
+                    format!(", {} hidden and locked{last}", count(len(n), "object"))
                 }
             };
             let erased = match p.erased.len() {
                 0 => String::new(),
-                n => format!(", {n} hidden objects erased"),
+                n => format!(", {} erased", count(len(n), "hidden object")),
             };
             format!(
-                "{} snapshots and {} packs removed, {} freed{waiting}{locked}{erased}",
-                p.snapshots.len(),
-                p.packs_removed,
+                "{} and {} removed, {} freed{waiting}{locked}{erased}",
+                count(len(p.snapshots.len()), "snapshot"),
+                count(p.packs_removed, "pack"),
                 human_bytes(p.bytes_freed)
             )
         }

@@ -127,8 +127,8 @@ pub(crate) fn recover_state(session: &Session, args: &RecoverState) -> Result<Ex
         return Ok(how_whole(&recovered));
     }
     session.output.text(&format!(
-        "{} entries, each checked against its signature and every published head\nledger key fingerprint {} (compare it with the recovery sheet)\npolicy written to {}",
-        recovered.entries,
+        "{}, each checked against its signature and every published head\nledger key fingerprint {} (compare it with the recovery sheet)\npolicy written to {}",
+        vouchsafe_evidence::count(recovered.entries, "entry"),
         recovered.fingerprint,
         recovered.policy.display()
     ))?;

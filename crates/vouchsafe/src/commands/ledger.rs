@@ -3,6 +3,7 @@
 use std::io::BufReader;
 use std::path::PathBuf;
 
+use vouchsafe_evidence::count;
 use vouchsafe_host::files;
 use vouchsafe_keeper::KeeperError;
 use vouchsafe_ledger::{VerifyReport, verify_export};
@@ -82,8 +83,9 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
         format!("public key {}", report.public_key),
         format!("fingerprint {}", fingerprint(&report.public_key)),
         format!(
-            "{} entries, {} published heads matched",
-            report.entries, report.published_matched
+            "{}, {} matched",
+            count(report.entries, "entry"),
+            count(report.published_matched, "published head")
         ),
     ];
     if !key_known {
@@ -207,8 +209,8 @@ fn export(session: &Session, output: Option<&PathBuf>) -> Result<Exit, Failure> 
                 .map_err(KeeperError::from)?;
             std::io::Write::flush(&mut writer)?;
             session.output.text(&format!(
-                "wrote {} entries to {}",
-                head.size,
+                "wrote {} to {}",
+                count(head.size, "entry"),
                 path.display()
             ))?;
         }

@@ -28,6 +28,7 @@ pub(crate) fn lint(session: &Session, args: &Lint) -> Result<Exit, Failure> {
     let file = PolicyFile::read(&session.policy_path)?;
     let problems = problems(&file, session);
     let count = |level| problems.iter().filter(|p| p.level == level).count();
+    let said = |level, word| vouchsafe_evidence::count(vouchsafe_evidence::len(count(level)), word);
     if session.output.json {
         let findings: Vec<_> = problems.iter().map(|p| findings::json(&file, p)).collect();
         session
@@ -44,11 +45,11 @@ pub(crate) fn lint(session: &Session, args: &Lint) -> Result<Exit, Failure> {
             ))?;
         }
         session.output.text(&format!(
-            "{}: {} errors, {} warnings, {} notes",
+            "{}: {}, {}, {}",
             file.path.display(),
-            count(Level::Error),
-            count(Level::Warning),
-            count(Level::Note)
+            said(Level::Error, "error"),
+            said(Level::Warning, "warning"),
+            said(Level::Note, "note")
         ))?;
     }
     Ok(

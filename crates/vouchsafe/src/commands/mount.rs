@@ -34,10 +34,7 @@ pub(crate) fn mount(session: &Session, args: &Mount) -> Result<Exit, Failure> {
             "event": "mounted", "vault": args.vault, "dir": args.dir.display().to_string(), "snapshots": count,
         }))?;
     } else {
-        let snapshots = match count {
-            1 => "1 snapshot".to_owned(),
-            n => format!("{n} snapshots"),
-        };
+        let snapshots = vouchsafe_evidence::count(count as u64, "snapshot");
         session.output.text(&format!(
             "{snapshots} of vault {} under {}; Ctrl-C unmounts it",
             args.vault,

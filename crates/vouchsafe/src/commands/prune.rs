@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_host::terminal;
 use vouchsafe_keeper::{PruneOrder, PruneOutcome, PrunePlan};
 use vouchsafe_model::human_bytes;
@@ -99,33 +100,38 @@ fn plan_text(plan: &PrunePlan) -> String {
         ));
     }
     let list = &plan.worklist;
+    let packs = |packs: &[PackWork]| count(len(packs.len()), "pack");
     let size = |packs: &[PackWork]| human_bytes(packs.iter().map(|pack| pack.bytes).sum());
     let mut deeds = Vec::new();
-    match plan.superseded.len() {
-        0 => {}
-        1 => deeds.push("drop 1 superseded ledger snapshot".to_owned()),
-        n => deeds.push(format!("drop {n} superseded ledger snapshots")),
+    if !plan.superseded.is_empty() {
+        let dropped = count(len(plan.superseded.len()), "superseded ledger snapshot");
+        deeds.push(format!("drop {dropped}"));
     }
     if !list.remove.is_empty() {
-        let (n, size) = (list.remove.len(), size(&list.remove));
-        deeds.push(format!("remove {n} packs ({size})"));
+        let (packs, size) = (packs(&list.remove), size(&list.remove));
+        deeds.push(format!("remove {packs} ({size})"));
     }
     if !list.repack.is_empty() {
-        let (n, size) = (list.repack.len(), human_bytes(list.figures.rewritten));
-        deeds.push(format!("rewrite what is needed of {n} packs ({size})"));
+        let (packs, size) = (packs(&list.repack), human_bytes(list.figures.rewritten));
+        deeds.push(format!("rewrite what is needed of {packs} ({size})"));
     }
     if !list.retire.is_empty() {
-        let (n, size) = (list.retire.len(), size(&list.retire));
+        let (packs, size) = (packs(&list.retire), size(&list.retire));
         deeds.push(format!(
-            "take {n} packs ({size}) out of the index, to be removed after two days"
+            "take {packs} ({size}) out of the index, to be removed after two days"
         ));
     }
     if !list.indexes.is_empty() {
-        deeds.push(format!("replace {} index files", list.indexes.len()));
+        let files = count(len(list.indexes.len()), "index file");
+        deeds.push(format!("replace {files}"));
     }
     if !plan.unlocked.is_empty() {
-        let n = plan.unlocked.len();
-        deeds.push(format!("erase {n} hidden objects whose locks have ended"));
+        deeds.push(match plan.unlocked.len() {
+            1 => "erase 1 object that was hidden before and that no lock keeps any more".to_owned(),
+            n => {
+                format!("erase {n} objects that were hidden before and that no lock keeps any more")
+            }
+        });
     }
     if plan.is_empty() {
         deeds.push("nothing to remove".to_owned());
@@ -133,25 +139,29 @@ fn plan_text(plan: &PrunePlan) -> String {
         deeds.push(format!("free {}", human_bytes(list.figures.freed)));
     }
     lines.push(format!("  {}", deeds.join(", ")));
-    let mut kept = vec![format!("{} snapshots stay", list.kept.len())];
+    let mut kept = vec![match list.kept.len() {
+        1 => "1 snapshot stays".to_owned(),
+        n => format!("{n} snapshots stay"),
+    }];
     if !list.unknown.is_empty() {
         let n = list.unknown.len();
         kept.push(format!("{n} of them not in the ledger"));
     }
     if list.figures.unused_kept > 0 {
         let size = human_bytes(list.figures.unused_kept);
-        kept.push(format!("{size} stay unused"));
+        kept.push(format!("{size} stays unused"));
     }
     lines.push(format!("  {}", kept.join(", ")));
     if !plan.locked.is_empty() {
         let last = plan.locked.iter().filter_map(|one| one.until).max();
-        let last = last.map_or_else(String::new, |at| {
-            format!(", the last until {}", at.minute())
+        let last = last.map_or_else(String::new, |at| match plan.locked.len() {
+            1 => format!(", until {}", at.minute()),
+            _ => format!(", the last until {}", at.minute()),
         });
-        let n = plan.locked.len();
-        lines.push(format!(
-            "  {n} objects are removed and still hidden there by their locks{last}"
-        ));
+        lines.push(match plan.locked.len() {
+            1 => format!("  1 object is removed and still hidden there by its lock{last}"),
+            n => format!("  {n} objects are removed and still hidden there by their locks{last}"),
+        });
     }
     for issue in &list.issues {
         lines.push(format!("  ! {}: {}", issue.place, issue.message));

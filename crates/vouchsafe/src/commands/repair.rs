@@ -1,5 +1,6 @@
 //! `vault repair`: the worklist, and with `--yes` the deed.
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::{RepairOutcome, RepairPart, RepairPlan};
 use vouchsafe_vault::{IndexRepair, PackRepair, RepairReport, SnapshotRepair};
 
@@ -135,9 +136,9 @@ fn pack_lines(plan: &PackRepair) -> Vec<String> {
             "is damaged"
         };
         lines.push(format!(
-            "pack {} {state}: {} blobs saved, {} lie elsewhere, {} fetched from another vault, {} lost",
+            "pack {} {state}: {} saved, {} elsewhere, {} fetched from another vault, {} lost",
             pack.pack,
-            pack.sound,
+            count(pack.sound, "blob"),
             pack.elsewhere,
             pack.healable,
             pack.lost.len()
@@ -150,8 +151,8 @@ fn pack_lines(plan: &PackRepair) -> Vec<String> {
     }
     if !plan.unlisted.is_empty() {
         lines.push(format!(
-            "{} blobs that snapshots need are not here: fetch them from another vault",
-            plan.unlisted.len()
+            "{} not here that snapshots need: fetch from another vault",
+            count(len(plan.unlisted.len()), "blob")
         ));
     }
     lines

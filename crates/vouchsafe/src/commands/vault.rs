@@ -1,5 +1,6 @@
 //! `vault`: what lies in a vault.
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::catalogue::Catalogue;
 use vouchsafe_keeper::{Keeper, KeeperError, Reporter, VaultHandle};
 use vouchsafe_model::VaultName;
@@ -109,11 +110,11 @@ fn check(session: &Session, args: &Check) -> Result<Exit, Failure> {
                 .text(&format!("✗ {}: {}", problem.place, problem.message))?;
         }
         session.output.text(&format!(
-            "{} packs, {} blobs, {} snapshots, {} problems",
-            report.packs,
-            report.blobs,
-            report.snapshots,
-            report.problems.len()
+            "{}, {}, {}, {}",
+            count(report.packs, "pack"),
+            count(report.blobs, "blob"),
+            count(report.snapshots, "snapshot"),
+            count(len(report.problems.len()), "problem")
         ))?;
         vault_locks::show(session, &store)?;
     }

@@ -1,5 +1,6 @@
 //! What a vault's store can do, and `vault lock`: how long its objects are locked.
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::{Keeper, Locks, StoreCheck, VaultHandle};
 use vouchsafe_store::probe::Found;
 
@@ -75,14 +76,13 @@ pub(super) fn lock(session: &Session, vault: &str, dry_run: bool) -> Result<Exit
             "unlocked": after.unlocked, "weak": after.weak, "short": after.short, "soonest": after.soonest,
         }))?;
     } else {
-        let verb = if dry_run {
-            "would be extended"
-        } else {
-            "were extended"
+        let verb = match (dry_run, before.to_extend.len()) {
+            (true, _) => "would be extended",
+            (false, 1) => "was extended",
+            (false, _) => "were extended",
         };
-        session
-            .output
-            .text(&format!("{} locks {verb}", before.to_extend.len()))?;
+        let extended = count(len(before.to_extend.len()), "lock");
+        session.output.text(&format!("{extended} {verb}"))?;
         session.output.text(&summary(&after))?;
     }
     Ok(Exit::judged(after.are_met()))
@@ -110,8 +110,8 @@ fn summary(locks: &Locks) -> String {
         None => "nothing is locked".to_owned(),
     };
     format!(
-        "{} objects to be locked for {} in {} mode: {} unlocked, {} for less than half of it, {} in another mode; {soonest}",
-        locks.objects,
+        "{} to be locked for {} in {} mode: {} unlocked, {} for less than half of it, {} in another mode; {soonest}",
+        count(locks.objects, "object"),
         locks.wanted,
         locks.mode.word(),
         locks.unlocked,
