@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use vouchsafe_format::Id;
 use vouchsafe_host::files;
 use vouchsafe_model::fact::{Fact, KeyChange, KeyDeed, KeyKind, Outcome};
-use vouchsafe_model::{Issue, ObligationId, ObligationKind, Secret, VaultName};
+use vouchsafe_model::{HiddenObject, Issue, ObligationId, ObligationKind, Secret, Time, VaultName};
 use vouchsafe_vault::{Keeping, KeyChangeError, KeyInfo, LockGuard, LockKind};
 
 use crate::custody::{self, Custodian};
 use crate::error::{KeeperError, chain};
 use crate::events::{Event, Reporter};
+use crate::hidden::in_repository;
 use crate::keeper::Keeper;
 use crate::vaults::VaultHandle;
 
@@ -52,6 +53,15 @@ pub struct AddedSlot {
     pub passphrase: Option<PathBuf>,
 }
 
+/// A slot that was removed.
+#[derive(Clone, Debug)]
+pub struct RemovedSlot {
+    /// Its id.
+    pub slot: Id,
+    /// Its key file, if a lock keeps it as an older version: until then it can still be opened there.
+    pub hidden: Vec<HiddenObject>,
+}
+
 /// A passphrase that was replaced.
 #[derive(Clone, Debug)]
 pub struct Rotated {
@@ -59,6 +69,8 @@ pub struct Rotated {
     pub added: Id,
     /// The slots that are gone.
     pub removed: Vec<Id>,
+    /// Their key files, as far as locks keep them as older versions: until then they can still be opened there.
+    pub hidden: Vec<HiddenObject>,
     /// Whether a change that was begun before was gone on with.
     pub resumed: bool,
     /// What wraps the new passphrase, if it is wrapped.
@@ -137,7 +149,7 @@ impl Keeper {
         wanted: &str,
         prove: Option<&Secret>,
         reporter: &dyn Reporter,
-    ) -> Result<Id, KeeperError> {
+    ) -> Result<RemovedSlot, KeeperError> {
         self.changing("remove key", vault, LockKind::Exclusive, reporter, |open| {
             let failed = |e| key_error(vault, e);
             let slot = open.repo.slot_by_prefix(wanted).map_err(failed)?;
@@ -152,10 +164,14 @@ impl Keeper {
                 }
                 (proof, _) => proof.map_err(failed)?,
             };
-            open.repo.remove_key(&slot, &stays).map_err(failed)?;
+            let erased = open.repo.remove_key(&slot, &stays).map_err(failed)?;
             let mut change = self.change(open, KeyDeed::Removed, &[], &[slot]);
             change.obligations = self.fulfilled_by_hand(open)?;
-            Ok((slot, change))
+            if erased.locked > 0 {
+                change.hidden = key_files(&[(slot, erased.until)]);
+            }
+            let hidden = change.hidden.clone();
+            Ok((RemovedSlot { slot, hidden }, change))
         })
     }
 
@@ -199,11 +215,13 @@ impl Keeper {
             let rotation = rotation.map_err(|e| key_error(vault, e))?;
             let mut change =
                 self.change(open, KeyDeed::Rotated, &[rotation.added], &rotation.removed);
+            change.hidden = key_files(&rotation.hidden);
             let facts = self.facts()?;
             change.obligations = self.answers(&facts, ObligationKind::RotateKey, None, Some(vault));
             let rotated = Rotated {
                 added: rotation.added,
                 removed: rotation.removed,
+                hidden: change.hidden.clone(),
                 resumed,
                 wrapped_by: change.wrapped_by.clone(),
                 sheet: self.state.sheet_path(),
@@ -327,6 +345,7 @@ impl Keeper {
             successor: None,
             obligations: Vec::new(),
             wrapped_by: open.spec.kms.as_ref().map(ToString::to_string),
+            hidden: Vec::new(),
             completed: self.tools.clock.now(),
         }
     }
@@ -348,6 +367,11 @@ fn key_error(vault: &VaultName, source: KeyChangeError) -> KeeperError {
     }
 }
 
+fn key_files(hidden: &[(Id, Option<Time>)]) -> Vec<HiddenObject> {
+    let key = |(slot, until): &(Id, Option<Time>)| (format!("keys/{slot}"), *until);
+    in_repository(&hidden.iter().map(key).collect::<Vec<_>>())
+}
+
 fn summary(change: &KeyChange) -> String {
     let short = |slots: &[String]| {
         let slots: Vec<&str> = slots.iter().map(|s| s.get(..8).unwrap_or(s)).collect();
@@ -355,7 +379,13 @@ fn summary(change: &KeyChange) -> String {
     };
     match change.change {
         KeyDeed::Added => format!("{}, opened with it", short(&change.added)),
-        KeyDeed::Removed => format!("{} is gone", short(&change.removed)),
+        KeyDeed::Removed if change.hidden.is_empty() => {
+            format!("{} is gone", short(&change.removed))
+        }
+        KeyDeed::Removed => format!(
+            "{} is hidden; a lock keeps its key file",
+            short(&change.removed)
+        ),
         KeyDeed::Rotated => format!(
             "{} in the place of {}",
             short(&change.added),

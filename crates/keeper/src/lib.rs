@@ -49,7 +49,7 @@ pub use holds::HoldOrder;
 pub use init::{InitReport, init};
 pub use judge::{Judged, LedgerHead};
 pub use keeper::{Keeper, Tools};
-pub use keys::{AddedSlot, NewPassphrase, Rotated, SlotInfo, Slots};
+pub use keys::{AddedSlot, NewPassphrase, RemovedSlot, Rotated, SlotInfo, Slots};
 pub use keys_wrapped::KeyServiceInfo;
 pub use locks::Locks;
 pub use policy_file::PolicyFile;

@@ -97,6 +97,7 @@ impl Keeper {
                 }),
                 obligations: Vec::new(),
                 wrapped_by: None,
+                hidden: Vec::new(),
                 completed: self.tools.clock.now(),
             }),
             Fact::RunClosed {

@@ -1,5 +1,6 @@
 //! Repairing a vault: the worklist, the deed, and what the ledger is told of it.
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{Fact, Outcome, Repair};
 use vouchsafe_model::{Issue, RunId, Time, VaultName};
@@ -315,6 +316,7 @@ fn fact(
             .map(|(_, new)| new.to_hex())
             .collect(),
         snapshots_removed: names(&done.snapshots_removed),
+        hidden: crate::hidden::in_repository(&done.hidden),
         issues: done.issues.clone(),
     }
 }
@@ -324,31 +326,40 @@ fn summary(outcome: &RepairOutcome) -> String {
         return "there was nothing to repair".to_owned();
     };
     let mut parts = Vec::new();
-    for (n, what) in [
-        (done.packs_removed.len() as u64, "damaged packs replaced"),
-        (done.blobs_salvaged, "blobs saved"),
-        (done.blobs_healed, "blobs healed"),
-        (done.blobs_lost.len() as u64, "blobs LOST"),
-        (done.indexes_removed, "index files replaced"),
+    for (n, what, deed) in [
+        (len(done.packs_removed.len()), "damaged pack", "replaced"),
+        (done.blobs_salvaged, "blob", "saved"),
+        (done.blobs_healed, "blob", "healed"),
+        (len(done.blobs_lost.len()), "blob", "LOST"),
+        (done.indexes_removed, "index file", "replaced"),
         (
-            done.snapshots_added.len() as u64,
-            "repaired snapshots written",
+            len(done.snapshots_added.len()),
+            "repaired snapshot",
+            "written",
         ),
         (
-            done.snapshots_removed.len() as u64,
-            "broken snapshots removed",
+            len(done.snapshots_removed.len()),
+            "broken snapshot",
+            "removed",
         ),
     ] {
         if n > 0 {
-            parts.push(format!("{n} {what}"));
+            parts.push(format!("{} {deed}", count(n, what)));
         }
     }
     if parts.is_empty() {
-        parts.push(format!("{} index files written", done.indexes_added));
+        parts.push(format!(
+            "{} written",
+            count(done.indexes_added, "index file")
+        ));
+    }
+    if !done.hidden.is_empty() {
+        let hidden = count(len(done.hidden.len()), "removed object");
+        parts.push(format!("{hidden} kept hidden by the store"));
     }
     match outcome.problems.len() {
         0 => parts.push("the structure is sound".to_owned()),
-        n => parts.push(format!("{n} problems are left")),
+        n => parts.push(format!("{} left", count(len(n), "problem"))),
     }
     parts.join(", ")
 }

@@ -191,6 +191,9 @@ pub struct KeyChange {
     /// What wraps the passphrase in force since then, if it is wrapped.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub wrapped_by: Option<String>,
+    /// Key files of removed slots that stay, hidden, because a lock keeps their bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hidden: Vec<HiddenObject>,
     /// When it was done.
     pub completed: Time,
 }
@@ -365,6 +368,10 @@ pub struct Repair {
     /// Broken snapshots that were removed.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub snapshots_removed: Vec<String>,
+    /// What was removed and stays, hidden: because a lock keeps its bytes, or because an older version of it may hold
+    /// what was lost.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hidden: Vec<HiddenObject>,
     /// What could not be repaired.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub issues: Vec<Issue>,

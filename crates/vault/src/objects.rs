@@ -189,6 +189,11 @@ impl Objects {
         }
     }
 
+    /// Whether what is removed stays as an older version.
+    pub(crate) fn keeps_versions(&self) -> bool {
+        self.store.capabilities().versions
+    }
+
     /// Whether a listing surely shows what was stored before it.
     pub(crate) fn lists_consistently(&self) -> bool {
         self.store.capabilities().list_consistent

@@ -165,7 +165,7 @@ impl Deed {
 
 fn remove(repository: &Repository, in_force: &Secret, slot: &Id) -> Result<(), KeyChangeError> {
     let stays = repository.proof_beside(in_force, Some(slot))?;
-    repository.remove_key(slot, &stays)
+    repository.remove_key(slot, &stays).map(|_| ())
 }
 
 fn rotate(

@@ -58,7 +58,7 @@ fn a_damaged_vault_is_healed_from_another_one() {
     assert!(worklist.contains("add --yes"), "{worklist}");
     assert_eq!(w.packs("local"), before, "nothing was changed");
     let (_, told) = w.exits(0, [&repair[..], &["--yes"]].concat());
-    assert!(told.contains("1 blobs healed"), "{told}");
+    assert!(told.contains("1 blob healed"), "{told}");
     assert!(told.contains("is whole again"), "{told}");
     assert_eq!(w.ok(repair), "nothing to repair\n");
 

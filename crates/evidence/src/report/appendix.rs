@@ -7,7 +7,8 @@ use vouchsafe_model::fact::{
     VaultCoverage, Verification,
 };
 use vouchsafe_model::{
-    CopyLock, DrillResult, Hold, Issue, ObligationId, Outcome, RunId, VaultLocks, human_bytes,
+    CopyLock, DrillResult, HiddenObject, Hold, Issue, ObligationId, Outcome, RunId, VaultLocks,
+    human_bytes,
 };
 
 use super::ReportInput;
@@ -217,17 +218,20 @@ fn key_change(c: &KeyChange) -> String {
             count(next.points, "point")
         ),
         (None, KeyDeed::Added) => format!("Vault {vault}: a slot was added: {}.", short(&c.added)),
-        (None, KeyDeed::Removed) => {
-            format!("Vault {vault}: a slot was removed: {}.", short(&c.removed))
-        }
+        (None, KeyDeed::Removed) => format!(
+            "Vault {vault}: a slot was removed: {}{}.",
+            short(&c.removed),
+            key_files(&c.hidden)
+        ),
         (None, KeyDeed::Wrapped) => format!(
             "Vault {vault}: its passphrase lies in it, wrapped by the {}; what opens it is the same.",
             c.wrapped_by.as_deref().unwrap_or("key service")
         ),
         (None, KeyDeed::Rotated) => format!(
-            "Vault {vault}: its passphrase was replaced: the slot {} took the place of {}; the master key is the same{}.",
+            "Vault {vault}: its passphrase was replaced: the slot {} took the place of {}{}; the master key is the same{}.",
             short(&c.added),
             short(&c.removed),
+            key_files(&c.hidden),
             c.wrapped_by
                 .as_ref()
                 .map(|key| format!("; the new one is wrapped by {key}"))
@@ -286,10 +290,7 @@ fn pruned(p: &Pruning) -> String {
     }
     if !p.hidden.is_empty() {
         let hidden = count(len(p.hidden.len()), "object");
-        let last = p.hidden.iter().filter_map(|object| object.until).max();
-        let last = last.map_or_else(String::new, |at| {
-            format!(", the last until {}", at.minute())
-        });
+        let last = last_end(&p.hidden);
         parts.push(format!("{hidden} hidden and kept by locks{last}"));
     }
     if !p.erased.is_empty() {
@@ -420,14 +421,37 @@ fn covered(c: &VaultCoverage) -> String {
     )
 }
 
+/// What locks keep of removed slots.
+fn key_files(hidden: &[HiddenObject]) -> String {
+    match hidden {
+        [] => String::new(),
+        some => format!(", hidden and kept by a lock{}", last_end(some)),
+    }
+}
+
+fn last_end(hidden: &[HiddenObject]) -> String {
+    let last = hidden.iter().filter_map(|object| object.until).max();
+    last.map_or_else(String::new, |at| {
+        format!(", the last until {}", at.minute())
+    })
+}
+
 fn repaired(r: &Repair) -> String {
     let from: Vec<&str> = r.healed_from.iter().map(|v| v.as_str()).collect();
     let from = match from.as_slice() {
         [] => String::new(),
         names => format!(" from {}", names.join(" and ")),
     };
+    let hidden = match len(r.hidden.len()) {
+        0 => String::new(),
+        n => format!(
+            "; {} of what was removed kept hidden{}",
+            count(n, "object"),
+            last_end(&r.hidden)
+        ),
+    };
     format!(
-        "Vault {}, {} repaired: {} removed, {} saved, {} healed{from}, {} lost.",
+        "Vault {}, {} repaired: {} removed, {} saved, {} healed{from}, {} lost{hidden}.",
         r.vault,
         r.part,
         count(len(r.packs_removed.len()), "damaged pack"),

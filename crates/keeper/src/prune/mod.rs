@@ -9,13 +9,13 @@ mod told;
 use std::collections::BTreeSet;
 
 use vouchsafe_model::fact::{ExpiredCopy, Expiry, Fact, Outcome, Pruning};
-use vouchsafe_model::{HiddenObject, Issue, VaultName};
+use vouchsafe_model::{Issue, VaultName};
 use vouchsafe_store::Key;
 use vouchsafe_vault::{DeletionCleared, LockKind, PruneError, PruneReport, WholeRecord};
 
 use crate::error::{Category, KeeperError, chain};
 use crate::events::{Event, Reporter};
-use crate::hidden::erase_hidden;
+use crate::hidden::{erase_hidden, in_repository};
 use crate::keeper::Keeper;
 use crate::vaults::{self, VaultHandle};
 
@@ -196,14 +196,7 @@ impl Keeper {
             pending: report.retired.iter().map(|id| id.to_hex()).collect(),
             unknown_kept: plan.worklist.unknown.len() as u64,
             refused: report.refused.clone(),
-            hidden: report
-                .hidden
-                .iter()
-                .map(|(key, until)| HiddenObject {
-                    object: format!("repo/{key}"),
-                    until: *until,
-                })
-                .collect(),
+            hidden: in_repository(&report.hidden),
             erased: Vec::new(),
         }
     }

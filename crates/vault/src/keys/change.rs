@@ -2,6 +2,7 @@
 
 use vouchsafe_format::{Id, KdfParams, KeyError, open_key_file};
 use vouchsafe_model::Secret;
+use vouchsafe_store::Erased;
 
 use super::error::KeyChangeError;
 use super::{STRONG, wrap};
@@ -105,10 +106,13 @@ impl Repository {
 
     /// Removes a slot while another one, which is looked for once more, stays. A slot that is gone already is fine.
     ///
+    /// What the store still keeps of the key file is in the answer: whoever may read that, and has the passphrase, can
+    /// still open the repository.
+    ///
     /// # Errors
     /// [`KeyChangeError::InUse`] if they are the same, [`KeyChangeError::NotProven`] if the one that is to stay is
     /// not there any more: then nothing was removed. [`KeyChangeError::StillThere`], [`KeyChangeError::Store`].
-    pub fn remove_key(&self, slot: &Id, stays: &ProvenSlot) -> Result<(), KeyChangeError> {
+    pub fn remove_key(&self, slot: &Id, stays: &ProvenSlot) -> Result<Erased, KeyChangeError> {
         let store = self.place();
         if *slot == stays.slot || stays.repository != self.id() {
             return Err(KeyChangeError::InUse { slot: *slot, store });
@@ -116,9 +120,9 @@ impl Repository {
         self.objects
             .get_named(ObjectKind::Key, &stays.slot)
             .map_err(|source| self.not_proven(stays.slot, source))?;
-        self.objects.erase(ObjectKind::Key, slot)?;
+        let erased = self.objects.erase(ObjectKind::Key, slot)?;
         match self.objects.size(ObjectKind::Key, slot)? {
-            None => Ok(()),
+            None => Ok(erased),
             Some(_) => Err(KeyChangeError::StillThere { slot: *slot, store }),
         }
     }

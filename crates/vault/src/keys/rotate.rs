@@ -2,7 +2,7 @@
 //! the old slot removed.
 
 use vouchsafe_format::{Id, KdfParams};
-use vouchsafe_model::Secret;
+use vouchsafe_model::{Secret, Time};
 
 use super::error::{KeepingError, KeyChangeError};
 use crate::repository::Repository;
@@ -34,6 +34,8 @@ pub struct Rotation {
     pub added: Id,
     /// The slots that are gone.
     pub removed: Vec<Id>,
+    /// Those among them whose key files a lock keeps as older versions, and until when, if the store says so.
+    pub hidden: Vec<(Id, Option<Time>)>,
 }
 
 impl Repository {
@@ -62,12 +64,17 @@ impl Repository {
         keeping
             .put_in_force(&begun.next)
             .map_err(KeyChangeError::Keeping)?;
+        let mut hidden = Vec::new();
         for slot in &begun.old {
-            self.remove_key(slot, &stays)?;
+            let erased = self.remove_key(slot, &stays)?;
+            if erased.locked > 0 {
+                hidden.push((*slot, erased.until));
+            }
         }
         Ok(Rotation {
             added: stays.id(),
             removed: begun.old,
+            hidden,
         })
     }
 

@@ -6,7 +6,7 @@ use vouchsafe_capture::Progress;
 use vouchsafe_format::{Id, IndexPack, PackedBlob, decode_index};
 use vouchsafe_model::Issue;
 
-use super::writer::{remove, stop_if_asked, write_indexes};
+use super::writer::{hide, remove, stop_if_asked, write_indexes};
 use super::{RepairError, RepairReport};
 use crate::error::RepoError;
 use crate::index::ById;
@@ -36,12 +36,14 @@ pub struct IndexRepair {
     new: Vec<IndexPack>,
     /// The index files that these replace.
     old: Vec<Id>,
+    /// The index files that cannot be read.
+    torn: Vec<Id>,
 }
 
 impl IndexRepair {
     /// Whether the index is as it should be.
     pub fn is_nothing(&self) -> bool {
-        self.new.is_empty() && self.old.is_empty()
+        self.new.is_empty() && self.old.is_empty() && self.torn.is_empty()
     }
 }
 
@@ -99,19 +101,20 @@ impl Repository {
     ) -> Result<RepairReport, RepairError> {
         stop_if_asked(self)?;
         let written = write_indexes(self, lock, plan.new.clone())?;
-        let old: Vec<Id> = plan
-            .old
-            .iter()
-            .filter(|old| !written.contains(old))
-            .copied()
-            .collect();
-        remove(self, lock, ObjectKind::Index, &old)?;
-        Ok(RepairReport {
+        let but_written = |names: &[Id]| -> Vec<Id> {
+            let names = names.iter().filter(|name| !written.contains(name));
+            names.copied().collect()
+        };
+        let (old, torn) = (but_written(&plan.old), but_written(&plan.torn));
+        let mut report = RepairReport {
             indexes_added: written.len() as u64,
-            indexes_removed: old.len() as u64,
+            indexes_removed: (old.len() + torn.len()) as u64,
             issues: plan.unreadable.clone(),
             ..RepairReport::default()
-        })
+        };
+        remove(self, lock, ObjectKind::Index, &old, &mut report)?;
+        hide(self, lock, ObjectKind::Index, &torn, &mut report)?;
+        Ok(report)
     }
 
     pub(super) fn index_files(&self) -> Result<IndexFiles, RepairError> {
@@ -222,7 +225,7 @@ fn plan(files: IndexFiles, headers: &HashMap<Id, Header, ById>) -> IndexRepair {
         .collect();
     let spoiled = wrong.iter().filter_map(|at| files.readable.get(*at));
     out.old = spoiled.map(|(name, _)| *name).collect();
-    out.old.extend(files.damaged.iter().map(|(name, _)| *name));
+    out.torn = files.damaged.iter().map(|(name, _)| *name).collect();
     out.damaged = files.damaged.into_iter().map(|(_, issue)| issue).collect();
     for list in [
         &mut out.added,

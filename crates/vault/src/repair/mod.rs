@@ -20,7 +20,7 @@ pub use snapshots::{BrokenSnapshot, SnapshotRepair};
 
 use vouchsafe_format::SealError;
 use vouchsafe_format::{CompressError, Id, PackError};
-use vouchsafe_model::Issue;
+use vouchsafe_model::{Issue, Time};
 use vouchsafe_store::StoreError;
 
 use crate::error::{Damage, RepoError};
@@ -94,6 +94,10 @@ pub struct RepairReport {
     pub snapshots_added: Vec<(Id, Id)>,
     /// Snapshots that were removed, as was asked for.
     pub snapshots_removed: Vec<Id>,
+    /// Objects among those removed that the store keeps as older versions, seen by nobody: because a lock keeps them,
+    /// or because an older version may hold what was lost. By their keys in the repository, and when the lock ends, if
+    /// the store says so.
+    pub hidden: Vec<(String, Option<Time>)>,
     /// What could not be done, and did not hinder the rest.
     pub issues: Vec<Issue>,
 }

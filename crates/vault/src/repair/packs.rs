@@ -10,7 +10,7 @@ use vouchsafe_model::Issue;
 use super::examine::Examined;
 use super::index::IndexFiles;
 use super::losses::is_loss;
-use super::writer::{Writer, remove, stop_if_asked, write_indexes};
+use super::writer::{Writer, hide, remove, stop_if_asked, write_indexes};
 use super::{RepairError, RepairReport};
 use crate::error::RepoError;
 use crate::fetch::{BlobProblem, Blobs};
@@ -136,6 +136,9 @@ impl Repository {
     /// Does what was planned. Everything new is durable, listed and read back before a damaged pack is taken from the
     /// index, and no pack is removed before the index does without it.
     ///
+    /// A pack of which all is saved is removed with its older versions. One of which something is lost is only taken
+    /// from sight: where the store keeps older versions, one of them may be whole.
+    ///
     /// # Errors
     /// [`RepairError`]; nothing that could be read before is then lost.
     pub fn repair_packs(
@@ -152,7 +155,7 @@ impl Repository {
         let sources = Sources::of(others)?;
         let mut report = RepairReport::default();
         let mut writer = Writer::new(self, lock)?;
-        let mut missing: BTreeSet<Id> = BTreeSet::new();
+        let (mut missing, mut with_losses) = (BTreeSet::new(), BTreeSet::new());
         progress.phase("blobs", None, None);
         for id in &removed {
             stop_if_asked(self)?;
@@ -165,10 +168,14 @@ impl Repository {
                 missing.insert(pack.id);
             }
             report.blobs_salvaged += self.salvage(&examined, &index, &removed, &mut writer)?;
+            let before = report.blobs_lost.len();
             for (id, kind) in &examined.broken {
                 if !self.is_elsewhere(&index, *kind, id, &removed)? {
                     heal(*kind, id, &sources, &mut writer, &mut report)?;
                 }
+            }
+            if report.blobs_lost.len() > before {
+                with_losses.insert(pack.id);
             }
             progress.advance(1, pack.bytes);
         }
@@ -183,8 +190,13 @@ impl Repository {
         self.drop_from_index(readable, &removed, &indexes, lock, &mut report)?;
         // What was not seen is not deleted either: a store may be late in showing it. Nor is what was just written.
         let is_old = |pack: &&Id| !missing.contains(pack) && !report.packs_added.contains(pack);
-        let gone: Vec<Id> = removed.iter().filter(is_old).copied().collect();
-        remove(self, lock, ObjectKind::Pack, &gone)?;
+        let (hidden, gone): (Vec<Id>, Vec<Id>) = removed
+            .iter()
+            .filter(is_old)
+            .copied()
+            .partition(|pack| with_losses.contains(pack));
+        remove(self, lock, ObjectKind::Pack, &gone, &mut report)?;
+        hide(self, lock, ObjectKind::Pack, &hidden, &mut report)?;
         report.packs_removed = removed.into_iter().collect();
         Ok(report)
     }
@@ -208,7 +220,7 @@ impl Repository {
         let written = write_indexes(self, lock, kept)?;
         report.indexes_added += written.len() as u64;
         old.retain(|name| !new.contains(name) && !written.contains(name));
-        remove(self, lock, ObjectKind::Index, &old)?;
+        remove(self, lock, ObjectKind::Index, &old, report)?;
         report.indexes_removed += old.len() as u64;
         Ok(())
     }

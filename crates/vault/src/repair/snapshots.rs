@@ -132,7 +132,7 @@ impl Repository {
         }
         if forget {
             let names: Vec<Id> = plan.snapshots.iter().map(|s| s.snapshot).collect();
-            remove(self, lock, ObjectKind::Snapshot, &names)?;
+            remove(self, lock, ObjectKind::Snapshot, &names, &mut report)?;
             report.snapshots_removed = names;
         }
         Ok(report)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vouchsafe_format::{BlobKind, Compressor, Id, IndexPack, PackWriter, compress, seal_blob};
 
-use super::RepairError;
+use super::{RepairError, RepairReport};
 use crate::index::ListedPack;
 use crate::lock::LockGuard;
 use crate::machine::ObjectKind;
@@ -153,16 +153,42 @@ pub(super) fn write_indexes(
     Ok(names)
 }
 
-/// Removes objects, while the lock is held.
+/// Removes objects of which nothing is needed any more, with all their older versions, while the lock is held.
 pub(super) fn remove(
     repository: &Repository,
     lock: &LockGuard,
     kind: ObjectKind,
     names: &[Id],
+    report: &mut RepairReport,
+) -> Result<(), RepairError> {
+    for name in names {
+        require_lock(repository, lock)?;
+        let erased = repository.objects.erase(kind, name)?;
+        if erased.locked > 0 {
+            report.hidden.push((show(kind, name), erased.until));
+        }
+    }
+    if kind == ObjectKind::Index {
+        repository.note_removed(names);
+    }
+    Ok(())
+}
+
+/// Takes objects from sight of which something is lost, while the lock is held. Where the store keeps older versions
+/// they stay: one of them may be from before the damage, and then it is all that is left.
+pub(super) fn hide(
+    repository: &Repository,
+    lock: &LockGuard,
+    kind: ObjectKind,
+    names: &[Id],
+    report: &mut RepairReport,
 ) -> Result<(), RepairError> {
     for name in names {
         require_lock(repository, lock)?;
         repository.objects.delete(kind, name)?;
+        if repository.objects.keeps_versions() {
+            report.hidden.push((show(kind, name), None));
+        }
     }
     if kind == ObjectKind::Index {
         repository.note_removed(names);

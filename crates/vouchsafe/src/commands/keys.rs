@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use vouchsafe_evidence::count;
 use vouchsafe_host::files;
 use vouchsafe_host::secret::resolve_passphrase;
 use vouchsafe_keeper::{
     Keeper, KeeperError, KeyServiceInfo, NewPassphrase, RekeyOrder, Rekeyed, SlotInfo, chain,
 };
-use vouchsafe_model::{Secret, SecretRef, VaultName};
+use vouchsafe_model::{HiddenObject, Secret, SecretRef, Time, VaultName};
 
 use crate::args::KeyCommand;
 use crate::args::keys::{Add, Rekey, Remove, Rotate, Wrap};
@@ -181,15 +182,17 @@ fn remove(session: &Session, args: &Remove) -> Result<Exit, Failure> {
     let (keeper, vault) = open(session, &args.vault)?;
     let prove = args.prove.as_deref().map(passphrase).transpose()?;
     let console = Console::new(session.output);
-    let slot = keeper.remove_slot(&vault, &args.key, prove.as_ref(), &console)?;
+    let removed = keeper.remove_slot(&vault, &args.key, prove.as_ref(), &console)?;
+    let slot = removed.slot;
     if session.output.json {
         session.output.json(&serde_json::json!({
-            "event": "result", "vault": vault, "removed": [slot.to_hex()],
+            "event": "result", "vault": vault, "removed": [slot.to_hex()], "hidden": removed.hidden,
         }))?;
     } else {
         session
             .output
             .text(&format!("key {} opens vault {vault} no more", slot.short()))?;
+        tell_hidden(session, &vault, &removed.hidden)?;
     }
     Ok(Exit::Met)
 }
@@ -204,6 +207,7 @@ fn rotate(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
             "vault": vault,
             "key": rotated.added.to_hex(),
             "removed": removed,
+            "hidden": rotated.hidden,
             "resumed": rotated.resumed,
             "wrapped_by": rotated.wrapped_by,
             "recovery_sheet": rotated.sheet.display().to_string(),
@@ -215,6 +219,7 @@ fn rotate(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
             "vault {vault} has a new passphrase{}, wrapped by the {key}; the old one opens it no more\nrecovery sheets on paper stay as good as they were: they do not hold it",
             if rotated.resumed { ", as was begun before" } else { "" },
         ))?;
+        tell_hidden(session, &vault, &rotated.hidden)?;
         return Ok(Exit::Met);
     }
     session.output.text(&format!(
@@ -222,7 +227,33 @@ fn rotate(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
         if rotated.resumed { ", as was begun before" } else { "" },
         rotated.sheet.display()
     ))?;
+    tell_hidden(session, &vault, &rotated.hidden)?;
     Ok(Exit::Met)
+}
+
+/// What a store keeps of removed keys, and what that means.
+fn tell_hidden(
+    session: &Session,
+    vault: &VaultName,
+    hidden: &[HiddenObject],
+) -> Result<(), Failure> {
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    let ends: Option<Vec<Time>> = hidden.iter().map(|one| one.until).collect();
+    let until = match ends.and_then(|ends| ends.into_iter().max()) {
+        Some(at) => format!("until {}", at.minute()),
+        None => "until somebody lifts what holds it".to_owned(),
+    };
+    let file = if hidden.len() == 1 {
+        "its key file"
+    } else {
+        "their key files"
+    };
+    session.output.text(&format!(
+        "but the store keeps {file} as a locked older version {until}: whoever may read older versions there, and has the old passphrase, gets at the master key until then; the first `vouchsafe prune` after that removes it\nif somebody has that passphrase who should not, `vouchsafe key rekey {vault}` puts every point under another master key"
+    ))?;
+    Ok(())
 }
 
 fn rekey(session: &Session, args: &Rekey) -> Result<Exit, Failure> {
@@ -258,8 +289,8 @@ fn rekey(session: &Session, args: &Rekey) -> Result<Exit, Failure> {
 fn advice(vault: &VaultName, done: &Rekeyed, file: Option<&str>) -> String {
     let next = &done.successor;
     let mut lines = vec![format!(
-        "vault {next} holds the {} points of vault {vault} under another master key, each with the same root and read back",
-        done.points
+        "vault {next} holds the {} of vault {vault} under another master key, each with the same root and read back",
+        count(done.points, "point")
     )];
     if let Some(file) = file {
         lines.push(format!("its passphrase is in {file}"));

@@ -167,14 +167,14 @@ pub(crate) fn locks_are_facts(w: &Workspace, server: &Server, conditions: bool) 
 }
 
 /// Versions and marks of deletion that a bucket keeps below `locked/prod/repo/PART/`.
-fn kept(server: &Server, part: &str) -> usize {
+pub(crate) fn kept(server: &Server, part: &str) -> usize {
     let listed = signed::read(server, &format!("locked?versions&prefix=prod/repo/{part}/"));
     assert!(listed.contains("ListVersionsResult"), "{listed}");
     listed.matches("<VersionId>").count()
 }
 
 /// Objects that are seen there.
-fn seen(server: &Server, part: &str) -> usize {
+pub(crate) fn seen(server: &Server, part: &str) -> usize {
     let listed = signed::read(
         server,
         &format!("locked?list-type=2&prefix=prod/repo/{part}/"),

@@ -39,6 +39,7 @@ fn changed(world: &mut World, at: &str, change: KeyDeed, key: KeyKind, fulfils: 
             false => Vec::new(),
         },
         wrapped_by: None,
+        hidden: Vec::new(),
         completed: t(at),
     });
     world.add(t(at), fact);
