@@ -1,5 +1,6 @@
 //! Copies: what was written is read back before it is claimed, and a point goes on to the other vaults.
 
+use vouchsafe_evidence::count;
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{CopyFact, Encryption, Fact, Outcome, Recorded};
 use vouchsafe_model::policy::CopyRule;
@@ -239,8 +240,8 @@ impl Keeper {
         self.record(vec![Fact::Copy(fact)])?;
         let added = human_bytes(copied.added_bytes);
         Ok(format!(
-            "{} blobs, {added} added, read back",
-            copied.blobs_copied
+            "{}, {added} added, read back",
+            count(copied.blobs_copied, "blob")
         ))
     }
 }
@@ -323,7 +324,7 @@ systems:
         let dir = files::temp_dir("vouchsafe-test-").unwrap();
         let keeper = keeper(dir.path());
         let order = RunOrder::default();
-        let reports = keeper.run(&order, &Silent::default()).unwrap();
+        let reports = keeper.run(&order, &Silent::default()).unwrap().reports;
         assert_eq!(reports[0].outcome, Outcome::Done, "{:?}", reports[0].issues);
         assert_eq!(points(&keeper), 1);
 
@@ -406,7 +407,7 @@ systems:
         drop((vault, target));
 
         // Nothing changed since, and yet everything is stored anew, and is whole.
-        let reports = keeper.run(&RunOrder::default(), &quiet).unwrap();
+        let reports = keeper.run(&RunOrder::default(), &quiet).unwrap().reports;
         assert_eq!(reports[0].outcome, Outcome::Done, "{:?}", reports[0].issues);
         assert!(reports[0].added_bytes > 0);
         let facts = keeper.facts().unwrap();

@@ -6,6 +6,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use vouchsafe_evidence::count;
+use vouchsafe_format::Id;
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::policy::Length;
 use vouchsafe_model::{CopyLock, Issue, RunId, Time, VaultLocks, VaultName};
@@ -120,12 +122,7 @@ impl Keeper {
     /// Locks the objects of a worklist for as long as the policy says, from now on. Says how many those are.
     pub fn extend_locks(&self, vault: &VaultHandle, locks: &Locks) -> Result<u64, KeeperError> {
         let until = locks.wanted.after(self.tools.clock.now());
-        for_each(&locks.to_extend, |key| {
-            match vault.root.lock_until(key, until, locks.mode) {
-                Err(error) if error.is_not_found() => Ok(()),
-                done => done,
-            }
-        })?;
+        lock_all(vault, &locks.to_extend, until)?;
         Ok(locks.to_extend.len() as u64)
     }
 
@@ -171,11 +168,13 @@ impl Keeper {
         }))
     }
 
-    /// Extends the locks of every vault where that is due, and records what the store says afterwards. A vault that
-    /// cannot be asked is told and does not keep the others from it.
-    pub(crate) fn keep_locked(&self, reporter: &dyn Reporter) -> Result<(), KeeperError> {
+    /// Extends the locks of every vault where that is due, and records what the store says afterwards. A vault that is
+    /// less locked than its policy says even then, or cannot be asked, is told and does not keep the others from it;
+    /// what was told is returned.
+    pub(crate) fn keep_locked(&self, reporter: &dyn Reporter) -> Result<Vec<Issue>, KeeperError> {
         let facts = self.facts()?;
         let now = self.tools.clock.now();
+        let mut told = Vec::new();
         for name in self.connected_vaults() {
             let Some(spec) = self.policy.vaults.get(name) else {
                 continue;
@@ -184,31 +183,46 @@ impl Keeper {
                 continue;
             }
             self.stop_if_asked()?;
-            match self
-                .vault(name)
-                .and_then(|vault| self.keep_one_locked(&vault, reporter))
-            {
-                Ok(()) => {}
-                Err(error) if error.category() == Category::Interrupted => return Err(error),
-                Err(error) => reporter.event(&Event::Issue {
-                    protection: None,
-                    issue: Issue {
-                        place: format!("vault {name}, its locks"),
-                        message: chain(&error),
-                    },
-                }),
-            }
+            let kept = self.vault(name).and_then(|v| self.extend_one(&v, reporter));
+            told.extend(tell(name, kept, reporter)?);
         }
-        Ok(())
+        Ok(told)
     }
 
-    fn keep_one_locked(
+    /// As [`Keeper::keep_locked`], for one vault and whether or not it is due: for deeds after which what counts may be
+    /// less locked than it was when the locks were read last.
+    pub(crate) fn keep_one_locked(
         &self,
         vault: &VaultHandle,
         reporter: &dyn Reporter,
+    ) -> Result<Option<Issue>, KeeperError> {
+        tell(vault.name(), self.extend_one(vault, reporter), reporter)
+    }
+
+    /// Locks packs that are counted on again for as long as the policy says: nobody has extended their locks while no
+    /// index listed them.
+    pub(crate) fn lock_anew(
+        &self,
+        vault: &VaultHandle,
+        packs: impl IntoIterator<Item = Id>,
     ) -> Result<(), KeeperError> {
-        let Some(before) = self.locks(vault)? else {
+        let Some(wanted) = vault.spec.retention_lock else {
             return Ok(());
+        };
+        let keys = packs.into_iter().map(|pack| pack_key(&pack.to_hex()));
+        let keys: Vec<Key> = keys.filter_map(|key| Key::new(key).ok()).collect();
+        let until = wanted.after(self.tools.clock.now());
+        lock_all(vault, &keys, until)
+    }
+
+    /// Says what is still less locked than the policy says.
+    fn extend_one(
+        &self,
+        vault: &VaultHandle,
+        reporter: &dyn Reporter,
+    ) -> Result<Option<String>, KeeperError> {
+        let Some(before) = self.locks(vault)? else {
+            return Ok(None);
         };
         let mut locks = before;
         let mut extended = 0;
@@ -223,11 +237,23 @@ impl Keeper {
         }
         self.record(vec![Fact::Locks(locks.fact(vault, None, extended))])?;
         if extended > 0 {
+            let locks = count(extended, "lock");
             reporter.event(&Event::Note {
-                text: format!("{extended} locks in {} were extended", vault.name()),
+                text: format!("{locks} in {} extended", vault.name()),
             });
         }
-        failure.map_or(Ok(()), Err)
+        match failure {
+            Some(error) => Err(error),
+            None if locks.are_met() => Ok(None),
+            None => Ok(Some(format!(
+                "of {} {} not locked, {} for less than half of {}, {} in too weak a mode",
+                count(locks.objects, "object"),
+                locks.unlocked,
+                locks.short,
+                locks.wanted,
+                locks.weak
+            ))),
+        }
     }
 
     /// What of a vault must stay locked.
@@ -265,6 +291,40 @@ fn newest<'f>(facts: &'f [Recorded], vault: &VaultName) -> Option<&'f VaultLocks
         Fact::Locks(locks) if locks.vault == *vault => Some(locks),
         _ => None,
     })
+}
+
+/// Tells what keeps a vault from being locked as its policy says; only an interruption ends the deed.
+fn tell(
+    vault: &VaultName,
+    kept: Result<Option<String>, KeeperError>,
+    reporter: &dyn Reporter,
+) -> Result<Option<Issue>, KeeperError> {
+    let message = match kept {
+        Ok(None) => return Ok(None),
+        Ok(Some(said)) => format!("less than the policy says: {said}"),
+        Err(error) if error.category() == Category::Interrupted => return Err(error),
+        Err(error) => format!("could not be extended: {}", chain(&error)),
+    };
+    let issue = Issue {
+        place: format!("vault {vault}, its locks"),
+        message,
+    };
+    reporter.event(&Event::Issue {
+        protection: None,
+        issue: issue.clone(),
+    });
+    Ok(Some(issue))
+}
+
+/// Locks these objects in the mode that the policy says; one that is gone meanwhile is fine.
+fn lock_all(vault: &VaultHandle, keys: &[Key], until: Time) -> Result<(), KeeperError> {
+    for_each(keys, |key| {
+        match vault.root.lock_until(key, until, vault.spec.lock_mode) {
+            Err(error) if error.is_not_found() => Ok(()),
+            done => done,
+        }
+    })?;
+    Ok(())
 }
 
 fn pack_key(hex: &str) -> String {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use vouchsafe_evidence::count;
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{
     CopyFact, Encryption, Fact, KeyChange, KeyDeed, KeyKind, Outcome, Successor,
 };
-use vouchsafe_model::policy::Location;
+use vouchsafe_model::policy::{Length, Location};
 use vouchsafe_model::{Access, Issue, RunId, Vault, VaultName};
 use vouchsafe_vault::{OpenError, ReadBack};
 
@@ -44,6 +45,8 @@ pub struct Rekeyed {
     pub in_policy: bool,
     /// Where its passphrase is, if not where the policy says.
     pub passphrase: Option<PathBuf>,
+    /// The retention lock of the vault, if the successor has none: nothing in there is locked.
+    pub lock_to_declare: Option<Length>,
 }
 
 impl Keeper {
@@ -110,7 +113,10 @@ impl Keeper {
         reporter.event(&Event::Finished {
             deed: "rekey",
             subject,
-            summary: format!("{points} points, each with the same root and read back"),
+            summary: format!(
+                "{}, each with the same root and read back",
+                count(points, "point")
+            ),
             good: true,
         });
         self.publish(reporter)?;
@@ -121,6 +127,10 @@ impl Keeper {
             repository,
             points,
             in_policy,
+            lock_to_declare: match target.spec.retention_lock {
+                None => from.spec.retention_lock,
+                Some(_) => None,
+            },
             passphrase: kept_here.then(|| self.state.passphrase_path(target.name())),
         })
     }

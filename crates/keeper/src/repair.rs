@@ -170,7 +170,11 @@ impl Keeper {
             self.record(vec![Fact::Repaired(fact)])?;
             report = Some(done);
         }
-        let problems = self.settle(&vault, run, reporter)?;
+        let mut problems = self.settle(&vault, run, reporter)?;
+        if report.is_some() {
+            // What is listed again may have been left out when the locks were extended.
+            problems.extend(self.keep_one_locked(&vault, reporter)?);
+        }
         Ok(RepairOutcome {
             plan,
             report,

@@ -1,5 +1,6 @@
 //! Before something is stored: is there room, and what has interrupted work left that need not be stored again?
 
+use vouchsafe_evidence::{count, len};
 use vouchsafe_host::files;
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{ProtectionId, VaultName, human_bytes};
@@ -74,10 +75,11 @@ impl Keeper {
             .adopt_packs(lock, reporter.progress())
             .map_err(|error| self.repair_error(vault.name(), error))?;
         if !adopted.packs.is_empty() {
+            self.lock_anew(vault, adopted.packs.iter().copied())?;
             let text = format!(
-                "vault {}: {} packs ({}) of interrupted work are used",
+                "vault {}: {} ({}) of interrupted work used",
                 vault.name(),
-                adopted.packs.len(),
+                count(len(adopted.packs.len()), "pack"),
                 human_bytes(adopted.bytes)
             );
             reporter.event(&Event::Note { text });

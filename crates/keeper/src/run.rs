@@ -1,6 +1,7 @@
 //! One run: capture, read back, record the point, copy it on, read the copies back.
 
 use vouchsafe_capture::{CaptureContext, Captured, MANIFEST_NAME, Sink, Source};
+use vouchsafe_evidence::count;
 use vouchsafe_host::machine;
 use vouchsafe_model::fact::{Fact, Outcome, RecoveryPoint};
 use vouchsafe_model::policy::Way;
@@ -52,13 +53,18 @@ pub struct RunReport {
     pub added_bytes: u64,
 }
 
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct RunDone {
+    /// What it did for each protection.
+    pub reports: Vec<RunReport>,
+    /// Vaults that are less locked than their policy says though the run was to extend their locks, and why.
+    pub less_locked: Vec<Issue>,
+}
+
 impl Keeper {
     /// Runs what is ordered, one protection after the other; an error of one does not keep the others from running.
-    pub fn run(
-        &self,
-        order: &RunOrder,
-        reporter: &dyn Reporter,
-    ) -> Result<Vec<RunReport>, KeeperError> {
+    pub fn run(&self, order: &RunOrder, reporter: &dyn Reporter) -> Result<RunDone, KeeperError> {
         let _lock = self.state.lock()?;
         self.reconcile()?;
         let chosen = self.chosen(order)?;
@@ -67,14 +73,17 @@ impl Keeper {
             self.stop_if_asked()?;
             reports.push(self.run_one(protection, order.reason.as_deref(), reporter)?);
         }
-        self.keep_locked(reporter)?;
+        let less_locked = self.keep_locked(reporter)?;
         let rotated = match order.names.is_empty() {
             true => self.rotate_due(reporter),
             false => Ok(()),
         };
         self.publish(reporter)?;
         rotated?;
-        Ok(reports)
+        Ok(RunDone {
+            reports,
+            less_locked,
+        })
     }
 
     fn chosen(&self, order: &RunOrder) -> Result<Vec<(&System, &Protection)>, KeeperError> {
@@ -171,8 +180,8 @@ impl Keeper {
             deed: "capture",
             subject: protection.id.to_string(),
             summary: format!(
-                "{} files, {} read, {} added to {}, read back",
-                items(&backup),
+                "{}, {} read, {} added to {}, read back",
+                count(items(&backup), "file"),
                 human_bytes(backup.bytes_total),
                 human_bytes(backup.added_bytes),
                 vault.name()

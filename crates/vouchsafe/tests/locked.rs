@@ -9,10 +9,14 @@
 
 mod common;
 
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
 use common::Workspace;
 use common::vaults::{exits, facts, kept, s3, seen, with_vaults};
 use serde_json::Value;
-use vouchsafe_testkit::servers::Server;
+use vouchsafe_testkit::servers::{PASSWORD, Server, USER};
 use vouchsafe_testkit::signed;
 
 const LOCAL: &str = "{ url: ./vaults/local, region: here, country: GB }";
@@ -50,6 +54,12 @@ fn damage_largest_pack(server: &Server) -> String {
     let put = signed::send_with(server, "PUT", &format!("locked/{key}"), &[], "nonsense");
     assert_eq!(put, 200);
     key
+}
+
+fn held_until(server: &Server, key: &str) -> Option<String> {
+    let held = signed::read(server, &format!("locked/{key}?retention"));
+    let until = held.split("<RetainUntilDate>").nth(1)?;
+    Some(until.split('<').next()?.to_owned())
 }
 
 const HEAL: [&str; 7] = [
@@ -96,6 +106,92 @@ fn a_repair_leaves_no_older_versions_but_of_what_it_could_not_save() {
 }
 
 #[test]
+fn what_a_repair_writes_is_locked_and_extended_by_the_next_run() {
+    let server = Server::s3();
+    let w = captured(&server, ", retention_lock: 40s, lock_mode: governance");
+    let damaged = damage_largest_pack(&server);
+    let before = keys(&server, "data");
+    exits(&w, 0, HEAL);
+    let new: Vec<String> = keys(&server, "data")
+        .into_iter()
+        .filter(|key| !before.contains(key))
+        .collect();
+    let [new] = new.as_slice() else {
+        panic!("{new:?}")
+    };
+    assert!(held_until(&server, new).is_some());
+    let repaired = facts(&w, "repaired").last().unwrap().clone();
+    let hidden = repaired["hidden"].as_array().unwrap();
+    let object = damaged.strip_prefix("prod/").unwrap();
+    let pack = hidden.iter().find(|one| one["object"] == object).unwrap();
+    assert!(pack["until"].is_string(), "{repaired}");
+
+    sleep(Duration::from_secs(16));
+    let locked = held_until(&server, new);
+    exits(&w, 0, ["verify", "--vault", "offsite"]);
+    exits(&w, 0, ["run", "website"]);
+    assert!(held_until(&server, new) > locked);
+    let read = facts(&w, "locks").last().unwrap().clone();
+    assert_eq!((&read["unlocked"], &read["weak"]), (&0.into(), &0.into()));
+}
+
+/// A captured workspace whose packs nobody has locked, whose index is gone, and whose policy asks for locks since.
+fn unlisted_and_unlocked(server: &Server, also_gone: &[&str]) -> Workspace {
+    let w = captured(server, "");
+    for part in ["index"].iter().chain(also_gone) {
+        for key in keys(server, part) {
+            let gone = signed::send(server, "DELETE", &format!("locked/{key}"), &[]);
+            assert_eq!(gone, 204);
+        }
+    }
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    let policy = policy.replace(
+        "secret_key: { env: T_SECRET }",
+        "secret_key: { env: T_SECRET }, retention_lock: 30 days",
+    );
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    w
+}
+
+/// The packs without a lock.
+fn unlocked(server: &Server) -> usize {
+    let packs = keys(server, "data");
+    assert!(!packs.is_empty());
+    let open = packs.iter().filter(|key| held_until(server, key).is_none());
+    open.count()
+}
+
+#[test]
+fn what_a_repair_lists_again_is_locked() {
+    let server = Server::s3();
+    let w = unlisted_and_unlocked(&server, &[]);
+    // What no index lists is not needed, so nobody locks it.
+    exits(&w, 0, ["vault", "lock", "offsite"]);
+    assert_eq!(unlocked(&server), keys(&server, "data").len());
+    exits(&w, 0, ["vault", "repair", "offsite", "index", "--yes"]);
+    assert_eq!(unlocked(&server), 0);
+    let read = facts(&w, "locks").last().unwrap().clone();
+    assert_eq!(read["unlocked"], 0, "{read}");
+}
+
+#[test]
+fn packs_of_interrupted_work_are_locked_when_they_are_used() {
+    let server = Server::s3();
+    let w = unlisted_and_unlocked(&server, &["snapshots"]);
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    let policy = policy.replace("copies: [ local, offsite ]", "copies: [ offsite ]");
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    // A run that came to nothing, so that the next one looks for what it has left.
+    fs::rename(w.path("site"), w.path("away")).unwrap();
+    exits(&w, 3, ["run", "website"]);
+    fs::rename(w.path("away"), w.path("site")).unwrap();
+    let left = keys(&server, "data");
+    exits(&w, 0, ["run", "website"]);
+    let used = left.iter().filter(|key| held_until(&server, key).is_some());
+    assert_eq!(used.count(), left.len());
+}
+
+#[test]
 fn a_removed_key_that_a_lock_keeps_is_named_with_its_date() {
     let server = Server::s3();
     let w = captured(&server, ", retention_lock: 30 days");
@@ -127,4 +223,66 @@ fn a_removed_key_that_a_lock_keeps_is_named_with_its_date() {
     // Where nothing is kept, nothing is said.
     let told = exits(&w, 0, ["key", "rotate", "local"]);
     assert!(!told.contains("older version"), "{told}");
+}
+
+#[test]
+fn a_run_that_cannot_extend_locks_says_so_and_is_not_met() {
+    let server = Server::s3();
+    let w = captured(&server, ", retention_lock: 30 days");
+    // Another system is captured into another vault, while the bucket cannot be asked.
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    let policy = policy
+        .replace("/locked/prod", "/nowhere/prod")
+        .replace("[ local, offsite ]", "[ local ]")
+        .replace("retention_lock: 30 days", "retention_lock: 31 days");
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    let mut run = w.command(["--json", "run", "website"]);
+    let out = run
+        .env("T_ID", USER)
+        .env("T_SECRET", PASSWORD)
+        .output()
+        .unwrap();
+    let said = common::text(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("vault offsite, its locks") && said.contains("could not be extended"),
+        "{said}"
+    );
+    let result: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(result["runs"][0]["outcome"], "done", "{result}");
+    let unkept = result["less_locked"].as_array();
+    assert_eq!(unkept.map(Vec::len), Some(1), "{result}");
+}
+
+#[test]
+fn a_successor_is_locked_as_its_policy_says_and_one_without_a_policy_is_named() {
+    let server = Server::s3();
+    let w = captured(&server, ", retention_lock: 30 days");
+    let next = format!(
+        "\n  next: {}\ntiers:",
+        s3(&server, "locked", ", retention_lock: 30 days").replace("/prod\"", "/next\"")
+    );
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    fs::write(w.path("policy.yaml"), policy.replace("\ntiers:", &next)).unwrap();
+    let told = exits(&w, 0, ["key", "rekey", "offsite", "--to", "next"]);
+    assert!(!told.contains("vault lock"), "{told}");
+    let checked = exits(&w, 0, ["vault", "check", "next"]);
+    assert!(checked.contains("0 unlocked"), "{checked}");
+
+    let url = format!("s3:{}/locked/later", server.url());
+    let mut rekey = w.command(["key", "rekey", "offsite", "--to", &url, "--name", "later"]);
+    let out = rekey
+        .env("T_ID", USER)
+        .env("T_SECRET", PASSWORD)
+        .env("AWS_ACCESS_KEY_ID", USER)
+        .env("AWS_SECRET_ACCESS_KEY", PASSWORD)
+        .output()
+        .unwrap();
+    let told = common::text(&out.stdout);
+    assert!(
+        out.status.success()
+            && told.contains("write retention_lock: 30d there too")
+            && told.contains("vouchsafe vault lock later"),
+        "{out:?}"
+    );
 }

@@ -47,6 +47,15 @@ pub struct PruneOutcome {
     pub problems: Vec<Issue>,
 }
 
+/// What a prune came to.
+#[derive(Clone, Debug)]
+pub struct PruneDone {
+    /// What came of each vault.
+    pub vaults: Vec<PruneOutcome>,
+    /// Vaults that are less locked than their policy says though their locks were to be extended, and why.
+    pub less_locked: Vec<Issue>,
+}
+
 impl Keeper {
     /// Lets go of what may go, and removes it. A vault that cannot be pruned does not keep the others from it.
     ///
@@ -56,10 +65,10 @@ impl Keeper {
         &self,
         order: &PruneOrder,
         reporter: &dyn Reporter,
-    ) -> Result<Vec<PruneOutcome>, KeeperError> {
+    ) -> Result<PruneDone, KeeperError> {
         let _lock = self.state.lock()?;
         self.reconcile()?;
-        let mut out = Vec::new();
+        let mut vaults = Vec::new();
         for name in self.vaults_to_prune(order)? {
             self.stop_if_asked()?;
             reporter.event(&Event::Started {
@@ -79,11 +88,14 @@ impl Keeper {
                 summary: summary(&outcome),
                 good: outcome.problems.is_empty(),
             });
-            out.push(outcome);
+            vaults.push(outcome);
         }
-        self.keep_locked(reporter)?;
+        let less_locked = self.keep_locked(reporter)?;
         self.publish(reporter)?;
-        Ok(out)
+        Ok(PruneDone {
+            vaults,
+            less_locked,
+        })
     }
 
     fn vaults_to_prune(&self, order: &PruneOrder) -> Result<Vec<VaultName>, KeeperError> {
@@ -151,6 +163,7 @@ impl Keeper {
             })])?;
         }
         outcome.expired.clone_from(&plan.expires);
+        self.lock_anew(&vault, plan.worklist.relisted())?;
         let report = vault
             .repo
             .prune(&plan.worklist, &cleared, reporter.progress())

@@ -177,6 +177,11 @@ impl PruneWorklist {
             && self.indexes.is_empty()
             && self.basis.relist.is_empty()
     }
+
+    /// Packs that no index lists, and that are needed nevertheless: they will be listed again.
+    pub fn relisted(&self) -> impl Iterator<Item = Id> {
+        self.basis.relist.iter().map(|pack| pack.id)
+    }
 }
 
 /// What the worklist rests on: it is done only if that is still so.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use vouchsafe_capture::{Compare, TreePath};
+use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
-use vouchsafe_keeper::{Moment, RestoreOrder, RunOrder, RunReport, VerifyOutcome};
+use vouchsafe_keeper::{Moment, RestoreOrder, RunDone, RunOrder, RunReport, VerifyOutcome};
 use vouchsafe_model::{DrillResult, Outcome, PointId};
 use vouchsafe_vault::Budget;
 
@@ -22,28 +23,29 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         due: args.due,
         reason: args.reason.clone(),
     };
-    let reports = keeper.run(&order, &Console::new(session.output))?;
+    let done = keeper.run(&order, &Console::new(session.output))?;
+    let reports = &done.reports;
     if session.output.json {
         let rows: Vec<_> = reports.iter().map(run_json).collect();
-        session
-            .output
-            .json(&serde_json::json!({ "event": "result", "runs": rows }))?;
+        session.output.json(&serde_json::json!({
+            "event": "result", "runs": rows, "less_locked": done.less_locked,
+        }))?;
     } else if reports.is_empty() {
         session.output.text("nothing is due")?;
     } else {
-        for report in &reports {
+        for report in reports {
             session.output.text(&run_line(report))?;
         }
     }
-    Ok(run_exit(&reports))
+    Ok(run_exit(&done))
 }
 
-/// Incomplete before failed: what could not be read outweighs what could not be done, by the contract's order.
-pub(crate) fn run_exit(reports: &[RunReport]) -> Exit {
-    if reports.iter().any(|r| r.outcome != Outcome::Done) {
+/// Incomplete before not met: what could not be read outweighs what was not kept, by the contract's order.
+pub(crate) fn run_exit(done: &RunDone) -> Exit {
+    if done.reports.iter().any(|r| r.outcome != Outcome::Done) {
         Exit::Incomplete
     } else {
-        Exit::Met
+        Exit::judged(done.less_locked.is_empty())
     }
 }
 
@@ -70,10 +72,9 @@ fn run_line(report: &RunReport) -> String {
             copies.join(", ")
         ),
         (Some(point), _) => format!(
-            "{}: point {point} is INCOMPLETE ({} issue{}) in {}",
+            "{}: point {point} is INCOMPLETE ({}) in {}",
             report.protection,
-            report.issue_count,
-            if report.issue_count == 1 { "" } else { "s" },
+            count(report.issue_count, "issue"),
             copies.join(", ")
         ),
         (None, _) => format!("{}: FAILED, nothing was claimed", report.protection),
@@ -268,7 +269,7 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             if issues == 0 {
                 String::new()
             } else {
-                format!(", INCOMPLETE: {issues} issues")
+                format!(", INCOMPLETE: {}", count(len(issues), "issue"))
             }
         ))?;
     }

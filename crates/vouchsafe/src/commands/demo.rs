@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vouchsafe_evidence::{copy_counts, report_html, status_text_counting};
+use vouchsafe_evidence::{copy_counts, count, report_html, status_text_counting};
 use vouchsafe_host::{files, machine};
 use vouchsafe_keeper::drill::DrillOrder;
 use vouchsafe_keeper::{Keeper, KeeperError, RunOrder};
@@ -48,12 +48,12 @@ pub(crate) fn demo(session: &Session, args: &Demo) -> Result<Exit, Failure> {
     say("2. run: capture, encrypt, read back, copy to the second vault")?;
     let keeper = inner.keeper()?;
     let console = Console::new(session.output);
-    let reports = keeper.run(&RunOrder::default(), &console)?;
-    for report in &reports {
+    let done = keeper.run(&RunOrder::default(), &console)?;
+    for report in &done.reports {
         say(&format!(
-            "   {}: {} files, {}; {} stored",
+            "   {}: {}, {}; {} stored",
             report.protection,
-            report.items,
+            count(report.items, "file"),
             human_bytes(report.bytes),
             human_bytes(report.added_bytes)
         ))?;
@@ -89,7 +89,7 @@ pub(crate) fn demo(session: &Session, args: &Demo) -> Result<Exit, Failure> {
     let report = write_report(&keeper, &workspace)?;
     say(&next_steps(&keeper, &workspace, &report)?)?;
 
-    let complete = deeds::run_exit(&reports);
+    let complete = deeds::run_exit(&done);
     if complete != Exit::Met {
         return Ok(complete);
     }

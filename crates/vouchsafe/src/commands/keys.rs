@@ -275,6 +275,7 @@ fn rekey(session: &Session, args: &Rekey) -> Result<Exit, Failure> {
             "repository": done.repository,
             "points": done.points,
             "in_policy": done.in_policy,
+            "lock_to_declare": done.lock_to_declare.map(|lock| lock.to_string()),
             "passphrase_file": file,
         }))?;
         return Ok(Exit::Met);
@@ -305,6 +306,11 @@ fn advice(vault: &VaultName, done: &Rekeyed, file: Option<&str>) -> String {
     lines.push(format!(
         "  in each copies: list write {next} instead of {vault}"
     ));
+    if let Some(lock) = done.lock_to_declare {
+        lines.push(format!(
+            "  vault {vault} has a retention lock and {next} has none: write retention_lock: {lock} there too, and `vouchsafe vault lock {next}` locks what is in it"
+        ));
+    }
     lines.push(
         "then run `vouchsafe init` for a new recovery sheet, and `vouchsafe status`".to_owned(),
     );

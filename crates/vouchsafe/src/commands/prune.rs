@@ -36,15 +36,15 @@ pub(crate) fn prune(session: &Session, args: &Prune) -> Result<Exit, Failure> {
     let ledgers = plans.iter().flat_map(|plan| &plan.superseded);
     snapshots.extend(ledgers.map(|forget| forget.snapshot.to_hex()));
     order.agreed = Some(snapshots);
-    let outcomes = keeper.prune(&order, &console)?;
+    let done = keeper.prune(&order, &console)?;
     if session.output.json {
-        let rows: Vec<_> = outcomes.iter().map(outcome_json).collect();
-        session
-            .output
-            .json(&serde_json::json!({ "event": "result", "vaults": rows }))?;
+        let rows: Vec<_> = done.vaults.iter().map(outcome_json).collect();
+        session.output.json(&serde_json::json!({
+            "event": "result", "vaults": rows, "less_locked": done.less_locked,
+        }))?;
     }
-    Ok(if outcomes.iter().all(|o| o.problems.is_empty()) {
-        Exit::Met
+    Ok(if done.vaults.iter().all(|o| o.problems.is_empty()) {
+        Exit::judged(done.less_locked.is_empty())
     } else {
         Exit::Incomplete
     })
