@@ -106,6 +106,38 @@ fn a_repair_leaves_no_older_versions_but_of_what_it_could_not_save() {
 }
 
 #[test]
+fn an_older_version_of_what_was_only_hidden_can_be_brought_back() {
+    let server = Server::s3();
+    let w = captured(&server, "");
+    let damaged = damage_largest_pack(&server);
+    exits(&w, 1, ["vault", "repair", "offsite", "packs", "--yes"]);
+    // By the bucket's own means: the mark of deletion goes, and the nonsense.
+    let listed = signed::read(&server, &format!("locked?versions&prefix={damaged}"));
+    let mut kept = 0;
+    for one in listed.split("<Key>").skip(1) {
+        let id = one.split("<VersionId>").nth(1).unwrap();
+        let id = id.split('<').next().unwrap();
+        if one.contains("<Size>") && !one.contains("<Size>8</Size>") {
+            kept += 1;
+            continue;
+        }
+        let path = format!("locked/{damaged}?versionId={id}");
+        assert_eq!(signed::send(&server, "DELETE", &path, &[]), 204);
+    }
+    assert_eq!(kept, 1);
+    exits(&w, 0, ["vault", "repair", "offsite", "index", "--yes"]);
+    exits(&w, 0, ["verify", "--vault", "offsite"]);
+    // What is there again is not what was hidden.
+    exits(&w, 0, ["prune", "--vault", "offsite", "--yes"]);
+    assert!(keys(&server, "data").contains(&damaged));
+    exits(
+        &w,
+        0,
+        ["restore", "website", "--to", "back", "--vault", "offsite"],
+    );
+}
+
+#[test]
 fn what_a_repair_writes_is_locked_and_extended_by_the_next_run() {
     let server = Server::s3();
     let w = captured(&server, ", retention_lock: 40s, lock_mode: governance");
