@@ -4,11 +4,13 @@ use vouchsafe_evidence::{count, len};
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{Fact, Outcome, Repair};
 use vouchsafe_model::{Issue, RunId, Time, VaultName};
+use vouchsafe_policy::holds::Holds;
 use vouchsafe_vault::{
     IndexRepair, LockGuard, LockKind, PackRepair, RepairError, RepairReport, Repository,
     SnapshotRepair,
 };
 
+use crate::catalogue::Catalogue;
 use crate::error::{KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
@@ -92,7 +94,36 @@ impl Keeper {
         let _lock = crate::copies::shared_lock(&vault)?;
         let (others, _locks) = self.sources_of(part, &name)?;
         let others: Vec<&Repository> = others.iter().map(|v| &v.repo).collect();
-        plan(&vault, part, &others, reporter).map_err(|error| self.repair_error(&name, error))
+        let plan = plan(&vault, part, &others, reporter);
+        let plan = plan.map_err(|error| self.repair_error(&name, error))?;
+        self.refuse_held(&name, &plan)?;
+        Ok(plan)
+    }
+
+    /// What somebody's order keeps is not removed, damaged or not.
+    fn refuse_held(&self, vault: &VaultName, plan: &RepairPlan) -> Result<(), KeeperError> {
+        let RepairPlan::Snapshots(plan, true) = plan else {
+            return Ok(());
+        };
+        let facts = self.facts()?;
+        let catalogue = Catalogue::of(&facts);
+        let known = catalogue.by_snapshot(vault);
+        let holds = Holds::of(&facts, self.tools.clock.now());
+        for broken in &plan.snapshots {
+            let Some(point) = known.get(&broken.snapshot.to_hex()).map(|k| &k.point) else {
+                continue;
+            };
+            if let Some(hold) = holds.on(&point.point, &point.protection.system).first() {
+                return Err(KeeperError::Target {
+                    place: format!("snapshot {} in vault `{vault}`", broken.snapshot.short()),
+                    reason: format!(
+                        "the hold `{hold}` keeps its point {}; repair without `--forget`, which leaves it, or release the hold first: `vouchsafe hold release {hold}`",
+                        point.point
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Plans a repair and does it, alone in the vault. What was repaired is a fact; so is which points have lost data,
@@ -155,6 +186,7 @@ impl Keeper {
         let lock = lock_for(&vault, part)?;
         let wrong = |error| self.repair_error(name, error);
         let plan = plan(&vault, part, &others, reporter).map_err(wrong)?;
+        self.refuse_held(name, &plan)?;
         let mut report = None;
         if !plan.is_nothing() {
             let done = carry_out(&vault, &plan, &others, &lock, reporter).map_err(wrong)?;

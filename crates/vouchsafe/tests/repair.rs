@@ -100,7 +100,21 @@ fn what_is_lost_everywhere_is_named_and_never_called_whole() {
     assert!(shown.contains("misses 1: write a sibling"), "{shown}");
     assert!(shown.contains("noise.bin"), "{shown}");
     w.exits(1, ["vault", "repair", "local", "snapshots", "--yes"]);
-    w.ok(["vault", "repair", "local", "snapshots", "--forget", "--yes"]);
+    let forget = ["vault", "repair", "local", "snapshots", "--forget", "--yes"];
+    let by = ["--by", "counsel@example.com", "--reason", "a dispute"];
+    let held = ["hold", "place", "case-7", "--system", "website"];
+    w.ok([&held[..], &by].concat());
+    let snapshots = || {
+        fs::read_dir(w.path("vaults/local/repo/snapshots"))
+            .unwrap()
+            .count()
+    };
+    let before = snapshots();
+    let (_, refused) = w.exits(2, forget);
+    assert!(refused.contains("hold release case-7"), "{refused}");
+    assert_eq!(snapshots(), before, "nothing was removed");
+    w.ok([&["hold", "release", "case-7"][..], &by].concat());
+    w.ok(forget);
     assert!(status(&w).contains("none in local"), "{}", status(&w));
     let restic = Restic::newest();
     let check = w.restic("local", restic.program(), "check --read-data");
