@@ -262,3 +262,18 @@ fn a_script_writes_binary_logs_file_by_file_and_marks_one_after_the_other() {
         "abcde"
     );
 }
+
+#[test]
+fn a_script_reads_version_1() {
+    let vault = Vault::cheap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let names = fs::read_to_string(golden.join("log-names-1")).unwrap();
+    for (name, file) in names.lines().zip(["fragment-1", "segment-1"]) {
+        let path = vault.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(golden.join(file), path).unwrap();
+    }
+    assert!(vault.read("out").unwrap().ends_with("sound 3"));
+    let log = fs::read_to_string(vault.path("out/timeline-1")).unwrap();
+    assert_eq!(log, "the first fragment. ".repeat(9) + "the third");
+}

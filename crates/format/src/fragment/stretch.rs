@@ -170,7 +170,7 @@ impl Stretch {
     }
 
     /// What is sealed: the log, of a segment with its table before it.
-    pub(super) fn payload(&self) -> Vec<u8> {
+    pub fn payload(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if self.header.kind == Kind::Segment {
             out.reserve_exact(self.pieces.len() * ENTRY + self.log.len());
