@@ -3,13 +3,14 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use common::log::{draft, fragments, headers, stream};
+use common::slow::{at, links, slow_forks, slow_missing, slow_runs, unique};
 use proptest::prelude::*;
 use vouchsafe_format::Id;
 use vouchsafe_format::fragment::{
-    Chain, Draft, Event, Header, Link, Position, Run, Span, StreamName, Stretch,
+    Chain, Draft, Event, Header, Kind, Link, Position, Run, Span, StreamName, Stretch,
 };
 
 /// How one fragment differs from just going on.
@@ -36,13 +37,6 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn marks(from: u64, to: u64) -> Span {
     Span::new(Position::Mark(from), Position::Mark(to)).unwrap()
-}
-
-fn at(position: Position) -> u64 {
-    match position {
-        Position::Mark(at) | Position::Byte(at) => at,
-        Position::File { .. } => panic!("no files here"),
-    }
 }
 
 /// Goes on from `before` (or begins) with one fragment for each step. `salt` makes branches differ.
@@ -81,91 +75,6 @@ fn grow(before: Option<&Stretch>, steps: &[Step], salt: u8) -> Vec<Stretch> {
         out.push(fragment);
     }
     out
-}
-
-fn links(header: &Header) -> ((u64, Id), (u64, Id)) {
-    (
-        (header.sequence, header.previous),
-        (header.end(), header.digest),
-    )
-}
-
-/// Each header once.
-fn unique(list: &[Header]) -> Vec<Header> {
-    let mut seen = BTreeMap::new();
-    for header in list {
-        seen.entry(links(header)).or_insert_with(|| header.clone());
-    }
-    seen.into_values().collect()
-}
-
-/// Whether, and up to where, `next` goes on after a chain that has come to `reached`.
-fn goes_on(before: &Header, reached: u64, next: &Header) -> (bool, u64) {
-    let (from, to) = (at(next.span.from()), at(next.span.to()));
-    if before.timeline == next.timeline {
-        let whole = from <= reached;
-        (whole, if whole { to.max(reached) } else { to })
-    } else {
-        (from <= reached && before.timeline < next.timeline, to)
-    }
-}
-
-/// The runs of a list of fragments, as places and last digest and position, by looking for the one before each.
-fn slow_runs(list: &[Header]) -> BTreeSet<(u64, u64, Id, u64)> {
-    let mut sorted = list.to_vec();
-    sorted.sort_by_key(links);
-    // Of each header: the first place of its run, and how far the run has come.
-    let mut runs: BTreeMap<(u64, Id), (u64, u64)> = BTreeMap::new();
-    let mut ends = BTreeSet::new();
-    for header in &sorted {
-        let (from, to) = links(header);
-        let before = sorted.iter().find(|other| links(other).1 == from);
-        let siblings = sorted.iter().filter(|other| links(other).0 == from).count();
-        let mut run = (header.sequence, at(header.span.to()));
-        if let Some(before) = before {
-            let (first, reached) = runs[&from];
-            let (whole, reached) = goes_on(before, reached, header);
-            if whole && siblings == 1 {
-                ends.remove(&from);
-                run = (first, reached);
-            }
-        }
-        ends.insert(to);
-        runs.insert(to, run);
-    }
-    let run = |(end, digest): &(u64, Id)| {
-        let (first, reached) = runs[&(*end, *digest)];
-        (first, end - 1, *digest, reached)
-    };
-    ends.iter().map(run).collect()
-}
-
-/// The places after which two headers know different digests.
-fn slow_forks(list: &[Header]) -> BTreeSet<u64> {
-    let nodes: Vec<(u64, Id)> = list
-        .iter()
-        .flat_map(|header| [links(header).0, links(header).1])
-        .collect();
-    nodes
-        .iter()
-        .flat_map(|(place, digest)| {
-            let other = nodes.iter().any(|(p, d)| p == place && d != digest);
-            other.then(|| place - 1)
-        })
-        .collect()
-}
-
-/// The places between the first and the last that no header has.
-fn slow_missing(list: &[Header]) -> BTreeSet<u64> {
-    let first = list.iter().map(|header| header.sequence).min().unwrap_or(0);
-    let end = list.iter().map(Header::end).max().unwrap_or(0);
-    (first..end)
-        .filter(|place| {
-            !list
-                .iter()
-                .any(|header| header.sequence <= *place && *place < header.end())
-        })
-        .collect()
 }
 
 fn forks(chain: &Chain) -> BTreeSet<u64> {
@@ -306,6 +215,8 @@ proptest! {
         }
         // Every header is in a run, or said not to be needed or not to be known.
         let (repeated, partly) = spare(&chain);
+        let said: BTreeSet<usize> = repeated.iter().chain(&partly).copied().collect();
+        prop_assert_eq!(said.len(), repeated.len() + partly.len());
         let in_runs: BTreeSet<usize> = chain.runs.iter().flat_map(|run| run.parts.clone()).collect();
         for (part, header) in list.iter().enumerate() {
             let spare = repeated.contains(&part);
@@ -321,6 +232,47 @@ proptest! {
                 || known.iter().any(|header| links(header).0 == end);
             prop_assert!(inside);
         }
+    }
+
+    #[test]
+    fn forks_show_beside_segments_too(
+        steps in 3..20_usize,
+        branches in prop::collection::vec((any::<prop::sample::Index>(), 1..8_usize), 1..3),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 1..8_usize), 0..6),
+        keep in prop::collection::vec(any::<u8>(), 1..60),
+        order: u64,
+    ) {
+        let trunk = grow(None, &vec![Step::On; steps], 0);
+        // Each branch with what it leaves, from the beginning.
+        let lines: Vec<Vec<Stretch>> = (1..).zip(&branches).map(|(salt, (place, more))| {
+            let trunk = &trunk[..place.index(trunk.len()) + 1];
+            [trunk, &grow(trunk.last(), &vec![Step::On; *more], salt)].concat()
+        }).chain([trunk.clone()]).collect();
+        let mut all: Vec<Header> = unique(&headers(&lines.concat()));
+        for (line, from, length) in cuts {
+            let line = &lines[line.index(lines.len())];
+            let from = from.index(line.len());
+            let segment = Stretch::join(&line[from..(from + length).min(line.len())]).unwrap();
+            all.push(segment.header().clone());
+        }
+        let list = some_of(&all, &keep, order);
+        let chain = Chain::of(&list);
+        assert_runs_are_chains(&list, &chain);
+        prop_assert_eq!(forks(&chain), slow_forks(&list));
+        prop_assert_eq!(missing(&chain), slow_missing(&list));
+        // A run lies in one line as a whole.
+        for run in &chain.runs {
+            let in_one = lines.iter().any(|line| run.parts.iter().all(|part| {
+                let (from, to) = links(&list[*part]);
+                let nodes: Vec<_> = line.iter().flat_map(|one| [links(one.header()).0, links(one.header()).1]).collect();
+                nodes.contains(&from) && nodes.contains(&to)
+            }));
+            prop_assert!(in_one);
+        }
+        let (repeated, partly) = spare(&chain);
+        let in_runs = chain.runs.iter().flat_map(|run| run.parts.clone());
+        let said: BTreeSet<usize> = in_runs.chain(repeated).chain(partly).collect();
+        prop_assert_eq!(said.len(), list.len());
     }
 }
 
@@ -488,4 +440,25 @@ fn a_header_of_another_stream_is_left_out() {
     assert_eq!(chain.runs.len(), 1);
     assert_eq!(chain.events, [Event::OtherStream { part: 1 }]);
     assert_eq!(list[0].stream, stream());
+}
+
+#[test]
+fn a_week_of_fragments_and_their_segments_is_looked_at_in_a_moment() {
+    // 120,000 fragments at one every five seconds, and segments of a thousand of them.
+    let all = headers(&grow(None, &vec![Step::On; 120_000], 0));
+    let segments = all.chunks(1000).map(|part| {
+        let (first, last) = (&part[0], &part[part.len() - 1]);
+        let mut header = first.clone();
+        (header.kind, header.count) = (Kind::Segment, 1000);
+        (header.digest, header.span) = (
+            last.digest,
+            marks(at(first.span.from()), at(last.span.to())),
+        );
+        header
+    });
+    let list: Vec<Header> = segments.chain(all.iter().cloned()).collect();
+    let chain = Chain::of(&list);
+    assert!(chain.is_whole());
+    assert_eq!(chain.runs[0].parts.len(), 120);
+    assert_eq!(spare(&chain).0.len(), all.len());
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // each test file uses its part
 
 pub mod log;
+pub mod slow;
 
 use vouchsafe_format::MasterKey;
 

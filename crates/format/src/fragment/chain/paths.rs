@@ -89,9 +89,11 @@ impl Ways {
             steps.push(next);
             end = next.to;
         }
-        self.used.extend(steps.iter().map(|step| step.part));
+        // What leads to no way was perhaps said before.
+        let mut fresh = steps.clone();
+        fresh.retain(|step| self.used.insert(step.part));
         if self.at.contains_key(&end) {
-            events.extend(steps.iter().map(|s| repeated(s.part, s.from, s.to)));
+            events.extend(fresh.iter().map(|s| repeated(s.part, s.from, s.to)));
             return;
         }
         let leaves = self.at.get(&first.from).copied();
@@ -99,7 +101,7 @@ impl Ways {
         let forked =
             steps.iter().any(|step| is_fork(step.to)) || (leaves.is_none() && is_fork(first.from));
         if !forked {
-            let overlapping = steps.iter().filter(|step| step.from.0 < self.reached);
+            let overlapping = fresh.iter().filter(|step| step.from.0 < self.reached);
             events.extend(overlapping.map(|s| partly(s.part, s.from, s.to)));
             if end.0 <= self.reached {
                 return;
