@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use vouchsafe_format::fragment::{Kind, LogKeys, open};
 use vouchsafe_format::quote::quote;
 use vouchsafe_format::{
     BlobKind, Compressor, Id, LockFile, MasterKey, decode_index, decode_tree, decode_unpacked,
@@ -38,6 +39,7 @@ fn main() {
         corpus.take_pack(&key, &pack);
     }
     corpus.rest();
+    corpus.logs(&fuzz.join("../crates/format/tests/golden"));
 }
 
 struct Corpus(PathBuf);
@@ -119,6 +121,33 @@ impl Corpus {
             self.add("words", text.as_bytes());
         }
         self.add("manifest", br#"{"method":"m/1","taken_at":"2026-01-02T03:04:05.000000Z","entries":{"a":{"count":1,"digest":"00"}}}"#);
+    }
+}
+
+impl Corpus {
+    /// What the golden log objects hold, and their chain.
+    fn logs(&self, golden: &Path) {
+        let mut key = [0; 64];
+        key.iter_mut().zip(11..).for_each(|(byte, i)| *byte = i);
+        let keys = LogKeys::of(&MasterKey::from_random(key).expect("a key"));
+        let names = fs::read_to_string(golden.join("log-names-1")).expect("names");
+        for (file, name) in ["fragment-1", "segment-1"].iter().zip(names.lines()) {
+            self.add("log_object", name.as_bytes());
+            let object = fs::read(golden.join(file)).expect("an object");
+            self.add("log_object", &object);
+            let name = name.parse().expect("a name");
+            let opened = open(&keys, &name, &object).expect("opens");
+            let plain = opened.header().encode();
+            let length = (plain.len() as u16).to_le_bytes();
+            let segment = u8::from(opened.header().kind == Kind::Segment);
+            let payload = opened.payload();
+            self.add(
+                "log_header",
+                &[&length[..], &[segment], &plain, &payload].concat(),
+            );
+        }
+        let chain: Vec<u8> = (0..40).flat_map(|n| [n, 0, 16 + n % 16, 2 + n]).collect();
+        self.add("log_chain", &chain);
     }
 }
 

@@ -1,14 +1,16 @@
-//! The bytes of the restic repository format, version 2, as pure functions.
+//! The bytes of the restic repository format, version 2, and of log fragments, as pure functions.
 //!
 //! Nothing here reads a file, a clock or a source of randomness: random bytes
 //! and times are arguments, results are values. No function panics, whatever
-//! bytes it is given. The format itself is described in restic's `design.rst`.
+//! bytes it is given. The format itself is described in restic's `design.rst`,
+//! that of log fragments in `docs/format.md`.
 
 pub mod blob;
 pub mod chunker;
 pub mod compress;
 pub mod config;
 pub mod crypto;
+pub mod fragment;
 pub mod gojson;
 pub mod id;
 pub mod index;

@@ -34,12 +34,17 @@ const PACKAGES: &[Package] = &[
     file("postgresql-15", "/usr/lib/postgresql/15/bin/initdb"),
     program("python3", "python3"),
     Package {
+        name: "python3-cryptography",
+        probe: Probe::Python("cryptography"),
+    },
+    Package {
         name: "python3-venv",
         probe: Probe::Python("venv, ensurepip"),
     },
     program("restic", "restic"),
     program("sqlite3", "sqlite3"),
     program("util-linux", "unshare"),
+    program("zstd", "zstd"),
 ];
 
 const fn program(name: &'static str, program: &'static str) -> Package {

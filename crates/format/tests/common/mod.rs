@@ -1,6 +1,9 @@
 //! What several tests of this crate need: a key, and data that looks random.
 #![allow(dead_code, unreachable_pub)] // each test file uses its part
 
+pub mod log;
+pub mod slow;
+
 use vouchsafe_format::MasterKey;
 
 /// A key that is the same in every run.
