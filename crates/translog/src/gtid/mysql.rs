@@ -214,7 +214,8 @@ impl fmt::Display for GtidSet {
 }
 
 /// Reads what MySQL writes and takes: white space around commas and colons, UUIDs also without dashes or in braces,
-/// tags in any case. (MySQL's manual, "GTID Format and Storage")
+/// tags in any case. (MySQL's manual, "GTID Format and Storage") What has no number in it, such as `uuid`, `uuid:tag` or
+/// `uuid:5-3`, is refused: the server takes it for nothing, and never writes it.
 impl FromStr for GtidSet {
     type Err = GtidError;
 

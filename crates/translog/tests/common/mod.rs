@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub(crate) mod binlog;
+pub(crate) mod waldump;
 
 use std::sync::LazyLock;
 
