@@ -7,6 +7,7 @@ mod content;
 mod error;
 mod event;
 mod gtids;
+mod pending;
 mod reader;
 mod tagged;
 mod transaction;
@@ -16,4 +17,5 @@ pub use event::{
     BinlogFormat, BinlogMeaning, BinlogRecord, Closed, EventKind, LogGtid, Outcome, Transaction,
 };
 pub use gtids::GtidState;
-pub use reader::{BinlogReader, BinlogStatus, CONTENT_LIMIT};
+pub use pending::CONTENT_LIMIT;
+pub use reader::{BinlogPosition, BinlogReader, BinlogStatus};

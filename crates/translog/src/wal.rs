@@ -3,6 +3,7 @@
 //! Source of the format: PostgreSQL's headers `access/xlog_internal.h`, `access/xlogrecord.h`, `access/xact.h`,
 //! `access/rmgrlist.h`, `catalog/pg_control.h` and `replication/message.h`, on machines of little-endian byte order.
 
+mod content;
 mod error;
 mod event;
 mod identity;
@@ -16,6 +17,7 @@ mod record;
 mod timeline;
 mod watch;
 
+pub use content::MESSAGE_LIMIT;
 pub use error::{StartError, Truncated, WalError};
 pub use event::{
     CommitTime, EndKind, EndOfLog, Meaning, Message, ResourceManager, WalEvent, WalRecord,
@@ -25,5 +27,4 @@ pub use names::WalFileName;
 pub use page::{DEFAULT_BLOCK_SIZE, major_of_magic};
 pub use position::{WalPosition, WalStart, WalStatus};
 pub use reader::WalReader;
-pub use record::MESSAGE_LIMIT;
 pub use timeline::{History, HistoryError, Timeline, TimelineRange};

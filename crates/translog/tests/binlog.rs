@@ -226,6 +226,36 @@ fn every_truncation_leaves_whole_events_and_whole_transactions() {
 }
 
 #[test]
+fn reading_goes_on_after_any_whole_transaction() {
+    for file in [binlog::mysql(true), binlog::mysql(false)] {
+        let (all, _, whole) = read(&file.bytes, set(4));
+        for cut in 200..file.bytes.len() {
+            let (mut records, _, first) = read(&file.bytes[..cut], set(4));
+            // Only what has ended counts, and is not read again.
+            let position = first.position().unwrap();
+            let ended = transactions(&records).len() as u64;
+            assert_eq!(position.gtids, set(4 + ended), "{cut}");
+            records.retain(|record| record.end <= position.whole);
+            let text = serde_json::to_string(&position).unwrap();
+            let mut next = BinlogReader::resume(&serde_json::from_str(&text).unwrap());
+            let rest = &file.bytes[position.whole as usize..];
+            next.feed(rest, |record| records.push(record)).unwrap();
+            assert_eq!(records, all, "{cut}");
+            assert_eq!(next.status(), whole.status());
+        }
+        assert_eq!(whole.position(), None);
+    }
+    // A position that nobody has noted.
+    let (_, _, reader) = read(&File::new("8.4.3", true).bytes, GtidState::Unknown);
+    for place in [0, u64::MAX - 10] {
+        let mut position = reader.position().unwrap();
+        position.whole = place;
+        let mut next = BinlogReader::resume(&position);
+        let _ = next.feed(&binlog::mysql(true).bytes, |_| {});
+    }
+}
+
+#[test]
 fn an_event_that_is_missing_repeated_or_out_of_place_is_seen() {
     let file = binlog::mysql(true);
     let ends = |at: usize| {

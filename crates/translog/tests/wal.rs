@@ -7,7 +7,8 @@ use common::{Log, PAGE, SEGMENT, SYSTEM, plain, read, reader, reader_on, records
 use proptest::prelude::*;
 use vouchsafe_model::Time;
 use vouchsafe_translog::wal::{
-    EndKind, EndOfLog, History, Lsn, Meaning, StartError, WalError, WalEvent, WalReader,
+    EndKind, EndOfLog, History, Lsn, Meaning, StartError, WalError, WalEvent, WalPosition,
+    WalReader,
 };
 
 #[test]
@@ -204,6 +205,11 @@ fn reading_begins_within_a_record_and_goes_on_after_any() {
         let Some(position) = first.position() else {
             panic!("no position at {cut}");
         };
+        let text = serde_json::to_string(&position).unwrap();
+        assert_eq!(
+            serde_json::from_str::<WalPosition>(&text).unwrap(),
+            position
+        );
         let history = History::of(timeline(1));
         let mut second = WalReader::resume(&position, history).unwrap();
         let from = (position.verified.0 - log.start) as usize;
@@ -221,7 +227,7 @@ fn nonsensical_starts_are_refused() {
     let mut all = reader(log.start);
     let _ = read(&mut all, &log.bytes);
     let good = all.position().unwrap();
-    let resume = |change: &dyn Fn(&mut vouchsafe_translog::wal::WalPosition)| {
+    let resume = |change: &dyn Fn(&mut WalPosition)| {
         let mut position = good.clone();
         change(&mut position);
         WalReader::resume(&position, History::of(timeline(1))).unwrap_err()

@@ -47,7 +47,7 @@ pub enum BinlogMeaning {
 }
 
 /// The format of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BinlogFormat {
     /// As the server tells it, like `10.11.19-MariaDB-log`.
     pub version: String,

@@ -1,20 +1,15 @@
 //! The reader: the bytes of one file go in, verified events come out.
 
+use serde::{Deserialize, Serialize};
 use vouchsafe_model::Time;
 
-use super::content::{self, EventHeader, HEADER, IN_USE};
+use super::content::{self, EventHeader, HEADER};
 use super::error::BinlogError;
 use super::event::{BinlogFormat, BinlogMeaning, BinlogRecord, Closed, EventKind, Outcome};
 use super::gtids::GtidState;
+use super::pending::{Event, SUM, limit};
 use super::transaction::Grouping;
-use crate::checksum::Checksum;
 
-/// A list of GTIDs longer than this is refused, so that no event takes memory without bound.
-pub const CONTENT_LIMIT: usize = 16 << 20;
-/// So much of a statement is looked at: its status variables, and the beginning of its text.
-const STATEMENT_LIMIT: usize = 72 << 10;
-/// Bytes of a checksum.
-const SUM: usize = 4;
 const MAGIC: [u8; 4] = [0xfe, b'b', b'i', b'n'];
 const ENCRYPTED: [u8; 4] = [0xfd, b'b', b'i', b'n'];
 
@@ -37,19 +32,6 @@ pub struct BinlogReader {
     failed: Option<BinlogError>,
 }
 
-/// An event whose header is here.
-#[derive(Debug, Clone)]
-struct Event {
-    at: u64,
-    header: EventHeader,
-    checksum: Checksum,
-    /// Bytes of the body that have come, with the checksum at their end.
-    got: usize,
-    /// As many of the body's bytes as its kind needs.
-    body: Vec<u8>,
-    sum: [u8; SUM],
-}
-
 /// What a reader knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BinlogStatus {
@@ -65,8 +47,21 @@ pub struct BinlogStatus {
     pub open: Option<u64>,
     /// How the file ended, if it has.
     pub closed: Option<Closed>,
-    /// All transactions that have begun in this log so far.
+    /// All transactions that have ended in this log so far, with those before the file.
     pub gtids: GtidState,
+}
+
+/// What another reader needs in order to go on in the same file after the last whole transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinlogPosition {
+    /// The next byte of the file to be fed.
+    pub whole: u64,
+    /// The format of the file.
+    pub format: BinlogFormat,
+    /// All transactions up to there.
+    pub gtids: GtidState,
+    /// The newest time of a committed transaction.
+    pub newest_commit: Option<Time>,
 }
 
 impl BinlogReader {
@@ -92,6 +87,32 @@ impl BinlogReader {
         }
     }
 
+    /// Goes on in a file after what another reader has verified of it.
+    pub fn resume(position: &BinlogPosition) -> BinlogReader {
+        let at = position.whole.max(MAGIC.len() as u64);
+        BinlogReader {
+            next: at,
+            format: Some(position.format.clone()),
+            verified: at,
+            whole: at,
+            newest: position.newest_commit,
+            ..BinlogReader::new(position.gtids.clone())
+        }
+    }
+
+    /// From where another reader can go on; none before the format is known, or if the file has ended.
+    pub fn position(&self) -> Option<BinlogPosition> {
+        if self.closed.is_some() {
+            return None;
+        }
+        Some(BinlogPosition {
+            whole: self.whole,
+            format: self.format.clone()?,
+            gtids: self.grouping.gtids.clone(),
+            newest_commit: self.newest,
+        })
+    }
+
     /// Takes the next bytes of the file, and gives out what became whole by them.
     pub fn feed(
         &mut self,
@@ -105,7 +126,7 @@ impl BinlogReader {
         while !bytes.is_empty() {
             match self.step(bytes, &mut take) {
                 Ok(used) => {
-                    self.next += used as u64;
+                    self.next = self.next.saturating_add(used as u64);
                     bytes = bytes.get(used..).unwrap_or_default();
                 }
                 Err(error) => {
@@ -232,7 +253,7 @@ impl BinlogReader {
     fn finish(&mut self, mut event: Event) -> Result<BinlogRecord, BinlogError> {
         let (at, header) = (event.at, event.header);
         let kind = EventKind(header.kind);
-        let end = at + u64::from(header.size);
+        let end = at.saturating_add(u64::from(header.size));
         let sum_length = self.sum_length(kind);
         if sum_length > 0 && !event.prove() {
             let size = header.size;
@@ -294,7 +315,7 @@ impl BinlogReader {
                 Ok(BinlogMeaning::List(list))
             }
             EventKind::MARIA_ENCRYPTION => Err(BinlogError::Encrypted {
-                at: at + u64::from(header.size),
+                at: at.saturating_add(u64::from(header.size)),
             }),
             EventKind::ROTATE => {
                 let (position, file) = content::rotate(body).ok_or(malformed)?;
@@ -309,69 +330,5 @@ impl BinlogReader {
         self.grouping.refuse_open(at)?;
         self.closed = Some(closed.clone());
         Ok(BinlogMeaning::Closed(closed))
-    }
-}
-
-impl Event {
-    fn begin(at: u64, header: EventHeader, raw: &[u8; HEADER]) -> Event {
-        let mut checksum = Checksum::zlib();
-        let mut raw = *raw;
-        if EventKind(header.kind) == EventKind::FORMAT {
-            // That the file is in use is noted after the checksum was computed.
-            let [.., low, high] = &mut raw;
-            [*low, *high] = (header.flags & !IN_USE).to_le_bytes();
-        }
-        checksum.update(&raw);
-        Event {
-            at,
-            header,
-            checksum,
-            got: 0,
-            body: Vec::new(),
-            sum: [0; SUM],
-        }
-    }
-
-    /// Takes what belongs to the event; how many bytes, and whether it is whole. The last four bytes are kept back,
-    /// since they are the checksum if there is one.
-    fn take(&mut self, bytes: &[u8]) -> (usize, bool) {
-        let all = (self.header.size as usize).saturating_sub(HEADER);
-        let bytes = bytes.get(..all.saturating_sub(self.got)).unwrap_or(bytes);
-        let checked = all
-            .saturating_sub(SUM)
-            .saturating_sub(self.got)
-            .min(bytes.len());
-        let (covered, sum) = bytes.split_at_checked(checked).unwrap_or((bytes, &[]));
-        self.checksum.update(covered);
-        let from = (self.got + covered.len()).saturating_sub(all.saturating_sub(SUM));
-        let room = self.sum.get_mut(from..).unwrap_or_default();
-        for (to, from) in room.iter_mut().zip(sum) {
-            *to = *from;
-        }
-        let room = limit(EventKind(self.header.kind)).saturating_sub(self.body.len());
-        self.body
-            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        self.got += bytes.len();
-        (bytes.len(), self.got == all)
-    }
-
-    fn prove(&mut self) -> bool {
-        self.checksum.value() == u32::from_le_bytes(self.sum)
-    }
-}
-
-/// How many bytes of such an event are looked into, with its checksum.
-fn limit(kind: EventKind) -> usize {
-    match kind {
-        EventKind::QUERY => STATEMENT_LIMIT,
-        EventKind::PREVIOUS | EventKind::MARIA_LIST => CONTENT_LIMIT,
-        EventKind::FORMAT
-        | EventKind::ROTATE
-        | EventKind::GTID
-        | EventKind::ANONYMOUS
-        | EventKind::TAGGED_GTID
-        | EventKind::XA_PREPARE
-        | EventKind::MARIA_GTID => 4096,
-        _ => 0,
     }
 }

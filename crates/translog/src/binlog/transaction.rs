@@ -48,7 +48,7 @@ impl Grouping {
             EventKind::MARIA_GTID => {
                 let begin = content::maria_gtid(body, header.server).ok_or(malformed)?;
                 self.refuse_open(at)?;
-                let gtid = LogGtid::MariaDb(begin.gtid, self.gtids.follow(begin.gtid));
+                let gtid = self.gtids.begin_maria(begin.gtid);
                 Ok(self.begin(at, gtid, None, !begin.standalone))
             }
             EventKind::QUERY => {
@@ -95,10 +95,7 @@ impl Grouping {
         self.refuse_open(at)?;
         let time = micros.and_then(|micros| i64::try_from(micros).ok());
         let gtid = match gtid {
-            Some(gtid) => {
-                self.gtids.add(at, &gtid)?;
-                LogGtid::MySql(gtid)
-            }
+            Some(gtid) => self.gtids.begin(at, gtid)?,
             None => LogGtid::Anonymous,
         };
         Ok(self.begin(at, gtid, time.map(Time::from_micros), false))
@@ -146,6 +143,7 @@ impl Grouping {
             Some(open) => (open.begin, open.gtid, open.time),
             None => (at, LogGtid::Anonymous, None),
         };
+        self.gtids.end(&gtid);
         BinlogMeaning::End(Transaction {
             gtid,
             begin,

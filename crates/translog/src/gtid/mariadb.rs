@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// One transaction, written `domain-server-sequence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MariaGtid {
@@ -17,7 +19,8 @@ pub struct MariaGtid {
 }
 
 /// For each domain the last transaction. Its text is ordered by domain.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct MariaPosition(BTreeMap<u32, MariaGtid>);
 
 /// How a transaction follows those before it in its domain.
@@ -74,17 +77,22 @@ impl MariaPosition {
         self.0.insert(gtid.domain, gtid);
     }
 
-    /// Goes on with the next transaction, unless it goes back; how it follows.
-    pub fn follow(&mut self, gtid: MariaGtid) -> Continuity {
-        let continuity = match self.0.get(&gtid.domain) {
+    /// How a transaction would follow.
+    pub fn step(&self, gtid: MariaGtid) -> Continuity {
+        match self.0.get(&gtid.domain) {
             None => Continuity::First,
-            Some(last) if gtid.sequence <= last.sequence => {
-                return Continuity::Back { last: *last };
-            }
+            Some(last) if gtid.sequence <= last.sequence => Continuity::Back { last: *last },
             Some(last) if gtid.sequence - last.sequence == 1 => Continuity::Next,
             Some(last) => Continuity::Gap(last.sequence + 1..=gtid.sequence - 1),
-        };
-        self.set(gtid);
+        }
+    }
+
+    /// Goes on with the next transaction, unless it goes back; how it follows.
+    pub fn follow(&mut self, gtid: MariaGtid) -> Continuity {
+        let continuity = self.step(gtid);
+        if !matches!(continuity, Continuity::Back { .. }) {
+            self.set(gtid);
+        }
         continuity
     }
 
@@ -111,6 +119,20 @@ impl fmt::Display for MariaPosition {
             write!(f, "{comma}{gtid}")?;
         }
         Ok(())
+    }
+}
+
+impl From<MariaPosition> for String {
+    fn from(position: MariaPosition) -> String {
+        position.to_string()
+    }
+}
+
+impl TryFrom<String> for MariaPosition {
+    type Error = MariaGtidError;
+
+    fn try_from(text: String) -> Result<MariaPosition, MariaGtidError> {
+        text.parse()
     }
 }
 

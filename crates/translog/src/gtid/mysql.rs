@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::intervals::{Intervals, LAST_NUMBER};
 
 /// The longest tag.
@@ -27,7 +29,8 @@ pub struct Gtid {
 
 /// A set of transactions. Its text is the canonical one: sources in the order of their bytes, tags in alphabetical
 /// order behind those without one, intervals ascending and merged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct GtidSet(BTreeMap<Source, Intervals>);
 
 /// A text that is no set of GTIDs.
@@ -230,6 +233,20 @@ impl FromStr for GtidSet {
             add_server(&mut set, server)?;
         }
         Ok(set)
+    }
+}
+
+impl From<GtidSet> for String {
+    fn from(set: GtidSet) -> String {
+        set.to_string()
+    }
+}
+
+impl TryFrom<String> for GtidSet {
+    type Error = GtidError;
+
+    fn try_from(text: String) -> Result<GtidSet, GtidError> {
+        text.parse()
     }
 }
 

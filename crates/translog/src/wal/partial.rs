@@ -1,8 +1,9 @@
 //! A record of which not all bytes have come yet.
 
+use super::content::MESSAGE_LIMIT;
 use super::error::WalError;
 use super::lsn::Lsn;
-use super::record::{CHECKED, HEADER, LONGEST, MESSAGE_LIMIT, RecordHeader};
+use super::record::{CHECKED, HEADER, LONGEST, RecordHeader};
 use crate::checksum::Checksum;
 
 /// What is kept of a record while its bytes come: the header, the running checksum, and of those that concern us as

@@ -1,5 +1,6 @@
 //! The reader: bytes go in, verified records come out.
 
+use super::content::meaning;
 use super::error::{StartError, Truncated, WalError};
 use super::event::{CommitTime, EndKind, EndOfLog, Meaning, WalEvent, WalRecord};
 use super::identity::Identity;
@@ -7,7 +8,7 @@ use super::lsn::Lsn;
 use super::page::{LONG, PageHeader};
 use super::partial::{Partial, Progress};
 use super::position::{WalPosition, WalStart, WalStatus};
-use super::record::{HEADER, RecordHeader, meaning};
+use super::record::{HEADER, RecordHeader};
 use super::timeline::History;
 use super::watch::Watch;
 
