@@ -11,6 +11,10 @@ use vouchsafe_format::{
     decompress, header_length, open_blob, open_key_file, parse_header,
 };
 
+/// The writers of logs that the tests have.
+#[path = "../../crates/translog/tests/common/mod.rs"]
+mod logs;
+
 fn main() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = fuzz.join("../crates/vault/tests/golden/repository-1");
@@ -39,7 +43,8 @@ fn main() {
         corpus.take_pack(&key, &pack);
     }
     corpus.rest();
-    corpus.logs(&fuzz.join("../crates/format/tests/golden"));
+    corpus.log_objects(&fuzz.join("../crates/format/tests/golden"));
+    corpus.logs();
 }
 
 struct Corpus(PathBuf);
@@ -85,6 +90,20 @@ impl Corpus {
         }
     }
 
+    /// Transaction logs, each behind the length of the pieces in which it is fed.
+    fn logs(&self) {
+        let mut log = logs::Log::at_segment(1);
+        log.filler(100);
+        log.commit(7, 1_000_000);
+        log.message("token", b"content");
+        log.filler(9_000);
+        self.add("wal", &[&[64, 0], &log.bytes[..]].concat());
+        for checksums in [true, false] {
+            let file = logs::binlog::mysql(checksums).bytes;
+            self.add("binlog", &[&[64, 0], &file[..]].concat());
+        }
+    }
+
     /// What the golden repository has none of.
     fn rest(&self) {
         let lock = LockFile {
@@ -120,13 +139,22 @@ impl Corpus {
         ] {
             self.add("words", text.as_bytes());
         }
+        for text in [
+            "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:7:tag:1",
+            "0-1-42,5-1-1",
+            "16/B374D848",
+            "1\t0/3000158\tno recovery target specified\n2\t0/5000000\tx\n",
+            "00000001000000020000003F.00000028.backup",
+        ] {
+            self.add("log_texts", text.as_bytes());
+        }
         self.add("manifest", br#"{"method":"m/1","taken_at":"2026-01-02T03:04:05.000000Z","entries":{"a":{"count":1,"digest":"00"}}}"#);
     }
 }
 
 impl Corpus {
     /// What the golden log objects hold, and their chain.
-    fn logs(&self, golden: &Path) {
+    fn log_objects(&self, golden: &Path) {
         let mut key = [0; 64];
         key.iter_mut().zip(11..).for_each(|(byte, i)| *byte = i);
         let keys = LogKeys::of(&MasterKey::from_random(key).expect("a key"));

@@ -11,6 +11,7 @@
 
 pub mod azurite;
 pub mod ceph;
+pub mod mariadb;
 pub mod postgres;
 pub mod restic;
 pub mod servers;

@@ -1,6 +1,7 @@
 //! A real PostgreSQL server for tests: started from the installed programs, reached by a socket, gone afterwards.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +18,7 @@ pub struct Postgres {
     server: Child,
     programs: PathBuf,
     home: TempDir,
+    settings: Vec<String>,
     databases: AtomicU64,
 }
 
@@ -26,14 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Postgres {
     /// Starts a server. Panics, with the remedy, if PostgreSQL is not installed or does not start.
     pub fn start() -> Postgres {
+        Postgres::start_with(&[], &[])
+    }
+
+    /// Starts a server made with more arguments for `initdb` and with settings like `wal_level=logical`.
+    pub fn start_with(initdb: &[&str], settings: &[&str]) -> Postgres {
         let programs = programs();
         let home = TempDir::with_prefix("vouchsafe-pg-").expect("a temporary directory");
         give_to_server_user(home.path());
-        let data = home.path().join("data");
         let made = as_server_user(&programs.join("initdb"))
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8"])
-            .args(["--no-locale", "--no-sync", "-D"])
-            .arg(&data)
+            .args(["--no-locale", "--no-sync"])
+            .args(initdb)
+            .arg("-D")
+            .arg(home.path().join("data"))
             .current_dir(home.path())
             .output()
             .expect("initdb runs");
@@ -42,28 +50,74 @@ impl Postgres {
             "initdb failed: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let log = fs::File::create(home.path().join("log")).expect("a log file");
-        let server = as_server_user(&programs.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(home.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off"])
-            .args(["-c", "full_page_writes=off", "-c", "max_connections=50"])
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("postgres runs");
+        let settings: Vec<String> = settings.iter().map(|each| (*each).to_owned()).collect();
+        let server = spawn(&programs, home.path(), &settings);
         let mut started = Postgres {
             server,
             programs,
             home,
+            settings,
             databases: AtomicU64::new(0),
         };
         started.wait_until_ready();
         started
+    }
+
+    /// Ends the server: `INT` lets it shut down, `QUIT` is as if it crashed.
+    pub fn stop(&mut self, signal: &str) {
+        send(signal, &self.server);
+        let begun = Instant::now();
+        while matches!(self.server.try_wait(), Ok(None)) {
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it again after a stop, on the same data.
+    pub fn start_again(&mut self) {
+        self.server = spawn(&self.programs, self.home.path(), &self.settings);
+        self.wait_until_ready();
+    }
+
+    /// Where its data lies.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// Writes a file into its data, owned as the server's own files are.
+    pub fn place(&self, name: &str, bytes: &[u8]) {
+        let path = self.data().join(name);
+        fs::write(&path, bytes).expect("the file can be written");
+        if let Some((user, group)) = server_user() {
+            chown(&path, Some(user), Some(group)).expect("the file can be given away");
+        }
+    }
+
+    /// Runs statements in the database `postgres`; the rows of all, fields between `|`.
+    pub fn sql(&self, statements: &str) -> String {
+        let mut psql = self.client("psql");
+        psql.args([
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            "postgres",
+            "-f",
+            "-",
+        ]);
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped());
+        psql.stderr(Stdio::piped());
+        let mut running = psql.spawn().expect("psql runs");
+        let mut input = running.stdin.take().expect("it has an input");
+        input.write_all(statements.as_bytes()).expect("it reads");
+        drop(input);
+        let output = running.wait_with_output().expect("psql ends");
+        assert!(
+            output.status.success(),
+            "psql failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     /// The server that the tests of this process share; it lives as long as somebody holds it.
@@ -132,10 +186,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // Stopping at once is enough: nothing of it is kept. Its children end with it.
-        let pid = self.server.id().to_string();
-        let _ = Command::new("sh")
-            .args(["-c", "kill -QUIT \"$1\"", "sh", &pid])
-            .status();
+        if matches!(self.server.try_wait(), Ok(None)) {
+            send("QUIT", &self.server);
+        }
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(10) {
             if !matches!(self.server.try_wait(), Ok(None)) {
@@ -146,6 +199,32 @@ impl Drop for Postgres {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+fn spawn(programs: &Path, home: &Path, settings: &[String]) -> Child {
+    let log = fs::File::create(home.join("log")).expect("a log file");
+    as_server_user(&programs.join("postgres"))
+        .arg("-D")
+        .arg(home.join("data"))
+        .arg("-k")
+        .arg(home)
+        .args(["-c", "listen_addresses=", "-c", "fsync=off"])
+        .args(["-c", "full_page_writes=off", "-c", "max_connections=50"])
+        .args(settings.iter().flat_map(|each| ["-c", each]))
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("postgres runs")
+}
+
+/// A signal to a server that was not yet seen to end, so that the number is still its own.
+fn send(signal: &str, server: &Child) {
+    let (signal, pid) = (format!("-{signal}"), server.id().to_string());
+    let _ = Command::new("sh")
+        .args(["-c", "kill \"$1\" \"$2\"", "sh", &signal, &pid])
+        .status();
 }
 
 /// The directory of the newest installed server's programs.
@@ -190,15 +269,22 @@ fn as_server_user(program: &Path) -> Command {
 fn give_to_server_user(home: &Path) {
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(home, open).expect("the directory's mode can be set");
-    if is_root() {
-        let users = fs::read_to_string("/etc/passwd").expect("the list of users");
-        let line = users.lines().find(|line| line.starts_with("postgres:"));
-        let mut ids = line
-            .expect("no user `postgres`; run: apt-get install -y postgresql")
-            .split(':')
-            .skip(2)
-            .map(|id| id.parse::<u32>().expect("a user's number"));
-        let (user, group) = (ids.next(), ids.next());
-        chown(home, user, group).expect("the directory can be given away");
+    if let Some((user, group)) = server_user() {
+        chown(home, Some(user), Some(group)).expect("the directory can be given away");
     }
+}
+
+/// The user and group as which the server runs, if they are not our own.
+fn server_user() -> Option<(u32, u32)> {
+    if !is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("the list of users");
+    let line = users.lines().find(|line| line.starts_with("postgres:"));
+    let mut ids = line
+        .expect("no user `postgres`; run: apt-get install -y postgresql")
+        .split(':')
+        .skip(2)
+        .map(|id| id.parse::<u32>().expect("a user's number"));
+    ids.next().zip(ids.next())
 }

@@ -28,6 +28,8 @@ const PACKAGES: &[Package] = &[
     program("git", "git"),
     program("git-lfs", "git-lfs"),
     program("iproute2", "ip"),
+    program("mariadb-client", "mariadb-binlog"),
+    file("mariadb-server", "/usr/sbin/mariadbd"),
     file("openssh-client", "/usr/bin/ssh"),
     file("openssh-server", "/usr/sbin/sshd"),
     program("openssl", "openssl"),

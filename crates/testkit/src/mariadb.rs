@@ -1,0 +1,207 @@
+//! A real MariaDB server for tests: started from the installed programs, reached by a socket, gone afterwards.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running server that listens on a socket of its own and on no network port.
+///
+/// It writes a binary log named `bin`. It is ended, and its data removed, when the value is dropped.
+pub struct MariaDb {
+    server: Child,
+    home: TempDir,
+    options: Vec<String>,
+}
+
+/// How long a start may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SERVER: &str = "/usr/sbin/mariadbd";
+const REMEDY: &str = "run: apt-get install -y mariadb-server mariadb-client";
+
+impl MariaDb {
+    /// Starts a server with more options, like `--log-bin-compress=ON`. Panics, with the remedy, if MariaDB is not
+    /// installed or does not start.
+    pub fn start(options: &[&str]) -> MariaDb {
+        assert!(
+            Path::new(SERVER).is_file(),
+            "MariaDB is not installed; {REMEDY}"
+        );
+        let home = TempDir::with_prefix("vouchsafe-maria-").expect("a temporary directory");
+        let data = home.path().join("data");
+        fs::create_dir(&data).expect("a directory for the data");
+        give_to_server_user(home.path());
+        give_to_server_user(&data);
+        let made = Command::new("mariadb-install-db")
+            .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+            .args(["--skip-test-db", "--skip-log-bin"])
+            .args(as_server_user())
+            .arg(option("--datadir", &data))
+            // Two that are made at once must not meet in the machine's own.
+            .env("TMPDIR", home.path())
+            .output();
+        let made = made.unwrap_or_else(|error| panic!("mariadb-install-db: {error}; {REMEDY}"));
+        assert!(
+            made.status.success(),
+            "mariadb-install-db failed: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let options: Vec<String> = options.iter().map(|each| (*each).to_owned()).collect();
+        let server = spawn(home.path(), &options);
+        let mut started = MariaDb {
+            server,
+            home,
+            options,
+        };
+        started.wait_until_ready();
+        started
+    }
+
+    /// Runs statements; the rows of all, fields between tabs.
+    pub fn sql(&self, statements: &str) -> String {
+        let mut client = self.client();
+        client.args(["--batch", "--skip-column-names"]);
+        client.stdin(Stdio::piped()).stdout(Stdio::piped());
+        client.stderr(Stdio::piped());
+        let mut running = client.spawn().expect("mariadb runs");
+        let mut input = running.stdin.take().expect("it has an input");
+        input.write_all(statements.as_bytes()).expect("it reads");
+        drop(input);
+        let output = running.wait_with_output().expect("mariadb ends");
+        assert!(
+            output.status.success(),
+            "mariadb failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Lets the server shut down.
+    pub fn stop(&mut self) {
+        let pid = self.server.id().to_string();
+        let _ = Command::new("sh")
+            .args(["-c", "kill -TERM \"$1\"", "sh", &pid])
+            .status();
+        let begun = Instant::now();
+        while matches!(self.server.try_wait(), Ok(None)) {
+            assert!(begun.elapsed() < PATIENCE, "MariaDB does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends the server as a crash does.
+    pub fn crash(&mut self) {
+        self.server.kill().expect("it can be killed");
+        self.server.wait().expect("it ends");
+    }
+
+    /// Starts it again after a stop, on the same data.
+    pub fn start_again(&mut self) {
+        self.server = spawn(self.home.path(), &self.options);
+        self.wait_until_ready();
+    }
+
+    /// The files of its binary log, the oldest first.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.home.path().join("data")).expect("the data");
+        let is_log = |path: &PathBuf| {
+            path.file_stem().is_some_and(|stem| stem == "bin")
+                && path
+                    .extension()
+                    .is_some_and(|end| end != "index" && end != "state")
+        };
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let mut logs: Vec<PathBuf> = paths.filter(is_log).collect();
+        logs.sort();
+        logs
+    }
+
+    fn client(&self) -> Command {
+        let mut command = Command::new("mariadb");
+        command.args(["--no-defaults", "--user=root"]);
+        command.arg(option("--socket", &self.home.path().join("socket")));
+        command
+    }
+
+    fn wait_until_ready(&mut self) {
+        let begun = Instant::now();
+        loop {
+            let asked = self.client().args(["-e", "SELECT 1"]).output();
+            if asked.expect("mariadb runs").status.success() {
+                return;
+            }
+            let ended = self.server.try_wait().expect("the server can be asked for");
+            if ended.is_some() || begun.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+                panic!("MariaDB does not start ({ended:?}):\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        // Nothing of it is kept. A server that has ended before is not signalled.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn spawn(home: &Path, options: &[String]) -> Child {
+    let log = fs::File::create(home.join("log")).expect("a log file");
+    Command::new(SERVER)
+        .args([
+            "--no-defaults",
+            "--skip-networking",
+            "--log-bin=bin",
+            "--server-id=7",
+        ])
+        .args([
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-buffer-pool-size=32M",
+        ])
+        .args(as_server_user())
+        .arg(option("--datadir", &home.join("data")))
+        .arg(option("--tmpdir", home))
+        .arg(option("--socket", &home.join("socket")))
+        .arg(option("--pid-file", &home.join("pid")))
+        .args(options)
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("mariadbd runs")
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}
+
+/// MariaDB does not run as root by itself; its package makes a user for it.
+fn as_server_user() -> Option<&'static str> {
+    is_root().then_some("--user=mysql")
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+fn give_to_server_user(path: &Path) {
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(path, open).expect("the directory's mode can be set");
+    if is_root() {
+        let users = fs::read_to_string("/etc/passwd").expect("the list of users");
+        let line = users.lines().find(|line| line.starts_with("mysql:"));
+        let line = line.unwrap_or_else(|| panic!("no user `mysql`; {REMEDY}"));
+        let mut ids = line.split(':').skip(2);
+        let mut next = || ids.next().and_then(|id| id.parse::<u32>().ok());
+        let (user, group) = (next(), next());
+        chown(path, user, group).expect("the directory can be given away");
+    }
+}
