@@ -70,7 +70,9 @@ impl Parent {
         else {
             return Before::Absent;
         };
-        let same = old.size == node.size
+        // What has no inode lies on no file system (a manifest, say), so that its times tell nothing.
+        let same = node.inode != 0
+            && old.size == node.size
             && old.inode == node.inode
             && old.mtime.unix_nanos() == node.mtime.unix_nanos()
             && old.ctime.unix_nanos() == node.ctime.unix_nanos();

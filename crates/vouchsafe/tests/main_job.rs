@@ -273,3 +273,18 @@ fn the_demo_runs_on_a_directory() {
         .unwrap();
     assert!(restored.status.success(), "{}", text(&restored.stderr));
 }
+
+#[test]
+fn a_manifest_is_that_of_its_own_point() {
+    let w = Workspace::ready();
+    w.ok(["run", "shop-db"]);
+    // As long as before to the byte, and so is its manifest.
+    let sql = "update orders set item = 'ITEM 7' where id = 7";
+    let changed = std::process::Command::new("sqlite3")
+        .arg(w.path("shop.db"))
+        .arg(sql)
+        .status();
+    assert!(changed.unwrap().success());
+    w.ok(["run", "shop-db"]);
+    w.ok(["drill", "shop-db"]);
+}
