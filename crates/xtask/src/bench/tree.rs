@@ -34,7 +34,12 @@ pub(crate) fn count(root: &Path) -> Result<Count, String> {
 pub(crate) fn warm(root: &Path) -> Result<(), String> {
     let files: Vec<PathBuf> = regular(&list(root)?);
     in_parallel(&files, |path| {
-        let path = root.join(path);
+        // The root itself may be a file: an empty name joined to it would make a directory of it.
+        let path = if path.as_os_str().is_empty() {
+            root.to_path_buf()
+        } else {
+            root.join(path)
+        };
         let mut file = File::open(&path).map_err(at(&path))?;
         let mut buffer = vec![0; 1 << 18];
         while file.read(&mut buffer).map_err(at(&path))? > 0 {}
