@@ -11,8 +11,8 @@ pub use error::CaptureError;
 pub use path::{PathError, TreePath};
 pub use progress::{NoProgress, Progress};
 pub use reader::{ContentSink, PointReader, Visit};
-pub use sink::{CleanEnd, Content, Sink, StreamContent};
+pub use sink::{CleanEnd, Content, Cutting, Sink, StreamContent};
 pub use source::{
-    CaptureContext, Captured, Compare, Discovery, MANIFEST_NAME, RestoreRequest, Restored, Source,
-    Spoiled,
+    CaptureContext, Captured, Compare, Discovery, Form, MANIFEST_NAME, RestoreRequest, Restored,
+    Source, Spoiled,
 };

@@ -21,7 +21,7 @@ pub trait Sink {
     /// A node without content: symbolic link, fifo, device, socket.
     fn entry(&mut self, node: Node) -> Result<(), CaptureError>;
     /// A regular file. `content` is opened only if the parent point does not hold the same file unchanged
-    /// (equal size, modification and change time, and inode).
+    /// (equal size, modification and change time, and inode, which is not 0).
     fn file(&mut self, node: Node, content: Box<dyn Content>) -> Result<(), CaptureError>;
     /// Takes a regular file over from the parent point if that holds the same file unchanged, with the extended
     /// attributes that it has there: setting one changes the time of change. If not, nothing was done, and the file
@@ -49,10 +49,24 @@ pub trait Content: Send {
     }
 }
 
+/// Where a stream is cut into chunks, each of which is stored once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cutting {
+    /// Where its content says: what is inserted or removed moves no other cut.
+    #[default]
+    ByContent,
+    /// Every so many bytes, as a power of two from 4 KiB to 8 MiB: for files of pages that change in place.
+    Every(u32),
+}
+
 /// A stream that ends well only with a proof.
 pub trait StreamContent: Send {
     /// Reads like [`Read::read`]; 0 is the end of the bytes, not yet the proof.
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize>;
+    /// Where the vault should cut it into chunks.
+    fn cutting(&self) -> Cutting {
+        Cutting::ByContent
+    }
     /// After the end: the proof that whoever wrote the stream ended well.
     fn finish(self: Box<Self>) -> Result<CleanEnd, CaptureError>;
 }

@@ -69,6 +69,19 @@ pub struct RestoreRequest {
     pub force: bool,
     /// How existing files are told from those that need not be written.
     pub compare: Compare,
+    /// What a database becomes.
+    pub form: Form,
+}
+
+/// What a captured database becomes where it is restored; files, repositories and single-file databases are always
+/// what they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The captured files as they are, such as a dump.
+    #[default]
+    Files,
+    /// A server of its own in the target, which is a new directory: its data, ready to be started.
+    Server,
 }
 
 /// How a file that is there already is compared with the one of the point.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source,
+    CaptureContext, Form, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source,
 };
 use vouchsafe_evidence::{count, len};
 use vouchsafe_format::Id;
@@ -227,6 +227,8 @@ impl Climb<'_> {
             include: None,
             force: true,
             compare: Default::default(),
+            // What is drilled is what would be needed: a database that answers.
+            form: Form::Server,
         };
         let result = self.in_sandbox(|ctx| self.source.restore(ctx, &watched, &request));
         let failures = watched.failures();

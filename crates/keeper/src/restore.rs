@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use vouchsafe_capture::{Compare, RestoreRequest, Restored, TreePath};
+use vouchsafe_capture::{Compare, Form, RestoreRequest, Restored, TreePath};
 use vouchsafe_evidence::count;
 use vouchsafe_model::{PointId, Protection, SystemName, Time, VaultName, human_bytes};
 
@@ -40,6 +40,8 @@ pub struct RestoreOrder {
     pub force: bool,
     /// How existing files are told from those that need not be written.
     pub compare: Compare,
+    /// What a database becomes.
+    pub form: Form,
 }
 
 /// What was restored.
@@ -100,6 +102,7 @@ impl Keeper {
             include: order.include.clone(),
             force: order.force,
             compare: order.compare,
+            form: order.form,
         };
         let restored = self.write_out(protection, &reader, &request, reporter)?;
         for issue in &restored.issues {

@@ -9,6 +9,7 @@ use vouchsafe_model::{
     Issue, ObligationKind, PointId, Protection, ProtectionId, RunId, System, Time, VaultName,
     human_bytes,
 };
+use vouchsafe_sources::Settings;
 use vouchsafe_vault::{BackupOptions, BackupReport};
 
 use crate::catalogue::Catalogue;
@@ -258,8 +259,12 @@ impl Keeper {
         match &protection.way {
             Way::Capture(url) => Ok(vouchsafe_sources::open(
                 url,
-                &protection.exclude,
-                &self.policy.base,
+                &Settings {
+                    exclude: &protection.exclude,
+                    password: protection.password.as_ref(),
+                    checks: protection.drill.as_ref().map_or(&[], |d| &d.checks),
+                    base: &self.policy.base,
+                },
             )?),
             _ => Err(not_connected(protection)),
         }

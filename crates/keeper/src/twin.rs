@@ -10,6 +10,7 @@ use vouchsafe_format::BlobKind;
 use vouchsafe_host::machine;
 use vouchsafe_model::policy::Way;
 use vouchsafe_model::{Damage, DigestManifest, NegativeControl, Protection, Secret, Span};
+use vouchsafe_sources::Settings;
 use vouchsafe_store::{Key, Overlay, Store};
 use vouchsafe_vault::{BackupOptions, BackupReport, Repository, StoredBlob};
 
@@ -284,8 +285,7 @@ impl Controls<'_> {
         };
         Ok(vouchsafe_sources::open_copy(
             url,
-            &[],
-            &self.room,
+            &Settings::below(&self.room),
             &restored.place,
         )?)
     }

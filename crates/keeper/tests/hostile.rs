@@ -189,7 +189,9 @@ impl Place {
         let repository = hostile.open();
         let point = repository.reader(snapshot).unwrap();
         let url = SourceUrl::parse(&format!("files:/{ROOT}")).unwrap();
-        let source = vouchsafe_sources::open(&url, &[], Path::new("/")).unwrap();
+        let source =
+            vouchsafe_sources::open(&url, &vouchsafe_sources::Settings::below(Path::new("/")))
+                .unwrap();
         let work = self.beside("work");
         let ctx = CaptureContext {
             spawn: &LocalSpawn,
@@ -204,6 +206,7 @@ impl Place {
             include: None,
             force,
             compare: Default::default(),
+            form: Default::default(),
         };
         let restored = source.restore(&ctx, &point, &request);
         self.must_be_untouched();

@@ -218,6 +218,9 @@ pub struct DrillRule {
     pub every: Schedule,
     /// How often the drill itself is tested on damaged twins.
     pub negative_control: Option<Schedule>,
+    /// Queries that must give one true value each in the restored database.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
 }
 
 /// How precious something is.

@@ -14,6 +14,8 @@ pub enum SourceKind {
     Sqlite,
     /// A git repository: `git:/srv/code.git`, `git:https://host/code.git`.
     Git,
+    /// One database of a PostgreSQL server: `postgres://user@host/shop`.
+    Postgres,
     /// Any other scheme: it can be declared, and is not yet connected.
     Other(String),
 }
@@ -31,6 +33,7 @@ impl fmt::Display for SourceKind {
             SourceKind::Files => "files",
             SourceKind::Sqlite => "sqlite",
             SourceKind::Git => "git",
+            SourceKind::Postgres => "postgres",
             SourceKind::Other(name) => name,
         })
     }
@@ -75,6 +78,7 @@ impl SourceUrl {
             "files" | "file" => SourceKind::Files,
             "sqlite" => SourceKind::Sqlite,
             "git" => SourceKind::Git,
+            "postgres" | "postgresql" => SourceKind::Postgres,
             other => SourceKind::Other(other.to_owned()),
         };
         Ok(SourceUrl {
@@ -97,6 +101,11 @@ impl SourceUrl {
     /// The path of a local source: the rest without a leading `//`.
     pub fn local_path(&self) -> &str {
         self.rest.strip_prefix("//").unwrap_or(&self.rest)
+    }
+
+    /// Whether what it names keeps a log of every change, which could be shipped.
+    pub fn has_log(&self) -> bool {
+        matches!(self.kind, SourceKind::Postgres | SourceKind::Other(_))
     }
 
     /// Whether the text itself holds a password, which belongs in `password:` by reference.

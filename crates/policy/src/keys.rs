@@ -330,6 +330,11 @@ pub(crate) static DRILL: Section = section(
             Schedule,
             "How often the drill itself is tested on damaged twins.",
         ),
+        key(
+            "checks",
+            TEXTS,
+            "Queries that must give one true value each in the restored database.",
+        ),
     ],
 );
 
@@ -378,7 +383,7 @@ pub(crate) static READS: Section = section(
         key(
             "source",
             Text,
-            "What we capture, as a URL: files:/var/www, sqlite:/var/lib/app.db, git:/srv/code.git.",
+            "What we capture, as a URL: files:/var/www, sqlite:/var/lib/app.db, git:/srv/code.git, postgres://user@host/shop.",
         ),
         key("capture", Text, "The same as `source`."),
         key(

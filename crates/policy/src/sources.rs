@@ -71,7 +71,7 @@ pub(crate) fn source(text: &str, base: &Path) -> Result<SourceUrl, UrlError> {
     let local = match url.kind() {
         SourceKind::Files | SourceKind::Sqlite => true,
         SourceKind::Git => is_local_git(url.rest()),
-        SourceKind::Other(_) => false,
+        SourceKind::Postgres | SourceKind::Other(_) => false,
     };
     if !local {
         return Ok(url);

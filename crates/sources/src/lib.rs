@@ -1,26 +1,31 @@
-//! What Vouchsafe captures itself: files, SQLite, git.
+//! What Vouchsafe captures itself: files, SQLite, git, PostgreSQL.
 //!
 //! Each kind is a [`vouchsafe_capture::Source`] bound to one place; [`open`] makes it from what the policy says.
 
+mod checks;
 mod exclude;
 mod failure;
 mod files;
 mod git;
 mod node;
 mod place;
+mod postgres;
 mod rung;
 mod sample;
+mod spooled;
 mod sqlite;
+mod sum;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::Source;
-use vouchsafe_model::{SourceKind, SourceUrl};
+use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
+pub use postgres::{PostgresBaseSource, PostgresSource};
 pub use sample::write_sample_database;
 pub use sqlite::SqliteSource;
 
@@ -29,7 +34,7 @@ pub use sqlite::SqliteSource;
 pub enum OpenSourceError {
     /// The kind is known to the policy, but this version cannot capture it.
     #[error(
-        "{source_url}: the kind `{kind}` is declared, not yet connected; this version captures files, sqlite and git"
+        "{source_url}: the kind `{kind}` is declared, not yet connected; this version captures files, sqlite, git and postgres"
     )]
     NotConnected {
         /// The kind's name.
@@ -62,15 +67,36 @@ pub enum OpenSourceError {
     },
 }
 
-/// The source that `url` names. Relative places start at `base`, the policy's folder.
+/// What a policy says of a source beside its URL.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// Patterns of what is left out.
+    pub exclude: &'a [String],
+    /// The password, by reference; fetched only when a connection is made.
+    pub password: Option<&'a SecretRef>,
+    /// Queries that must give one true value each in the restored database.
+    pub checks: &'a [String],
+    /// Where relative places start: the policy's folder.
+    pub base: &'a Path,
+}
+
+impl<'a> Settings<'a> {
+    /// No more than where relative places start.
+    pub fn below(base: &'a Path) -> Settings<'a> {
+        Settings {
+            exclude: &[],
+            password: None,
+            checks: &[],
+            base,
+        }
+    }
+}
+
+/// The source that `url` names.
 ///
 /// Nothing is touched: whether the place exists is seen by [`Source::discover`].
-pub fn open(
-    url: &SourceUrl,
-    exclude: &[String],
-    base: &Path,
-) -> Result<Box<dyn Source>, OpenSourceError> {
-    open_reading(url, exclude, base, None)
+pub fn open(url: &SourceUrl, settings: &Settings<'_>) -> Result<Box<dyn Source>, OpenSourceError> {
+    open_reading(url, settings, None)
 }
 
 /// The same source, but reading a copy of its data at `copy`.
@@ -79,29 +105,43 @@ pub fn open(
 /// damaged on purpose becomes a point.
 pub fn open_copy(
     url: &SourceUrl,
-    exclude: &[String],
-    base: &Path,
+    settings: &Settings<'_>,
     copy: &Path,
 ) -> Result<Box<dyn Source>, OpenSourceError> {
-    open_reading(url, exclude, base, Some(copy))
+    open_reading(url, settings, Some(copy))
 }
 
 fn open_reading(
     url: &SourceUrl,
-    exclude: &[String],
-    base: &Path,
+    settings: &Settings<'_>,
     copy: Option<&Path>,
 ) -> Result<Box<dyn Source>, OpenSourceError> {
     let copy = copy.map(Path::to_path_buf);
+    let Settings {
+        exclude,
+        password,
+        checks,
+        base,
+    } = *settings;
     match url.kind() {
         SourceKind::Files => Ok(Box::new(FilesSource::open(url, exclude, base, copy)?)),
         SourceKind::Sqlite => {
             whole(url, exclude)?;
-            Ok(Box::new(SqliteSource::open(url, base, copy)?))
+            let source = SqliteSource::open(url, base, copy)?;
+            Ok(Box::new(source.checked_by(checks)))
         }
         SourceKind::Git => {
             whole(url, exclude)?;
             Ok(Box::new(GitSource::open(url, base, copy)?))
+        }
+        SourceKind::Postgres => {
+            whole(url, exclude)?;
+            if postgres::names_database(url) {
+                let source = PostgresSource::open(url, password, base, copy)?;
+                return Ok(Box::new(source.checked_by(checks)));
+            }
+            let source = PostgresBaseSource::open(url, password, base, copy)?;
+            Ok(Box::new(source.checked_by(checks)))
         }
         SourceKind::Other(kind) => Err(OpenSourceError::NotConnected {
             kind: kind.clone(),

@@ -16,6 +16,7 @@ use common::{Memory, World, all_to, assert_first_red, assert_green, open, open_w
 use vouchsafe_capture::{CaptureError, RestoreRequest, Restored, TreePath};
 use vouchsafe_format::NodeKind;
 use vouchsafe_model::RungOutcome;
+use vouchsafe_sources::Settings;
 
 #[test]
 fn everything_comes_back() {
@@ -311,6 +312,7 @@ fn a_single_path_is_restored_by_relative_or_absolute_name() {
             to: to.clone(),
             include,
             force: false,
+            form: Default::default(),
             compare: Default::default(),
         };
         let restored = source
@@ -343,6 +345,7 @@ fn a_single_path_is_restored_by_relative_or_absolute_name() {
         to: world.path("none"),
         include,
         force: false,
+        form: Default::default(),
         compare: Default::default(),
     };
     let error = source
@@ -375,6 +378,7 @@ fn force_replaces_what_has_the_same_name_and_nothing_else() {
         to: to.clone(),
         include: None,
         force: true,
+        form: Default::default(),
         compare: Default::default(),
     };
     let restored = source
@@ -395,6 +399,7 @@ fn force_replaces_what_has_the_same_name_and_nothing_else() {
         to: root.clone(),
         include: None,
         force: true,
+        form: Default::default(),
         compare: Default::default(),
     };
     assert_eq!(
@@ -436,7 +441,7 @@ fn nothing_there_is_an_error_or_red() {
 #[test]
 fn kinds_that_are_not_connected_say_so() {
     let url = vouchsafe_model::SourceUrl::parse("rds:us-east-2/db").expect("a source");
-    let Err(error) = vouchsafe_sources::open(&url, &[], Path::new("/")) else {
+    let Err(error) = vouchsafe_sources::open(&url, &Settings::below(Path::new("/"))) else {
         panic!("it was opened");
     };
     assert!(
@@ -444,5 +449,10 @@ fn kinds_that_are_not_connected_say_so() {
         "{error}"
     );
     let url = vouchsafe_model::SourceUrl::parse("sqlite:/a.db").expect("a source");
-    assert!(vouchsafe_sources::open(&url, &["*.tmp".to_owned()], Path::new("/")).is_err());
+    let exclude = ["*.tmp".to_owned()];
+    let settings = Settings {
+        exclude: &exclude,
+        ..Settings::below(Path::new("/"))
+    };
+    assert!(vouchsafe_sources::open(&url, &settings).is_err());
 }

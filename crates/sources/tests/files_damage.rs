@@ -208,6 +208,7 @@ fn a_vault_that_is_gone_ends_the_restore_and_is_why() {
             to: world.path("to"),
             include: None,
             force: false,
+            form: Default::default(),
             compare: Default::default(),
         };
         let error = source.restore(&world.ctx(), &point, &request);

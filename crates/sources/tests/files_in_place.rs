@@ -25,6 +25,7 @@ fn over(
     let request = RestoreRequest {
         to: to.to_path_buf(),
         include: None,
+        form: Default::default(),
         force: true,
         compare,
     };

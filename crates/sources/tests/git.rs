@@ -253,6 +253,7 @@ fn it_is_pushed_into_an_empty_repository_and_never_over_refs() {
         to: to.clone(),
         include: None,
         force: true,
+        form: Default::default(),
         compare: Default::default(),
     };
     let restored = source

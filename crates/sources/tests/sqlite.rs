@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Memory, World, all_to, assert_first_red, assert_green, open};
 use rusqlite::Connection;
 use vouchsafe_capture::{CaptureError, RestoreRequest, TreePath};
+use vouchsafe_model::SourceUrl;
+use vouchsafe_sources::Settings;
 
 const SHOP: &str = "
     CREATE TABLE customers(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, balance REAL CHECK(balance >= 0));
@@ -48,6 +50,37 @@ fn it_conforms_in_wal_mode() {
     let world = World::new();
     let url = shop(&world, "WAL");
     common::conformance::conforms(&world, &url, "target.db");
+}
+
+#[test]
+fn the_policys_own_queries_are_asked_of_the_restored_database() {
+    let world = World::new();
+    let url = SourceUrl::parse(&shop(&world, "WAL")).expect("a source");
+    let checked = |check: &str| {
+        let checks = ["SELECT 1".to_owned(), check.to_owned()];
+        let settings = Settings {
+            checks: &checks,
+            ..Settings::below(Path::new("/nowhere"))
+        };
+        vouchsafe_sources::open(&url, &settings).expect("opens")
+    };
+    let good = checked("SELECT count(*) = 500 FROM orders");
+    let (captured, point) = world.capture(good.as_ref());
+    let restored = world.restore(good.as_ref(), &point, &world.path("checked.db"));
+    let rungs = world.compare(good.as_ref(), &restored, &captured, &point);
+    assert_green(&rungs);
+    assert_eq!(rungs.last().map(|r| r.name.as_str()), Some("checks"));
+    for bad in [
+        "SELECT count(*) > 500 FROM orders",
+        "SELECT NULL",
+        "SELECT 1, 2",
+        "DELETE FROM orders RETURNING 1",
+    ] {
+        let source = checked(bad);
+        let rungs = world.compare(source.as_ref(), &restored, &captured, &point);
+        let said = assert_first_red(&rungs, "checks");
+        assert!(said.contains(bad), "{said}");
+    }
 }
 
 #[test]
@@ -333,6 +366,7 @@ fn a_restore_goes_to_a_file_or_into_a_directory_and_never_over_data() {
         to: world.path("old.db"),
         include: None,
         force: true,
+        form: Default::default(),
         compare: Default::default(),
     };
     assert_eq!(
@@ -360,6 +394,7 @@ fn a_restore_goes_to_a_file_or_into_a_directory_and_never_over_data() {
         to: world.path("part.db"),
         include,
         force: false,
+        form: Default::default(),
         compare: Default::default(),
     };
     assert!(source.restore(&world.ctx(), &point, &part).is_err());

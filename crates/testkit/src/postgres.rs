@@ -20,6 +20,7 @@ pub struct Postgres {
     home: TempDir,
     settings: Vec<String>,
     databases: AtomicU64,
+    port: Option<u16>,
 }
 
 /// How long a start may take on a busy machine.
@@ -33,6 +34,43 @@ impl Postgres {
 
     /// Starts a server made with more arguments for `initdb` and with settings like `wal_level=logical`.
     pub fn start_with(initdb: &[&str], settings: &[&str]) -> Postgres {
+        Postgres::launch(None, initdb, settings)
+    }
+
+    /// Starts a server that also listens on a free port of 127.0.0.1, with and without TLS, and asks for passwords
+    /// there (SCRAM-SHA-256). Its certificate names `localhost` and is signed by [`Postgres::authority`].
+    pub fn networked() -> Postgres {
+        // Given up again at once: somebody else could take it, and then the start fails loudly.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        Postgres::launch(Some(port), &[], &[])
+    }
+
+    /// The file of the authority that signed the server's certificate.
+    pub fn authority(&self) -> PathBuf {
+        self.home.path().join("ca.crt")
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port.expect("a server with a network")
+    }
+
+    /// An empty directory that the server may write to.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        fs::create_dir(&path).expect("a directory");
+        give_to_server_user(&path);
+        path
+    }
+
+    /// The directory of its socket.
+    pub fn socket_dir(&self) -> &Path {
+        self.home.path()
+    }
+
+    fn launch(port: Option<u16>, initdb: &[&str], settings: &[&str]) -> Postgres {
         let programs = programs();
         let home = TempDir::with_prefix("vouchsafe-pg-").expect("a temporary directory");
         give_to_server_user(home.path());
@@ -50,7 +88,10 @@ impl Postgres {
             "initdb failed: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let settings: Vec<String> = settings.iter().map(|each| (*each).to_owned()).collect();
+        let mut settings: Vec<String> = settings.iter().map(|each| (*each).to_owned()).collect();
+        if let Some(port) = port {
+            settings.extend(network_settings(home.path(), port));
+        }
         let server = spawn(&programs, home.path(), &settings);
         let mut started = Postgres {
             server,
@@ -58,6 +99,7 @@ impl Postgres {
             home,
             settings,
             databases: AtomicU64::new(0),
+            port,
         };
         started.wait_until_ready();
         started
@@ -95,26 +137,24 @@ impl Postgres {
 
     /// Runs statements in the database `postgres`; the rows of all, fields between `|`.
     pub fn sql(&self, statements: &str) -> String {
+        self.sql_in("postgres", statements)
+    }
+
+    /// Runs statements in a database; the rows of all, fields between `|`.
+    pub fn sql_in(&self, database: &str, statements: &str) -> String {
         let mut psql = self.client("psql");
-        psql.args([
-            "-XAtq",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            "postgres",
-            "-f",
-            "-",
-        ]);
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-"]);
         psql.stdin(Stdio::piped()).stdout(Stdio::piped());
         psql.stderr(Stdio::piped());
         let mut running = psql.spawn().expect("psql runs");
         let mut input = running.stdin.take().expect("it has an input");
-        input.write_all(statements.as_bytes()).expect("it reads");
+        // What psql says of a statement that fails is worth more than that it stopped reading.
+        let _ = input.write_all(statements.as_bytes());
         drop(input);
         let output = running.wait_with_output().expect("psql ends");
         assert!(
             output.status.success(),
-            "psql failed: {}",
+            "psql failed: {statements}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -154,6 +194,9 @@ impl Postgres {
     pub fn client(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command.env("PGHOST", self.home.path());
+        if let Some(port) = self.port {
+            command.env("PGPORT", port.to_string());
+        }
         command.env("PGUSER", "postgres");
         command
     }
@@ -243,6 +286,35 @@ fn programs() -> PathBuf {
         .max()
         .map(|(_, programs)| programs)
         .expect("PostgreSQL is not installed; run: apt-get install -y postgresql")
+}
+
+/// Makes certificates, opens the server to passwords on the network, and gives its settings.
+fn network_settings(home: &Path, port: u16) -> Vec<String> {
+    let script = r#"
+        umask 077
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-authority -keyout ca.key -out ca.crt
+        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+        printf 'subjectAltName=DNS:localhost\n' > san
+        openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.crt
+        chmod 644 ca.crt
+        printf 'local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n' > "$1/pg_hba.conf"
+    "#;
+    let mut shell = as_server_user(Path::new("sh"));
+    shell.args(["-euc", script, "sh"]).arg(home.join("data"));
+    let made = shell.current_dir(home).output().expect("openssl runs");
+    assert!(
+        made.status.success(),
+        "no certificates: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let file = |name: &str| home.join(name).display().to_string();
+    vec![
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("port={port}"),
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", file("server.crt")),
+        format!("ssl_key_file={}", file("server.key")),
+    ]
 }
 
 fn is_root() -> bool {

@@ -160,7 +160,8 @@ pub(crate) struct Points {
 pub(crate) struct Restore {
     /// SYSTEM or SYSTEM/PROTECTION.
     pub(crate) system: String,
-    /// Where to: a directory, a file, or what the source understands.
+    /// Where to: a directory, a file, what the source understands (a git URL, postgres://user@host/name of a running
+    /// server), or server:DIR for a database server of its own in a new directory.
     #[arg(long, value_name = "DEST")]
     pub(crate) to: PathBuf,
     /// The newest point whose content is not later than this time (RFC 3339).

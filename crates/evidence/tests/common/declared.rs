@@ -57,6 +57,7 @@ fn protection(name: &str, way: Way) -> Protection {
         drill: captured.then(|| DrillRule {
             every: every("every quarter", Period::Quarter),
             negative_control: Some(every("every year", Period::Year)),
+            checks: Vec::new(),
         }),
         log_every: None,
         log_keep: None,

@@ -220,6 +220,7 @@ impl Engine {
             include: None,
             force: true,
             compare: Default::default(),
+            form: Default::default(),
         };
         let restored = source::with_context(|ctx| source.restore(ctx, &point, &request))?;
         lock.settled()?;

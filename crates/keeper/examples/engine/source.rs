@@ -10,11 +10,15 @@ use vouchsafe_capture::{
 use vouchsafe_format::Node;
 use vouchsafe_host::{Interrupt, LocalSpawn, SystemClock};
 use vouchsafe_model::SourceUrl;
+use vouchsafe_sources::Settings;
 
 /// The source `files` over one folder.
 pub(crate) fn files(directory: &str) -> Result<Box<dyn Source>, Box<dyn Error>> {
     let url = SourceUrl::parse(&format!("files:{directory}"))?;
-    Ok(vouchsafe_sources::open(&url, &[], Path::new("/"))?)
+    Ok(vouchsafe_sources::open(
+        &url,
+        &Settings::below(Path::new("/")),
+    )?)
 }
 
 /// What a source may use here.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use vouchsafe_model::fact::{CopyFact, RecoveryPoint};
-use vouchsafe_model::policy::{Location, Protection, System};
+use vouchsafe_model::policy::{Location, Protection, System, Way};
 use vouchsafe_model::{
     DrillResult, Judgement, ObligationKind, Outcome, PointId, Policy, Question, Time, VaultName,
     Verdict,
@@ -245,6 +245,10 @@ pub(super) fn fresh(case: &Case<'_>) -> Judgement {
     } else if case.protection.schedule.is_none() {
         because = format!("{because}; the policy gives neither schedule nor RPO to judge it by");
     }
+    if let Some(text) = unshipped_log(case) {
+        because = format!("{because}; {text}");
+        verdict = verdict.worse(Verdict::Unproven);
+    }
     if let Some((seq, last)) = newer_incomplete(case, newest.content_time) {
         facts.push(seq);
         let issues = count(
@@ -257,6 +261,16 @@ pub(super) fn fresh(case: &Case<'_>) -> Judgement {
         );
     }
     judged(Question::Fresh, verdict, because, facts)
+}
+
+/// What the tier asks of the log, where this version ships none.
+fn unshipped_log(case: &Case<'_>) -> Option<String> {
+    let log_rpo = case.system.tier.as_ref().and_then(|t| t.log_rpo)?;
+    let Way::Capture(url) = &case.protection.way else {
+        return None;
+    };
+    let asked = url.has_log() || case.protection.log_every.is_some();
+    asked.then(|| format!("log RPO {log_rpo} is not kept: no log is shipped yet"))
 }
 
 fn against_rpo(

@@ -222,7 +222,7 @@ impl Lint<'_> {
             return;
         };
         let has_log = match &subject.protection.way {
-            Way::Capture(url) => matches!(url.kind(), SourceKind::Other(_)),
+            Way::Capture(url) => url.has_log(),
             _ => false,
         };
         match subject.protection.log_every {

@@ -161,6 +161,7 @@ fn drill(ctx: &mut Ctx, item: &Item) -> Option<DrillRule> {
         return Some(DrillRule {
             every,
             negative_control: None,
+            checks: Vec::new(),
         });
     }
     let fields = ctx.fields(&item.node, &keys::DRILL);
@@ -171,6 +172,10 @@ fn drill(ctx: &mut Ctx, item: &Item) -> Option<DrillRule> {
     Some(DrillRule {
         every,
         negative_control,
+        checks: fields
+            .get(ctx, "checks")
+            .map(|i| ctx.texts(i))
+            .unwrap_or_default(),
     })
 }
 

@@ -360,6 +360,7 @@ fn senseless(way: &Way) -> &'static [&'static str] {
             SourceKind::Files => &["password", "logs"],
             SourceKind::Sqlite => &["password", "exclude", "logs"],
             SourceKind::Git => &["exclude", "logs"],
+            SourceKind::Postgres => &["exclude"],
             SourceKind::Other(_) => &[],
         },
         Way::Orchestrate(_) => &["exclude", "verify", "logs"],

@@ -66,9 +66,7 @@ fn the_example_means_what_it_says() {
     assert_eq!(p.front.frameworks, ["soc2", "iso27001"]);
     assert_eq!((p.vaults.len(), p.systems.len(), p.duties.len()), (2, 4, 1));
     let db = protection(&p, "shop-db/main");
-    assert!(
-        matches!(&db.way, Way::Capture(u) if *u.kind() == SourceKind::Other("postgres".into()))
-    );
+    assert!(matches!(&db.way, Way::Capture(u) if *u.kind() == SourceKind::Postgres));
     assert_eq!(db.password, Some(SecretRef::Env("SHOP_DB_PASSWORD".into())));
     assert_eq!(
         (db.log_every, db.copies.len()),

@@ -58,6 +58,7 @@ pub(super) fn restore(
         include: None,
         force: false,
         compare: request.compare,
+        form: Default::default(),
     };
     let mut restored = tree::restore(ctx, point, &scope, &into)?;
     push(&git, &copy, &target, existing.as_deref(), &mut restored)?;

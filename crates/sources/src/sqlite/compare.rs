@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use vouchsafe_capture::{CaptureContext, CaptureError};
 use vouchsafe_model::{Difference, DigestManifest, Rung};
 
@@ -32,6 +33,31 @@ pub(super) fn check(
         .map(|line| line.unwrap_or_else(|e| e.to_string()))
         .collect();
     Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// The one value of a query that somebody else wrote, as text; nothing if it is null or there is no row.
+pub(super) fn answer(place: &Path, sql: &str) -> rusqlite::Result<Option<String>> {
+    let flags =
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(place, flags)?;
+    let mut statement = connection.prepare(sql)?;
+    if statement.column_count() != 1 {
+        return Err(rusqlite::Error::InvalidColumnName(
+            "one column is needed".to_owned(),
+        ));
+    }
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    Ok(match row.get_ref(0)? {
+        ValueRef::Null => None,
+        ValueRef::Integer(n) => Some(n.to_string()),
+        ValueRef::Real(n) => Some(n.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
+    })
 }
 
 /// The rungs `opens`, `schema` and `content`.

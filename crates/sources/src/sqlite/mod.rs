@@ -8,18 +8,17 @@ mod restore;
 mod spoil;
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, CleanEnd, Discovery, MANIFEST_NAME, PointReader,
-    RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent,
+    CaptureContext, CaptureError, Captured, Discovery, MANIFEST_NAME, PointReader, RestoreRequest,
+    Restored, Sink, Source, Spoiled,
 };
 use vouchsafe_host::{files, inode};
 use vouchsafe_model::{DigestManifest, Engine, Issue, Rung, SourceUrl};
 
+use crate::spooled::FileStream;
 use crate::{OpenSourceError, absolute, failure, node, place};
 
 /// A SQLite database: `sqlite:/var/lib/shop.db`.
@@ -37,6 +36,8 @@ pub struct SqliteSource {
     /// The database that is read: the same, or a copy.
     read: PathBuf,
     name: Vec<u8>,
+    /// Queries that a restored database must answer with true.
+    checks: Vec<String>,
 }
 
 impl SqliteSource {
@@ -85,7 +86,15 @@ impl SqliteSource {
             read: copy.unwrap_or_else(|| named.clone()),
             named,
             name,
+            checks: Vec::new(),
         })
+    }
+
+    /// The same, with queries that a restored database must answer with one true value each: the rung `checks`.
+    #[must_use]
+    pub fn checked_by(mut self, checks: &[String]) -> SqliteSource {
+        self.checks = checks.to_vec();
+        self
     }
 
     /// Digests of the database at `place` and what could not be digested.
@@ -134,7 +143,7 @@ impl Source for SqliteSource {
         manifest.taken_at = copied.content_time;
         issues.into_iter().for_each(|issue| sink.issue(issue));
         let node = self.described()?;
-        let stream = CopyStream::open(&copied.path, self.named.display().to_string())?;
+        let stream = FileStream::open(&copied.path, self.named.display().to_string())?;
         // The name goes now; the bytes go with the stream, whenever it is read.
         copied.dir.close().map_err(failure::file)?;
         sink.stream(node, Box::new(stream))?;
@@ -175,7 +184,8 @@ impl Source for SqliteSource {
         }
     }
 
-    /// The rungs `opens` (SQLite's own full check), `schema` and `content` (each table row by row, by digest).
+    /// The rungs `opens` (SQLite's own full check), `schema`, `content` (each table row by row, by digest) and, where
+    /// there are any, `checks` (the policy's own queries).
     fn compare(
         &self,
         ctx: &CaptureContext<'_>,
@@ -183,7 +193,13 @@ impl Source for SqliteSource {
         expected: Option<&DigestManifest>,
         _point: &dyn PointReader,
     ) -> Result<Vec<Rung>, CaptureError> {
-        compare::compare(ctx, self, &restored.place, expected)
+        let mut rungs = compare::compare(ctx, self, &restored.place, expected)?;
+        if !self.checks.is_empty() {
+            let place = &restored.place;
+            let ask = |sql: &str| compare::answer(place, sql).map_err(|e| e.to_string());
+            rungs.push(crate::checks::rung(&rungs, &self.checks, ask));
+        }
+        Ok(rungs)
     }
 
     /// Changes one value of one row of the table with the most rows, keeping every constraint, so that only `content`
@@ -224,38 +240,5 @@ fn engine() -> Engine {
     Engine {
         name: "sqlite".to_owned(),
         version: rusqlite::version().to_owned(),
-    }
-}
-
-/// The finished copy, of known length.
-struct CopyStream {
-    file: File,
-    place: String,
-    expected: u64,
-    read: u64,
-}
-
-impl CopyStream {
-    fn open(path: &Path, place: String) -> Result<CopyStream, CaptureError> {
-        let file = files::open_read(path).map_err(failure::file)?;
-        let expected = files::size(path).map_err(failure::file)?;
-        Ok(CopyStream {
-            file,
-            place,
-            expected,
-            read: 0,
-        })
-    }
-}
-
-impl StreamContent for CopyStream {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(buf)?;
-        self.read += count as u64;
-        Ok(count)
-    }
-
-    fn finish(self: Box<Self>) -> Result<CleanEnd, CaptureError> {
-        CleanEnd::of_length(&self.place, self.expected, self.read)
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use vouchsafe_capture::CaptureError;
 use vouchsafe_model::SourceUrl;
+use vouchsafe_sources::Settings;
 
 use super::{Memory, World, all_to, assert_first_red, assert_green};
 
@@ -11,7 +12,8 @@ use super::{Memory, World, all_to, assert_first_red, assert_green};
 /// source names, and only then. What is refused leaves everything as it was. An interrupt ends everything.
 pub fn conforms(world: &World, url: &str, target: &str) {
     let parsed = SourceUrl::parse(url).expect("a source");
-    let source = vouchsafe_sources::open(&parsed, &[], Path::new("/nowhere")).expect("opens");
+    let source =
+        vouchsafe_sources::open(&parsed, &Settings::below(Path::new("/nowhere"))).expect("opens");
     let source = source.as_ref();
     assert_eq!(
         source
@@ -54,8 +56,12 @@ pub fn conforms(world: &World, url: &str, target: &str) {
     let spoiled = source.spoil(&world.ctx(), &restored).expect("spoils");
     let rungs = world.compare(source, &restored, &later, &second);
     assert_first_red(&rungs, &spoiled.damage.must_redden);
-    let copy = vouchsafe_sources::open_copy(&parsed, &[], Path::new("/nowhere"), &restored.place)
-        .expect("opens");
+    let copy = vouchsafe_sources::open_copy(
+        &parsed,
+        &Settings::below(Path::new("/nowhere")),
+        &restored.place,
+    )
+    .expect("opens");
     let (_, wrong) = world.capture(copy.as_ref());
     let names = |p: &super::Point| {
         p.paths()

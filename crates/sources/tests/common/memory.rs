@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
+use std::thread::JoinHandle;
 
 use vouchsafe_capture::{
     CaptureError, Content, ContentSink, PointReader, Sink, StreamContent, TreePath, Visit,
@@ -22,7 +23,8 @@ pub struct Memory {
 enum Entry {
     Plain(Node, Vec<Entry>),
     File(Node, Box<dyn Content>),
-    Stream(Node, Box<dyn StreamContent>),
+    /// Read from the start: whoever writes it may wait for that.
+    Stream(Node, JoinHandle<Vec<u8>>),
 }
 
 impl Default for Memory {
@@ -84,12 +86,27 @@ impl Sink for Memory {
         Ok(())
     }
     fn stream(&mut self, node: Node, stream: Box<dyn StreamContent>) -> Result<(), CaptureError> {
-        self.push(Entry::Stream(node, stream));
+        let reading = std::thread::spawn(move || read_stream(stream));
+        self.push(Entry::Stream(node, reading));
         Ok(())
     }
     fn issue(&mut self, issue: Issue) {
         self.issues.push(issue);
     }
+}
+
+fn read_stream(mut stream: Box<dyn StreamContent>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 700];
+    loop {
+        let count = stream.read(&mut buffer).expect("reads");
+        if count == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..count]);
+    }
+    stream.finish().expect("a clean end");
+    bytes
 }
 
 /// What a damaged vault does.
@@ -199,17 +216,8 @@ impl Point {
         }
     }
 
-    fn stream(&mut self, mut node: Node, mut stream: Box<dyn StreamContent>) -> Node {
-        let mut bytes = Vec::new();
-        let mut buffer = [0; 700];
-        loop {
-            let count = stream.read(&mut buffer).expect("reads");
-            if count == 0 {
-                break;
-            }
-            bytes.extend_from_slice(&buffer[..count]);
-        }
-        stream.finish().expect("a clean end");
+    fn stream(&mut self, mut node: Node, reading: JoinHandle<Vec<u8>>) -> Node {
+        let bytes = reading.join().expect("a clean end");
         node.size = bytes.len() as u64;
         self.store(node, &bytes)
     }

@@ -9,15 +9,19 @@
 
 pub mod conformance;
 pub mod memory;
+pub mod shop;
 pub mod trees;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vouchsafe_capture::{CaptureContext, Captured, NoProgress, RestoreRequest, Restored, Source};
+use vouchsafe_capture::{
+    CaptureContext, Captured, Form, NoProgress, RestoreRequest, Restored, Source,
+};
 use vouchsafe_host::files::{self, TempDir};
 use vouchsafe_host::{Interrupt, LocalSpawn, SystemClock};
 use vouchsafe_model::{Rung, RungOutcome, SourceUrl};
+use vouchsafe_sources::Settings;
 
 pub use memory::{Memory, Point};
 
@@ -96,6 +100,8 @@ pub fn all_to(to: &Path) -> RestoreRequest {
         include: None,
         force: false,
         compare: Default::default(),
+        // What has no server of its own does not look at it.
+        form: Form::Server,
     }
 }
 
@@ -106,7 +112,11 @@ pub fn open(url: &str) -> Box<dyn Source> {
 pub fn open_without(url: &str, exclude: &[&str]) -> Box<dyn Source> {
     let exclude: Vec<String> = exclude.iter().map(|e| (*e).to_owned()).collect();
     let url = SourceUrl::parse(url).expect("a source");
-    vouchsafe_sources::open(&url, &exclude, Path::new("/nowhere")).expect("opens")
+    let settings = Settings {
+        exclude: &exclude,
+        ..Settings::below(Path::new("/nowhere"))
+    };
+    vouchsafe_sources::open(&url, &settings).expect("opens")
 }
 
 pub fn assert_green(rungs: &[Rung]) {

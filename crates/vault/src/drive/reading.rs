@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use vouchsafe_capture::{CaptureError, Content, StreamContent};
+use vouchsafe_capture::{CaptureError, Content, Cutting, StreamContent};
 use vouchsafe_format::{Chunker, Cut, Node, chunker};
 use vouchsafe_model::Issue;
 
@@ -41,7 +41,7 @@ pub(crate) struct FileReading {
     pub(crate) file: FileTicket,
     place: String,
     state: State,
-    chunker: Chunker,
+    cutter: Cutter,
     /// Begins with the bytes of the current chunk. What follows them is of no meaning, but need not be made anew to be
     /// read into.
     buffer: Vec<u8>,
@@ -50,6 +50,40 @@ pub(crate) struct FileReading {
     read: u64,
     /// How many bytes to ask for at once.
     portion: usize,
+}
+
+/// What decides where a chunk ends.
+enum Cutter {
+    Content(Chunker),
+    /// Every so many bytes; so many of the current chunk were seen.
+    Every(usize, usize),
+}
+
+impl Cutter {
+    fn of(cutting: Cutting, chunker: Chunker) -> Cutter {
+        match cutting {
+            Cutting::ByContent => Cutter::Content(chunker),
+            Cutting::Every(size) => {
+                let size = usize::try_from(size).unwrap_or(chunker::MAX);
+                Cutter::Every(size.clamp(SMALLEST_CUT, chunker::MAX), 0)
+            }
+        }
+    }
+
+    fn push(&mut self, data: &[u8]) -> Cut {
+        match self {
+            Cutter::Content(chunker) => chunker.push(data),
+            Cutter::Every(size, seen) => {
+                let missing = *size - *seen;
+                if data.len() < missing {
+                    *seen += data.len();
+                    return Cut::More;
+                }
+                *seen = 0;
+                Cut::At(missing)
+            }
+        }
+    }
 }
 
 enum State {
@@ -69,24 +103,28 @@ enum Ended {
 impl FileReading {
     /// Nothing is opened yet. `chunker` is at its start.
     pub(crate) fn new(task: ReadTask, chunker: Chunker, buffers: &Buffers) -> FileReading {
-        let state = match task.origin {
-            Origin::File(content) => State::Unopened(content),
-            Origin::Stream(stream) => State::Stream(stream),
+        let (state, cutting) = match task.origin {
+            Origin::File(content) => (State::Unopened(content), Cutting::ByContent),
+            Origin::Stream(stream) => {
+                let cutting = stream.cutting();
+                (State::Stream(stream), cutting)
+            }
         };
+        let cutter = Cutter::of(cutting, chunker);
         // One byte more than a small file has, so that its end is seen by the first read.
         let portion = usize::try_from(task.size.saturating_add(1))
             .unwrap_or(PORTION)
             .clamp(SMALLEST, PORTION);
-        let portion = if matches!(state, State::Stream(_)) {
-            PORTION
-        } else {
-            portion
+        let portion = match (&state, &cutter) {
+            (State::Stream(_), Cutter::Content(_)) => PORTION,
+            (State::Stream(_), Cutter::Every(size, _)) => PORTION.min(*size),
+            _ => portion,
         };
         FileReading {
             file: task.file,
             place: task.place,
             state,
-            chunker,
+            cutter,
             buffer: buffers.take_used(portion),
             filled: 0,
             read: 0,
@@ -178,9 +216,13 @@ impl FileReading {
         let mut seen = 0;
         loop {
             let fresh = self.buffer.get(seen..self.filled).unwrap_or_default();
-            if let Cut::At(more) = self.chunker.push(fresh) {
-                let mut rest = buffers.take_used(TYPICAL);
+            if let Cut::At(more) = self.cutter.push(fresh) {
                 let over = fresh.get(more..).unwrap_or_default();
+                let next = match self.cutter {
+                    Cutter::Content(_) => TYPICAL,
+                    Cutter::Every(size, _) => size.max(over.len()),
+                };
+                let mut rest = buffers.take_used(next);
                 overwrite(&mut rest, over);
                 self.filled = over.len();
                 self.buffer.truncate(seen + more);
@@ -253,3 +295,31 @@ const TYPICAL: usize = 1 << 20;
 /// Half of a smallest chunk at a time.
 const PORTION: usize = chunker::MIN / 2;
 const SMALLEST: usize = 64;
+/// A page of the smallest kind.
+const SMALLEST_CUT: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_falls_every_so_many_bytes_however_they_come() {
+        for piece in [1, 4095, 4096, 4097, 10_000] {
+            let mut cutter = Cutter::Every(4096, 0);
+            let bytes = vec![7_u8; 20_000];
+            let mut lengths = Vec::new();
+            let mut current = 0;
+            for part in bytes.chunks(piece) {
+                let mut rest = part;
+                while let Cut::At(more) = cutter.push(rest) {
+                    lengths.push(current + more);
+                    current = 0;
+                    rest = &rest[more..];
+                }
+                current += rest.len();
+            }
+            assert_eq!(lengths, [4096; 4], "pieces of {piece}");
+            assert_eq!(current, 20_000 - 4 * 4096);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vouchsafe_capture::{Compare, TreePath};
+use vouchsafe_capture::{Compare, Form, TreePath};
 use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
 use vouchsafe_keeper::{Moment, RestoreOrder, RunDone, RunOrder, RunReport, VerifyOutcome};
@@ -234,11 +234,21 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
         .map(|path| TreePath::parse(path.as_bytes()))
         .transpose()
         .map_err(|e| Failure::Usage(format!("--include: {e}")))?;
+    let server = args.to.to_str().and_then(|to| to.strip_prefix("server:"));
+    let (to, form) = match server {
+        Some("") => {
+            let message = "--to server: needs a directory, like server:/srv/restored";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        Some(directory) => (directory.into(), Form::Server),
+        None => (args.to.clone(), Form::Files),
+    };
     let order = RestoreOrder {
         system: args.system.clone(),
         moment,
         vault: args.vault.clone(),
-        to: args.to.clone(),
+        to,
+        form,
         include,
         force: args.force,
         compare: match args.compare {

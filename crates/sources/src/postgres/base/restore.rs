@@ -1,0 +1,154 @@
+//! Bringing a base back: as files, or as a server of its own that has replayed its log.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use vouchsafe_capture::{
+    CaptureContext, CaptureError, ContentSink, Form, PointReader, RestoreRequest, Restored,
+    TreePath, Visit,
+};
+use vouchsafe_format::{Id, Node};
+use vouchsafe_host::process::{Command, run_captured};
+use vouchsafe_host::{files, machine};
+use vouchsafe_model::Issue;
+
+use super::super::about::{self, About};
+use super::super::programs;
+use super::super::server::data_directory;
+use super::serve;
+use crate::failure;
+use crate::tree::{self, Scope};
+
+/// Reading every file once more takes as long as the disk takes.
+const VERIFY: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Restores as [`super::PostgresBaseSource`] says.
+pub(super) fn restore(
+    ctx: &CaptureContext<'_>,
+    shown: &str,
+    point: &dyn PointReader,
+    request: &RestoreRequest,
+) -> Result<Restored, CaptureError> {
+    failure::check_interrupt(ctx)?;
+    if request.to.to_str().is_some_and(|to| to.contains("://")) {
+        let message =
+            "a whole server cannot be restored into one that runs; name a directory, or server:DIR";
+        return Err(failure::target(&request.to, message));
+    }
+    let mut root = TreePath::root();
+    // A constant that is a name.
+    let _ = root.push(about::DIRECTORY.as_bytes());
+    let scope = Scope::below(root).narrowed(point, request.include.as_ref())?;
+    if request.form == Form::Files {
+        return tree::restore(ctx, point, &scope, request);
+    }
+    if let Some(part) = request.include.as_ref().filter(|i| !i.names().is_empty()) {
+        return Err(CaptureError::Unreadable {
+            place: part.to_string(),
+            message: "a server is restored only whole".to_owned(),
+            remedy: "restore the part to a directory, as files".to_owned(),
+        });
+    }
+    refuse_existing(&request.to)?;
+    // The files belong to whoever will serve them.
+    let ours = Ours {
+        point,
+        uid: machine::uid(),
+        gid: machine::gid(),
+    };
+    let mut restored = tree::restore(ctx, &ours, &scope, request)?;
+    if !restored.issues.is_empty() {
+        return Ok(restored);
+    }
+    restored.place = files::canonicalize(&restored.place).map_err(failure::file)?;
+    let json = files::read(restored.place.join(about::NAME), 1 << 20).map_err(failure::file)?;
+    let about = About::parse(shown, &json)?;
+    ctx.progress
+        .phase("verify the files", None, Some(restored.bytes));
+    restored.issues = verify(ctx, &about, &restored.place)?;
+    if !restored.issues.is_empty() {
+        return Ok(restored);
+    }
+    for signal in ["standby.signal", "recovery.signal"] {
+        files::remove_file(data_directory(&restored.place).join(signal)).map_err(failure::file)?;
+    }
+    ctx.progress.phase("replay the log", None, None);
+    serve(ctx, &restored.place)?.0.stop(ctx)?;
+    Ok(restored)
+}
+
+/// Also by force: a server that was there would be torn.
+fn refuse_existing(to: &Path) -> Result<(), CaptureError> {
+    let there = files::exists(to).map_err(failure::file)?;
+    if there && !files::list_dir(to).map_err(failure::file)?.is_empty() {
+        return Err(failure::target(
+            to,
+            "it is not empty; a server is made in a directory that does not exist",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether every file has the size and the SHA-256 that the server stated when it was copied, and its log can be read.
+fn verify(
+    ctx: &CaptureContext<'_>,
+    about: &About,
+    place: &Path,
+) -> Result<Vec<Issue>, CaptureError> {
+    let programs = programs::for_serving(ctx, about.major)?;
+    let command = Command::new(programs.join("pg_verifybackup"))
+        .arg("--quiet")
+        .arg(data_directory(place));
+    match run_captured(ctx.spawn, command, VERIFY) {
+        Ok(_) => Ok(Vec::new()),
+        Err(vouchsafe_host::process::ProcessError::Failed(failed)) => Ok(vec![Issue {
+            place: place.display().to_string(),
+            message: format!("pg_verifybackup: {}", failed.stderr_tail.trim_end()),
+        }]),
+        Err(error) => Err(programs::failed(
+            "pg_verifybackup",
+            &error,
+            "see that PostgreSQL is installed whole",
+        )),
+    }
+}
+
+/// A point whose entries belong to us.
+struct Ours<'p> {
+    point: &'p dyn PointReader,
+    uid: u32,
+    gid: u32,
+}
+
+impl PointReader for Ours<'_> {
+    fn tree(&self) -> Id {
+        self.point.tree()
+    }
+
+    fn walk(
+        &self,
+        visit: &mut dyn FnMut(&TreePath, &Node) -> Result<Visit, CaptureError>,
+    ) -> Result<(), CaptureError> {
+        self.point.walk(&mut |path, node| {
+            let node = Node {
+                uid: self.uid,
+                gid: self.gid,
+                ..node.clone()
+            };
+            visit(path, &node)
+        })
+    }
+
+    fn fetch(&self, files: &[Node], out: &dyn ContentSink) -> Result<(), CaptureError> {
+        self.point.fetch(files, out)
+    }
+
+    fn chunk_lengths(&self, file: &Node) -> Option<Vec<u64>> {
+        self.point.chunk_lengths(file)
+    }
+
+    fn open<'a>(&'a self, file: &Node) -> Result<Box<dyn Read + Send + 'a>, CaptureError> {
+        self.point.open(file)
+    }
+}

@@ -1,0 +1,332 @@
+//! The kind `postgres`: one database of a PostgreSQL server, dumped at one moment.
+
+mod about;
+mod address;
+mod base;
+mod compare;
+mod digest;
+mod dump;
+mod login;
+mod programs;
+mod restore;
+mod server;
+mod session;
+mod spoil;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use vouchsafe_capture::{
+    CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
+    Source, Spoiled, StreamContent,
+};
+use vouchsafe_format::{Node, NodeKind, Timestamp, go_mode_from_unix};
+use vouchsafe_host::secret;
+use vouchsafe_model::{
+    DigestEntry, DigestManifest, Engine, Rung, Secret, SecretRef, SourceUrl, Time,
+};
+
+use self::about::About;
+use self::address::Address;
+use self::dump::{Door, DumpStream, Held, Written};
+use self::login::Login;
+use self::server::{Server, Settings};
+use self::session::Session;
+use crate::OpenSourceError;
+use crate::spooled::FileStream;
+
+pub use base::PostgresBaseSource;
+
+/// Whether a URL names a database; one that does not means the whole server.
+pub(crate) fn names_database(url: &SourceUrl) -> bool {
+    Address::parse(url.rest()).is_ok_and(|address| !address.database.is_empty())
+}
+
+/// A database: `postgres://user@host:5432/shop`; what else may stand in the URL is told in the guide to databases.
+///
+/// The point holds, in a directory `postgres`: `database.dump` (the custom format of `pg_dump`, not compressed),
+/// `globals.sql` (roles and tablespaces of the whole server, by `pg_dumpall`) and `about.json` (version, locale and
+/// the like, which a restore needs). Dump and manifest are of one snapshot, which our own connection exports; roles and
+/// where sequences stand keep to no snapshot.
+///
+/// It is restored to a directory (these files), to a running server (`postgres://user@host/other`), or as a server of
+/// its own in a new directory. The manifest's method is [`PostgresSource::METHOD`].
+#[derive(Debug)]
+pub struct PostgresSource {
+    address: Address,
+    password: Option<SecretRef>,
+    /// A restored server that is read instead.
+    copy: Option<PathBuf>,
+    /// Queries that a restored database must answer with true.
+    checks: Vec<String>,
+}
+
+impl PostgresSource {
+    /// The way in which digests are made.
+    ///
+    /// - `schema:KIND NAME`, for every object that is neither the system's nor an extension's: SHA-256 of its
+    ///   definition as the catalogs tell it, without numbers that a restore gives anew. `grants:KIND NAME`: SHA-256 of
+    ///   its owner and privileges, defaults written out. `grants:role NAME`: what a role may do, its settings and its
+    ///   memberships, without its password.
+    /// - `rows:TABLE`: the number of rows and the sum, modulo 2^256, of the SHA-256 of each row, so that the order does
+    ///   not matter. A row is the line, with its end, that `COPY (SELECT …) TO STDOUT` writes for its stored columns, with
+    ///   the settings that change how values are written fixed (time zone UTC, dates ISO, bytea hex, …).
+    /// - `sequence:NAME`: the last value, whether it was handed out, and the step.
+    /// - `large-objects`, if there are any: as for rows, over number, owner and SHA-256 of the content of each.
+    ///
+    /// Extensions' own objects, materialised views' rows and foreign tables' rows are not digested.
+    pub const METHOD: &'static str = "postgres-rows/1";
+
+    /// The database at `url`; with `copy`, the same database in the restored server there.
+    pub fn open(
+        url: &SourceUrl,
+        password: Option<&SecretRef>,
+        base: &Path,
+        copy: Option<PathBuf>,
+    ) -> Result<PostgresSource, OpenSourceError> {
+        Ok(PostgresSource {
+            address: Address::of_policy(url, base)?,
+            password: password.cloned(),
+            copy,
+            checks: Vec::new(),
+        })
+    }
+
+    /// The same, with queries that a restored database must answer with one true value each: the rung `checks`.
+    #[must_use]
+    pub fn checked_by(mut self, checks: &[String]) -> PostgresSource {
+        self.checks = checks.to_vec();
+        self
+    }
+
+    /// The database without secrets, for people.
+    fn shown(&self) -> String {
+        self.address.shown()
+    }
+
+    fn password(&self) -> Result<Option<Secret>, CaptureError> {
+        let resolved = self.password.as_ref().map(secret::resolve).transpose();
+        resolved.map_err(|error| {
+            let shown = self.shown();
+            let remedy = "see `password:` of this protection in the policy";
+            session::unreadable(&shown, error.to_string(), remedy)
+        })
+    }
+
+    /// The way into what is read: the server, or the restored copy.
+    fn door(&self, ctx: &CaptureContext<'_>) -> Result<Door, CaptureError> {
+        match &self.copy {
+            None => {
+                let login = Login::new(ctx, self.address.clone(), self.password()?)?;
+                Ok(Door::Login(login))
+            }
+            Some(place) => Ok(Door::Own(Arc::new(serve(ctx, place)?.0))),
+        }
+    }
+
+    fn session(&self, ctx: &CaptureContext<'_>, door: &Door) -> Result<Session, CaptureError> {
+        match door {
+            Door::Login(login) => login.session(),
+            Door::Own(server) => server.login(ctx, &self.address.database)?.session(),
+        }
+    }
+}
+
+/// How often roles are dumped anew because they changed meanwhile.
+const ATTEMPTS: usize = 5;
+
+impl PostgresSource {
+    /// The roles as SQL, and their digests. They keep to no snapshot: they are taken again until nothing changed
+    /// between two looks.
+    fn globals(
+        &self,
+        ctx: &CaptureContext<'_>,
+        programs: &Path,
+        door: &Door,
+        about: &About,
+    ) -> Result<(Written, BTreeMap<String, DigestEntry>), CaptureError> {
+        let mut session = self.session(ctx, door)?;
+        let mut before = digest::roles(&mut session)?;
+        for _ in 0..ATTEMPTS {
+            let database = &self.address.database;
+            let sql = dump::globals(ctx, programs, door, database, about.role_passwords)?;
+            let after = digest::roles(&mut session)?;
+            if before == after {
+                return Ok((Written::by_program(sql), after));
+            }
+            before = after;
+        }
+        Err(session::unreadable(
+            &self.shown(),
+            "its roles change all the time",
+            "capture it when nobody makes or changes roles",
+        ))
+    }
+}
+
+/// Starts the restored server in `place`, and tells where its database came from.
+fn serve(ctx: &CaptureContext<'_>, place: &Path) -> Result<(Server, About), CaptureError> {
+    let shown = place.display().to_string();
+    let json = vouchsafe_host::files::read(place.join(about::NAME), 1 << 20)
+        .map_err(crate::failure::file)?;
+    let about = About::parse(&shown, &json)?;
+    let server = Server::start(ctx, about.major, place, &about.superuser, Settings::Ours)?;
+    Ok((server, about))
+}
+
+/// Begins a transaction that sees one moment, and gives the snapshot's name.
+fn begin(session: &mut Session) -> Result<String, CaptureError> {
+    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+    session.text("SELECT pg_export_snapshot()")
+}
+
+fn engine(about: &About) -> Engine {
+    Engine {
+        name: "postgres".to_owned(),
+        version: about.server_version.clone(),
+    }
+}
+
+impl Source for PostgresSource {
+    fn discover(&self, ctx: &CaptureContext<'_>) -> Result<Discovery, CaptureError> {
+        let door = self.door(ctx)?;
+        let mut session = self.session(ctx, &door)?;
+        let about = About::ask(&mut session, &self.address.database)?;
+        drop(session);
+        door.close(ctx)?;
+        Ok(Discovery {
+            paths: vec![self.shown()],
+            engine: Some(engine(&about)),
+        })
+    }
+
+    fn capture(
+        &self,
+        ctx: &CaptureContext<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<Captured, CaptureError> {
+        crate::failure::check_interrupt(ctx)?;
+        let door = Arc::new(self.door(ctx)?);
+        let session = Arc::new(Mutex::new(self.session(ctx, &door)?));
+        let mut ours = session.lock().unwrap_or_else(PoisonError::into_inner);
+        let content_time = ctx.clock.now();
+        let snapshot = begin(&mut ours)?;
+        let about = About::ask(&mut ours, &self.address.database)?;
+        let programs = programs::for_dumping(ctx, about.major)?;
+        let mut entries = digest::sequences(&mut ours)?;
+        sink.enter(node(about::DIRECTORY, NodeKind::Dir, content_time))?;
+        let database = &self.address.database;
+        let file = |name| node(name, NodeKind::File, content_time);
+        if let Door::Own(_) = door.as_ref() {
+            let scratch = login::scratch(ctx, "dump-")?;
+            let path = vouchsafe_host::files::canonicalize(scratch.path())
+                .map_err(crate::failure::file)?
+                .join(about::DUMP);
+            dump::to_file(ctx, &programs, database, &snapshot, &door, &path)?;
+            let dump = FileStream::open(&path, about::DUMP.to_owned())?;
+            sink.stream(file(about::DUMP), Box::new(dump))?;
+        } else {
+            let held = Held {
+                _session: Arc::clone(&session),
+                door: Arc::clone(&door),
+            };
+            let dump = DumpStream::start(ctx, &programs, database, &snapshot, held)?;
+            sink.stream(file(about::DUMP), Box::new(dump))?;
+        }
+        let (globals, roles) = self.globals(ctx, &programs, &door, &about)?;
+        let globals: Box<dyn StreamContent> = Box::new(globals);
+        sink.stream(file(about::GLOBALS), globals)?;
+        let json: Box<dyn StreamContent> = Box::new(Written::whole(about.to_json())?);
+        sink.stream(file(about::NAME), json)?;
+        entries.extend(digest::digest(ctx, &mut ours)?);
+        entries.extend(roles);
+        drop(ours);
+        drop(session);
+        door.close(ctx)?;
+        sink.leave()?;
+        Ok(Captured {
+            content_time,
+            manifest: Some(DigestManifest {
+                method: Self::METHOD.to_owned(),
+                taken_at: content_time,
+                engine: Some(engine(&about)),
+                entries,
+            }),
+            engine: Some(engine(&about)),
+            left_out: Vec::new(),
+        })
+    }
+
+    fn restore(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+    ) -> Result<Restored, CaptureError> {
+        restore::restore(ctx, self, point, request)
+    }
+
+    fn digest(
+        &self,
+        ctx: &CaptureContext<'_>,
+        place: &Path,
+    ) -> Result<Option<DigestManifest>, CaptureError> {
+        let (server, about) = serve(ctx, place)?;
+        let manifest = compare::manifest_of(ctx, &server, &about)?;
+        server.stop(ctx)?;
+        Ok(Some(manifest))
+    }
+
+    /// The rungs `opens` (the restored server starts and has no broken index), `schema` (every object is defined as it
+    /// was), `grants` (roles, owners and privileges), `sequences` (none stands further back), `content` (each table
+    /// row by row, by digest) and, where there are any, `checks` (the policy's own queries).
+    fn compare(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        expected: Option<&DigestManifest>,
+        _point: &dyn PointReader,
+    ) -> Result<Vec<Rung>, CaptureError> {
+        compare::compare(ctx, &restored.place, expected, &self.checks)
+    }
+
+    /// Changes one value of one row that no constraint and no index holds, so that only `content` sees it; if there is
+    /// none, it makes a table, which `schema` sees.
+    fn spoil(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Spoiled, CaptureError> {
+        spoil::spoil(ctx, &restored.place)
+    }
+
+    /// The same database of the same server, as a URL; no directory of this machine.
+    fn owns(&self, place: &Path) -> bool {
+        let rest = place.to_str().and_then(|p| p.strip_prefix("postgres:"));
+        rest.and_then(|rest| Address::parse(rest).ok())
+            .is_some_and(|address| address.same_database(&self.address))
+    }
+}
+
+/// A file or directory of a point that exists nowhere else.
+fn node(name: &str, kind: NodeKind, at: Time) -> Node {
+    let micros = at.micros();
+    let nanos = u32::try_from(micros.rem_euclid(1_000_000) * 1000).unwrap_or(0);
+    let at = Timestamp::utc(micros.div_euclid(1_000_000), nanos);
+    let mode = if kind == NodeKind::Dir {
+        0o040_700
+    } else {
+        0o100_600
+    };
+    Node {
+        name: name.as_bytes().to_vec(),
+        kind,
+        mode: go_mode_from_unix(mode),
+        mtime: at,
+        atime: at,
+        ctime: at,
+        links: 1,
+        ..Node::default()
+    }
+}

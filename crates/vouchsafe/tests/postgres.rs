@@ -1,0 +1,233 @@
+//! A PostgreSQL database from the command line: captured, restored, drilled, with twins damaged on purpose.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::Workspace;
+use serde_json::Value;
+use vouchsafe_testkit::postgres::Postgres;
+
+/// A workspace whose policy protects one database of a real server.
+struct Shop {
+    server: Postgres,
+    work: Workspace,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let server = Postgres::networked();
+        server.sql_in(
+            "postgres",
+            "CREATE DATABASE shop; CREATE ROLE backup LOGIN PASSWORD 'open sesame'; GRANT pg_read_all_data TO backup",
+        );
+        server.sql_in(
+            "shop",
+            "CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL, price numeric); \
+             INSERT INTO orders (item, price) SELECT 'item ' || n, n * 1.5 FROM generate_series(1, 5000) n; \
+             CREATE VIEW dear AS SELECT * FROM orders WHERE price > 100; GRANT SELECT ON dear TO backup",
+        );
+        let work = Workspace::new();
+        let policy = format!(
+            r#"
+policy: {{ id: T-1, title: Test policy, owner: o@example.com, version: "1", next_review: 2999-01-01 }}
+vaults:
+  local:   {{ url: ./vaults/local, region: here, country: GB }}
+  offsite: {{ url: ./vaults/offsite, region: there, country: GB }}
+tiers:
+  standard: {{ rpo: 24h, rto: 1h, copies: {{ min: 2 }} }}
+plans:
+  nightly:
+    schedule: "daily at 02:00 UTC"
+    keep: {{ at_least: 35 days }}
+    copies: [ local, offsite ]
+    verify: {{ every: week }}
+    drill: {{ every: quarter, negative_control: every year }}
+systems:
+  shop:
+    source: "postgres://backup@localhost:{}/shop?sslmode=verify-full&sslrootcert={}"
+    password: {{ file: ./password }}
+    tier: standard
+    plan: nightly
+    owner: o@example.com
+"#,
+            server.port(),
+            server.authority().display()
+        );
+        fs::write(work.path("policy.yaml"), policy).unwrap();
+        let shop = Shop { server, work };
+        shop.password("open sesame\n");
+        shop.work.ok(["init"]);
+        shop
+    }
+
+    fn password(&self, text: &str) {
+        let path = self.work.path("password");
+        fs::write(&path, text).unwrap();
+        assert!(
+            Command::new("chmod")
+                .arg("600")
+                .arg(path)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+#[test]
+fn a_database_is_captured_restored_and_drilled_and_every_damage_is_caught() {
+    let shop = Shop::new();
+    let w = &shop.work;
+    w.ok(["run", "shop"]);
+    shop.server
+        .sql_in("shop", "INSERT INTO orders (item) VALUES ('later')");
+    let said = w.ok(["run", "shop", "--reason", "before deploying 4.2"]);
+    assert!(said.contains("in local, offsite"), "{said}");
+
+    let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
+    let result = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|v| v.get("drills").is_some() || v.get("event") == Some(&Value::from("result")))
+        .expect("a result");
+    let text = result.to_string();
+    for rung in ["opens", "schema", "grants", "sequences", "content"] {
+        assert!(
+            text.contains(&format!("\"name\":\"{rung}\"")),
+            "{rung}: {text}"
+        );
+    }
+    for control in [
+        "wrong-key",
+        "missing-pack",
+        "flipped-byte",
+        "swapped-snapshot",
+        "stale-manifest",
+        "wrong-row",
+    ] {
+        assert!(
+            text.contains(&format!("\"name\":\"{control}\"")),
+            "{control}: {text}"
+        );
+    }
+    assert!(!text.contains("open sesame"));
+    let (status, _) = w.exits(1, ["status"]);
+    assert!(status.contains("0 not met · 1 unproven"), "{status}");
+
+    // As a server of its own, which stock programs start.
+    w.ok(["restore", "shop", "--to", "server:./served"]);
+    let again = w.exits(2, ["restore", "shop", "--to", "server:./served"]).1;
+    assert!(again.contains("not empty"), "{again}");
+    assert!(w.path("served/data/PG_VERSION").is_file());
+
+    // Into a server that runs, by its superuser through the socket.
+    let target = format!(
+        "postgres://postgres@localhost:{}/again?host={}",
+        shop.server.port(),
+        shop.server.socket_dir().display()
+    );
+    w.ok(["restore", "shop", "--to", &target]);
+    assert_eq!(
+        shop.server.sql_in("again", "SELECT count(*) FROM orders"),
+        "5001"
+    );
+    let refused = w.exits(2, ["restore", "shop", "--to", &target]).1;
+    assert!(refused.contains("--force"), "{refused}");
+
+    // As files.
+    w.ok(["restore", "shop", "--to", "./files"]);
+    assert!(
+        fs::read(w.path("files/database.dump"))
+            .unwrap()
+            .starts_with(b"PGDMP")
+    );
+}
+
+#[test]
+fn a_whole_server_is_captured_and_drilled_and_every_damage_is_caught() {
+    let shop = Shop::new();
+    let w = &shop.work;
+    shop.server
+        .sql_in("postgres", "ALTER ROLE backup REPLICATION");
+    let hba =
+        "printf 'host replication all 127.0.0.1/32 scram-sha-256\\n' >> \"$PGDATA/pg_hba.conf\"";
+    let data = shop.server.sql_in("postgres", "SHOW data_directory");
+    assert!(
+        Command::new("sh")
+            .args(["-c", hba])
+            .env("PGDATA", data)
+            .status()
+            .unwrap()
+            .success()
+    );
+    shop.server.sql_in("postgres", "SELECT pg_reload_conf()");
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    fs::write(w.path("policy.yaml"), policy.replace("/shop?", "?")).unwrap();
+    w.ok(["run", "shop"]);
+    let before = added(&w.ok(["run", "shop", "--json"]));
+    shop.server
+        .sql_in("shop", "UPDATE orders SET item = 'changed' WHERE id = 7");
+    let after = added(&w.ok(["run", "shop", "--json"]));
+    assert!(
+        after < before + (2 << 20),
+        "a page changed and {after} bytes were added, {before} without"
+    );
+    let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
+    for rung in ["opens", "position", "checksums"] {
+        assert!(
+            said.contains(&format!("\"name\":\"{rung}\"")),
+            "{rung}: {said}"
+        );
+    }
+    assert!(said.contains("unopenable-database"), "{said}");
+    w.ok(["restore", "shop", "--to", "server:./served"]);
+    assert!(w.path("served/data/global/pg_control").is_file());
+}
+
+/// The bytes that a run added, as it says.
+fn added(said: &str) -> u64 {
+    let bytes = |line: &str| {
+        serde_json::from_str::<Value>(line)
+            .ok()?
+            .get("added_bytes")?
+            .as_u64()
+    };
+    let mut nested = said.lines().rev().filter_map(|line| {
+        bytes(line).or_else(|| {
+            let value: Value = serde_json::from_str(line).ok()?;
+            value.pointer("/runs/0/added_bytes")?.as_u64()
+        })
+    });
+    nested.next().expect("it says how much")
+}
+
+#[test]
+fn what_cannot_be_captured_is_said_and_makes_no_point() {
+    let shop = Shop::new();
+    let w = &shop.work;
+    shop.password("wrong\n");
+    let (_, said) = w.exits(3, ["run", "shop"]);
+    assert!(said.contains("password authentication failed"), "{said}");
+    assert!(!said.contains("wrong\n"), "{said}");
+    shop.password("open sesame\n");
+    shop.server.sql_in(
+        "shop",
+        "CREATE TABLE secret (x int); ALTER TABLE secret ENABLE ROW LEVEL SECURITY",
+    );
+    let (_, said) = w.exits(3, ["run", "shop"]);
+    assert!(said.contains("row-level security"), "{said}");
+    let points = w.ok(["points", "shop", "--json"]);
+    assert!(!points.contains("\"point\""), "{points}");
+    let Shop { server, work } = shop;
+    drop(server);
+    let (_, said) = work.exits(3, ["run", "shop"]);
+    assert!(said.contains("see that the server runs"), "{said}");
+}
