@@ -53,6 +53,8 @@ pub struct Captured {
     pub manifest: Option<DigestManifest>,
     /// The engine that held the data.
     pub engine: Option<Engine>,
+    /// What the user may want to know of it, each as half a sentence.
+    pub notes: Vec<String>,
     /// Places that were left out on purpose (own vaults, excludes of whole directories), for the user to see.
     pub left_out: Vec<String>,
 }

@@ -238,6 +238,10 @@ impl Keeper {
             source,
         })?;
         done.inspect(|(captured, backup)| {
+            for text in &captured.notes {
+                let text = format!("{}: {text}", protection.id);
+                reporter.event(&Event::Note { text });
+            }
             for place in &captured.left_out {
                 reporter.event(&Event::LeftOut {
                     protection: protection.id.clone(),
@@ -262,6 +266,7 @@ impl Keeper {
                 &Settings {
                     exclude: &protection.exclude,
                     password: protection.password.as_ref(),
+                    digests: protection.digests,
                     checks: protection.drill.as_ref().map_or(&[], |d| &d.checks),
                     base: &self.policy.base,
                 },

@@ -223,6 +223,19 @@ pub struct DrillRule {
     pub checks: Vec<String>,
 }
 
+/// How much of a database's rows is digested at capture, and so can be compared by a drill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Digests {
+    /// Every row.
+    #[default]
+    Full,
+    /// The number of rows of each table, and some of the rows, chosen by their content.
+    Sample,
+    /// None.
+    None,
+}
+
 /// How precious something is.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct Tier {
@@ -373,6 +386,8 @@ pub struct Protection {
     pub password: Option<SecretRef>,
     /// Patterns left out of the capture, in the manner of `.gitignore`.
     pub exclude: Vec<String>,
+    /// How much of a database's rows is digested.
+    pub digests: Digests,
     /// When it runs; nothing means that the policy does not say.
     pub schedule: Option<Schedule>,
     /// When a run may start and must end.

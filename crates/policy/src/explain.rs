@@ -1,7 +1,7 @@
 //! What each code means, why it matters, and what to do.
 
 /// Every code with its explanation, in order.
-pub const CODES: [(&str, &str); 65] = [
+pub const CODES: [(&str, &str); 66] = [
     (
         "P001",
         "The file is not YAML from this place on. What comes after it could not be read, so only this is reported. Look for a missing quote, bracket, colon or wrong indentation at or before the place.",
@@ -249,6 +249,10 @@ pub const CODES: [(&str, &str); 65] = [
     (
         "P130",
         "A key service that rotates its own key, as AWS does every year, changes only what wraps the passphrase. The passphrase stays the same, and whoever has seen it still opens the vault. `keys: { rotate: every year }` replaces the passphrase itself. The master key of a repository changes only by `key rekey`.",
+    ),
+    (
+        "P131",
+        "Rows are compared by digests that are taken in the dump's own snapshot. Without them a drill shows that the database opens and that everything is declared in it as it was, and nothing about what is in its tables. `digests: sample` counts every table and compares a share of the rows, for less.",
     ),
 ];
 

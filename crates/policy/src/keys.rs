@@ -412,6 +412,11 @@ pub(crate) static READS: Section = section(
             TEXTS,
             "Patterns that are left out, in the manner of .gitignore.",
         ),
+        key(
+            "digests",
+            Text,
+            "How much of a database's rows is digested at capture and compared by drills: full, sample or none.",
+        ),
     ],
 );
 

@@ -20,6 +20,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::Source;
+use vouchsafe_model::policy::Digests;
 use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 
 pub use exclude::{ExcludeError, Excludes};
@@ -74,6 +75,8 @@ pub struct Settings<'a> {
     pub exclude: &'a [String],
     /// The password, by reference; fetched only when a connection is made.
     pub password: Option<&'a SecretRef>,
+    /// How much of a database's rows is digested.
+    pub digests: Digests,
     /// Queries that must give one true value each in the restored database.
     pub checks: &'a [String],
     /// Where relative places start: the policy's folder.
@@ -86,6 +89,7 @@ impl<'a> Settings<'a> {
         Settings {
             exclude: &[],
             password: None,
+            digests: Digests::Full,
             checks: &[],
             base,
         }
@@ -120,6 +124,7 @@ fn open_reading(
     let Settings {
         exclude,
         password,
+        digests,
         checks,
         base,
     } = *settings;
@@ -138,7 +143,8 @@ fn open_reading(
             whole(url, exclude)?;
             if postgres::names_database(url) {
                 let source = PostgresSource::open(url, password, base, copy)?;
-                return Ok(Box::new(source.checked_by(checks)));
+                let source = source.digesting(digests).checked_by(checks);
+                return Ok(Box::new(source));
             }
             let source = PostgresBaseSource::open(url, password, base, copy)?;
             Ok(Box::new(source.checked_by(checks)))

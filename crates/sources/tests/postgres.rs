@@ -14,6 +14,7 @@ use common::shop::Shop;
 use common::{World, all_to, assert_first_red, assert_green, open};
 use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
 use vouchsafe_model::SourceUrl;
+use vouchsafe_model::policy::Digests;
 use vouchsafe_sources::Settings;
 
 /// Ends a writer, also when the test fails.
@@ -236,7 +237,7 @@ fn it_is_restored_as_files_and_into_a_running_server() {
     };
     let target = shop.url.replacen(&shop.name, &other, 1);
     let restored = running(&target, false).expect("restores");
-    assert!(restored.place.display().to_string().ends_with(&other));
+    assert!(restored.place.display().to_string().contains(&other));
     let rows = |database: &str| {
         shop.server
             .sql_in(database, "SELECT count(*), sum(total) FROM orders")
@@ -320,4 +321,66 @@ fn the_policys_own_queries_are_asked_of_the_restored_database() {
         let said = assert_first_red(&rungs, "checks");
         assert!(said.contains(bad), "{said}");
     }
+}
+
+#[test]
+fn fewer_digests_see_less_and_say_which_they_are() {
+    let world = World::new();
+    let shop = Shop::new();
+    let parsed = SourceUrl::parse(&shop.url).expect("a source");
+    let digesting = |digests| {
+        let settings = Settings {
+            digests,
+            ..Settings::below(Path::new("/nowhere"))
+        };
+        vouchsafe_sources::open(&parsed, &settings).expect("opens")
+    };
+    let full = digesting(Digests::Full);
+    for (digests, method, rungs, damage) in [
+        (Digests::Sample, "postgres-sample/1", 5, "missing-row"),
+        (Digests::None, "postgres-schema/1", 4, "added-table"),
+    ] {
+        let source = digesting(digests);
+        let (captured, point) = world.capture(source.as_ref());
+        let manifest = captured.manifest.clone().expect("a manifest");
+        assert_eq!(manifest.method, method);
+        let orders = manifest.entries.get("rows:public.orders");
+        assert_eq!(
+            orders.and_then(|e| e.count),
+            (digests == Digests::Sample).then_some(2000)
+        );
+        assert!(
+            captured.notes[0].contains("the snapshot was open for"),
+            "{:?}",
+            captured.notes
+        );
+        let place = world.path(method.split('/').next().expect("a name"));
+        let restored = world.restore(source.as_ref(), &point, &place);
+        // What was digested is compared, whatever the policy says by now.
+        for now in [&source, &full] {
+            let climbed = world.compare(now.as_ref(), &restored, &captured, &point);
+            assert_green(&climbed);
+            assert_eq!(climbed.len(), rungs);
+        }
+        let spoiled = source.spoil(&world.ctx(), &restored).expect("spoils");
+        assert_eq!(spoiled.damage.name, damage);
+        let climbed = world.compare(source.as_ref(), &restored, &captured, &point);
+        assert_first_red(&climbed, &spoiled.damage.must_redden);
+    }
+    // A sample is of rows, not of places: it sees what is in it wherever that lies.
+    let sample = digesting(Digests::Sample);
+    let digest = || {
+        let (captured, _) = world.capture(sample.as_ref());
+        let manifest = captured.manifest.expect("a manifest");
+        manifest
+            .entries
+            .get("rows:public.orders")
+            .cloned()
+            .expect("digested")
+    };
+    let before = digest();
+    shop.sql("VACUUM FULL orders");
+    assert_eq!(digest(), before);
+    shop.sql("UPDATE orders SET total = total + 1");
+    assert_ne!(digest().digest, before.digest);
 }

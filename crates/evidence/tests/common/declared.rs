@@ -37,6 +37,7 @@ fn protection(name: &str, way: Way) -> Protection {
         way,
         password: None,
         exclude: Vec::new(),
+        digests: Default::default(),
         schedule: Some(daily()),
         window: Window::default(),
         keep: Keep {

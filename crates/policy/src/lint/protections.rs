@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vouchsafe_model::policy::{Protection, System, Vault, Way};
+use vouchsafe_model::policy::{Digests, Protection, System, Vault, Way};
 use vouchsafe_model::{SourceKind, Span};
 
 use crate::assess::is_outside;
@@ -418,6 +418,17 @@ impl Lint<'_> {
                 );
             }
             Some(_) => {}
+        }
+        if subject.protection.digests == Digests::None && subject.protection.drill.is_some() {
+            let message = format!("drills of {id} compare no rows: none are digested at capture");
+            self.about(
+                subject,
+                Note,
+                "P131",
+                "digests",
+                message,
+                "write digests: sample, or leave it out",
+            );
         }
     }
 

@@ -249,3 +249,20 @@ fn the_examples_lint_without_errors() {
             .any(|p| p.code == "P112" && p.message.contains("website"))
     );
 }
+
+#[test]
+fn a_drill_without_rows_is_told() {
+    let text = |digests: &str| {
+        format!(
+            "systems:\n  s: {{ source: 'postgres://u@h/d', digests: {digests}, schedule: daily, drill: month }}\n"
+        )
+    };
+    let said = |digests: &str| {
+        let all = found(&text(digests), "2026-06-01T00:00:00Z");
+        all.into_iter().find(|p| p.code == "P131")
+    };
+    let note = said("none").expect("a note");
+    assert_eq!((note.level, note.line), (Level::Note, 2));
+    assert_eq!(said("sample"), None);
+    assert_eq!(said("full"), None);
+}

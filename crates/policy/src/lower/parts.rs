@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vouchsafe_model::policy::{
-    CopyRule, DrillRule, Keep, KeepCounts, Length, Location, Schedule, VerifyRule, Window,
+    CopyRule, Digests, DrillRule, Keep, KeepCounts, Length, Location, Schedule, VerifyRule, Window,
 };
 use vouchsafe_model::{SecretRef, Span};
 
@@ -176,6 +176,18 @@ fn drill(ctx: &mut Ctx, item: &Item) -> Option<DrillRule> {
             .get(ctx, "checks")
             .map(|i| ctx.texts(i))
             .unwrap_or_default(),
+    })
+}
+
+/// Reads how much of the rows is digested.
+pub(super) fn digests(ctx: &mut Ctx, item: &Item) -> Option<Digests> {
+    if !ctx.word(item, &["full", "sample", "none"]) {
+        return None;
+    }
+    Some(match ctx.text(item)?.as_str() {
+        "sample" => Digests::Sample,
+        "none" => Digests::None,
+        _ => Digests::Full,
     })
 }
 

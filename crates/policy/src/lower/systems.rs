@@ -227,11 +227,15 @@ impl Reader<'_> {
         let id = ProtectionId::new(system.clone(), name.clone());
         let password = fields.get(ctx, "password");
         let exclude = fields.get(ctx, "exclude");
+        let digests = fields.get(ctx, "digests");
         let protection = Protection {
             id,
             way,
             password: password.and_then(|i| parts::password(ctx, i, self.base)),
             exclude: exclude.map(|i| ctx.texts(i)).unwrap_or_default(),
+            digests: digests
+                .and_then(|i| parts::digests(ctx, i))
+                .unwrap_or_default(),
             schedule: rules.schedule,
             window: rules.window.unwrap_or_default(),
             keep: rules.keep.unwrap_or_default(),
@@ -357,17 +361,17 @@ impl Manual {
 fn senseless(way: &Way) -> &'static [&'static str] {
     match way {
         Way::Capture(url) => match url.kind() {
-            SourceKind::Files => &["password", "logs"],
-            SourceKind::Sqlite => &["password", "exclude", "logs"],
-            SourceKind::Git => &["exclude", "logs"],
+            SourceKind::Files => &["password", "digests", "logs"],
+            SourceKind::Sqlite => &["password", "exclude", "digests", "logs"],
+            SourceKind::Git => &["exclude", "digests", "logs"],
             SourceKind::Postgres => &["exclude"],
             SourceKind::Other(_) => &[],
         },
-        Way::Orchestrate(_) => &["exclude", "verify", "logs"],
-        Way::Observe(_) => &["exclude", "window", "copies", "verify", "logs"],
-        Way::Manual { .. } => &["password", "exclude", "window", "logs"],
+        Way::Orchestrate(_) => &["exclude", "digests", "verify", "logs"],
+        Way::Observe(_) => &["exclude", "digests", "window", "copies", "verify", "logs"],
+        Way::Manual { .. } => &["password", "exclude", "digests", "window", "logs"],
         Way::Replica(_) => &[
-            "exclude", "schedule", "window", "keep", "copies", "verify", "drill", "logs",
+            "exclude", "digests", "schedule", "window", "keep", "copies", "verify", "drill", "logs",
         ],
     }
 }

@@ -116,6 +116,7 @@ impl Source for FilesSource {
             content_time,
             manifest: None,
             engine: None,
+            notes: Vec::new(),
             left_out,
         })
     }

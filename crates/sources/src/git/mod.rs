@@ -104,6 +104,7 @@ impl Source for GitSource {
             content_time,
             manifest: Some(manifest),
             engine,
+            notes: Vec::new(),
             left_out: Vec::new(),
         })
     }

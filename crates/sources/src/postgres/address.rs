@@ -162,6 +162,13 @@ impl Address {
 
     /// The URL without secrets, for people.
     pub(crate) fn shown(&self) -> String {
+        if self.is_socket() {
+            let (user, host, port) = (&self.user, &self.host, self.port);
+            return format!(
+                "postgres://{user}@/{}?host={host}&port={port}",
+                self.database
+            );
+        }
         format!(
             "postgres://{}@{}/{}",
             self.user,

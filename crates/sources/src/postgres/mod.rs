@@ -23,6 +23,7 @@ use vouchsafe_capture::{
 };
 use vouchsafe_format::{Node, NodeKind, Timestamp, go_mode_from_unix};
 use vouchsafe_host::secret;
+use vouchsafe_model::policy::Digests;
 use vouchsafe_model::{
     DigestEntry, DigestManifest, Engine, Rung, Secret, SecretRef, SourceUrl, Time,
 };
@@ -58,6 +59,7 @@ pub struct PostgresSource {
     password: Option<SecretRef>,
     /// A restored server that is read instead.
     copy: Option<PathBuf>,
+    digests: Digests,
     /// Queries that a restored database must answer with true.
     checks: Vec<String>,
 }
@@ -77,6 +79,11 @@ impl PostgresSource {
     ///
     /// Extensions' own objects, materialised views' rows and foreign tables' rows are not digested.
     pub const METHOD: &'static str = "postgres-rows/1";
+    /// The same, but of the rows of a table all are counted, and only those are digested of which the server's
+    /// `hashtextextended(row::text, 0)` is a multiple of 64.
+    pub const SAMPLE: &'static str = "postgres-sample/1";
+    /// The same without rows and large objects.
+    pub const SCHEMA: &'static str = "postgres-schema/1";
 
     /// The database at `url`; with `copy`, the same database in the restored server there.
     pub fn open(
@@ -89,8 +96,16 @@ impl PostgresSource {
             address: Address::of_policy(url, base)?,
             password: password.cloned(),
             copy,
+            digests: Digests::Full,
             checks: Vec::new(),
         })
+    }
+
+    /// The same, but with fewer rows digested. A drill compares what the point has digests of, whatever is said here.
+    #[must_use]
+    pub fn digesting(mut self, digests: Digests) -> PostgresSource {
+        self.digests = digests;
+        self
     }
 
     /// The same, with queries that a restored database must answer with one true value each: the rung `checks`.
@@ -209,6 +224,7 @@ impl Source for PostgresSource {
         crate::failure::check_interrupt(ctx)?;
         let door = Arc::new(self.door(ctx)?);
         let session = Arc::new(Mutex::new(self.session(ctx, &door)?));
+        let begun = ctx.clock.monotonic();
         let mut ours = session.lock().unwrap_or_else(PoisonError::into_inner);
         let content_time = ctx.clock.now();
         let snapshot = begin(&mut ours)?;
@@ -239,7 +255,14 @@ impl Source for PostgresSource {
         sink.stream(file(about::GLOBALS), globals)?;
         let json: Box<dyn StreamContent> = Box::new(Written::whole(about.to_json())?);
         sink.stream(file(about::NAME), json)?;
-        entries.extend(digest::digest(ctx, &mut ours)?);
+        let digesting = ctx.clock.monotonic();
+        entries.extend(digest::digest(ctx, &mut ours, self.digests)?);
+        let ended = ctx.clock.monotonic();
+        let notes = vec![digest::cost(
+            &entries,
+            ended.saturating_sub(digesting),
+            ended.saturating_sub(begun),
+        )];
         entries.extend(roles);
         drop(ours);
         drop(session);
@@ -248,12 +271,13 @@ impl Source for PostgresSource {
         Ok(Captured {
             content_time,
             manifest: Some(DigestManifest {
-                method: Self::METHOD.to_owned(),
+                method: digest::method(self.digests).to_owned(),
                 taken_at: content_time,
                 engine: Some(engine(&about)),
                 entries,
             }),
             engine: Some(engine(&about)),
+            notes,
             left_out: Vec::new(),
         })
     }
@@ -273,7 +297,7 @@ impl Source for PostgresSource {
         place: &Path,
     ) -> Result<Option<DigestManifest>, CaptureError> {
         let (server, about) = serve(ctx, place)?;
-        let manifest = compare::manifest_of(ctx, &server, &about)?;
+        let manifest = compare::manifest_of(ctx, &server, &about, self.digests)?;
         server.stop(ctx)?;
         Ok(Some(manifest))
     }
@@ -291,14 +315,14 @@ impl Source for PostgresSource {
         compare::compare(ctx, &restored.place, expected, &self.checks)
     }
 
-    /// Changes one value of one row that no constraint and no index holds, so that only `content` sees it; if there is
-    /// none, it makes a table, which `schema` sees.
+    /// Changes one value of one row that no constraint and no index holds, so that only `content` sees it; where only a
+    /// sample is digested it removes a row; if neither can be, it makes a table, which `schema` sees.
     fn spoil(
         &self,
         ctx: &CaptureContext<'_>,
         restored: &Restored,
     ) -> Result<Spoiled, CaptureError> {
-        spoil::spoil(ctx, &restored.place)
+        spoil::spoil(ctx, &restored.place, self.digests)
     }
 
     /// The same database of the same server, as a URL; no directory of this machine.

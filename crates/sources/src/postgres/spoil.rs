@@ -4,6 +4,7 @@ use std::path::Path;
 
 use vouchsafe_capture::{CaptureContext, CaptureError, Spoiled};
 use vouchsafe_model::Damage;
+use vouchsafe_model::policy::Digests;
 
 use super::digest::TABLES;
 use super::serve;
@@ -18,14 +19,24 @@ const FREE: &str = "SELECT quote_ident(a.attname), format_type(a.atttypid, NULL)
     OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)) \
     AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = a.attrelid AND c.relispartition)";
 
-/// Changes one value, or makes a table.
-pub(super) fn spoil(ctx: &CaptureContext<'_>, place: &Path) -> Result<Spoiled, CaptureError> {
+/// Changes one value, or removes a row, or makes a table.
+pub(super) fn spoil(
+    ctx: &CaptureContext<'_>,
+    place: &Path,
+    digests: Digests,
+) -> Result<Spoiled, CaptureError> {
     let (server, about) = serve(ctx, place)?;
     let mut session = server.login(ctx, &about.database)?.session()?;
     // Neither triggers nor foreign keys act.
     session.execute("SET session_replication_role = replica")?;
-    let damage = match change_value(&mut session)? {
-        Some(detail) => damage("wrong-row", detail, "content"),
+    let (name, done) = match digests {
+        Digests::Full => ("wrong-row", change_value(&mut session)?),
+        // A row that was changed need not be in the sample.
+        Digests::Sample => ("missing-row", remove_row(&mut session)?),
+        Digests::None => ("", None),
+    };
+    let damage = match done {
+        Some(detail) => damage(name, detail, "content"),
         None => {
             session.execute("CREATE TABLE public.of_another_time ()")?;
             let detail = "a table public.of_another_time made".to_owned();
@@ -66,6 +77,30 @@ fn change_value(session: &mut Session) -> Result<Option<String>, CaptureError> {
             if session.rows(&update).is_ok_and(|rows| rows.len() == 1) {
                 return Ok(Some(format!("one value of {table}.{column} changed")));
             }
+        }
+    }
+    Ok(None)
+}
+
+/// Removes a row that nothing refers to, so that the database can still be restored.
+fn remove_row(session: &mut Session) -> Result<Option<String>, CaptureError> {
+    for row in session.rows(TABLES)? {
+        let Some(Some(table)) = row.into_iter().next() else {
+            continue;
+        };
+        let referred = format!(
+            "SELECT count(*)::text FROM pg_constraint WHERE contype = 'f' AND confrelid = {}::regclass",
+            literal(&table)
+        );
+        if session.text(&referred)? != "0" {
+            continue;
+        }
+        let delete = format!(
+            "DELETE FROM ONLY {table} WHERE ctid = (SELECT ctid FROM ONLY {table} LIMIT 1) RETURNING 'removed'::text"
+        );
+        // Where a rule forbids it, another table is tried.
+        if session.rows(&delete).is_ok_and(|rows| rows.len() == 1) {
+            return Ok(Some(format!("one row of {table} removed")));
         }
     }
     Ok(None)

@@ -151,6 +151,7 @@ impl Source for SqliteSource {
             content_time: copied.content_time,
             manifest: Some(manifest),
             engine: Some(engine()),
+            notes: Vec::new(),
             left_out: Vec::new(),
         })
     }

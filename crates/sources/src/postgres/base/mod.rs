@@ -220,6 +220,7 @@ impl Source for PostgresBaseSource {
                     .collect(),
             }),
             engine: Some(engine(&about)),
+            notes: Vec::new(),
             left_out: Vec::new(),
         })
     }

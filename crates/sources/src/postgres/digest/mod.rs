@@ -6,13 +6,17 @@ mod rows;
 pub(super) use rows::TABLES;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use vouchsafe_capture::{CaptureContext, CaptureError};
-use vouchsafe_model::DigestEntry;
+use vouchsafe_model::policy::Digests;
+use vouchsafe_model::{DigestEntry, Span};
 
+use super::PostgresSource;
 use super::session::Session;
 use crate::failure;
+use crate::rung::number;
 
 /// What begins the keys of declarations, of owners and privileges, of tables' rows, of sequences.
 pub(super) const SCHEMA: &str = "schema:";
@@ -26,6 +30,7 @@ pub(super) const LARGE_OBJECTS: &str = "large-objects";
 pub(super) fn digest(
     ctx: &CaptureContext<'_>,
     session: &mut Session,
+    digests: Digests,
 ) -> Result<BTreeMap<String, DigestEntry>, CaptureError> {
     let mut out = BTreeMap::new();
     ctx.progress.phase("digest the schema", None, None);
@@ -42,9 +47,48 @@ pub(super) fn digest(
             }
         }
     }
-    rows::digest(ctx, session, &mut out)?;
-    large_objects(session, &mut out)?;
+    if digests != Digests::None {
+        rows::digest(ctx, session, digests, &mut out)?;
+        large_objects(session, &mut out)?;
+    }
     Ok(out)
+}
+
+/// The manifest's method.
+pub(super) fn method(digests: Digests) -> &'static str {
+    match digests {
+        Digests::Full => PostgresSource::METHOD,
+        Digests::Sample => PostgresSource::SAMPLE,
+        Digests::None => PostgresSource::SCHEMA,
+    }
+}
+
+/// What a manifest of this method digested; everything if it is not known.
+pub(super) fn of_method(method: &str) -> Digests {
+    match method {
+        PostgresSource::SAMPLE => Digests::Sample,
+        PostgresSource::SCHEMA => Digests::None,
+        _ => Digests::Full,
+    }
+}
+
+/// What the digests took, and for how long the snapshot was held open meanwhile.
+pub(super) fn cost(
+    entries: &BTreeMap<String, DigestEntry>,
+    took: Duration,
+    snapshot: Duration,
+) -> String {
+    let tables = entries.iter().filter(|(key, _)| key.starts_with(ROWS));
+    let (tables, rows) = tables.fold((0, 0), |(n, rows), (_, entry)| {
+        (n + 1, rows + entry.count.unwrap_or(0))
+    });
+    format!(
+        "digests of {} tables with {} rows took {}; the snapshot was open for {} by then",
+        number(tables),
+        number(rows),
+        Span::from_duration(took),
+        Span::from_duration(snapshot)
+    )
 }
 
 fn of_text(text: &str) -> DigestEntry {

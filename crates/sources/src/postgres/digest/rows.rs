@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use vouchsafe_capture::{CaptureContext, CaptureError};
 use vouchsafe_model::DigestEntry;
+use vouchsafe_model::policy::Digests;
 
 use super::super::session::Session;
 use super::ROWS;
@@ -21,10 +22,14 @@ pub(in crate::postgres) const TABLES: &str = "SELECT format('%I.%I', n.nspname, 
     WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e') \
     ORDER BY pg_table_size(c.oid) DESC, 1";
 
+/// Which share of the rows is in a sample.
+const ONE_IN: u32 = 64;
+
 /// Adds the digest of each table.
 pub(super) fn digest(
     ctx: &CaptureContext<'_>,
     session: &mut Session,
+    digests: Digests,
     out: &mut BTreeMap<String, DigestEntry>,
 ) -> Result<(), CaptureError> {
     let tables = session.rows(TABLES)?;
@@ -35,11 +40,35 @@ pub(super) fn digest(
         let mut texts = row.into_iter().map(Option::unwrap_or_default);
         let name = texts.next().unwrap_or_default();
         let columns = texts.next().unwrap_or_default();
-        let sql = format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT");
-        out.insert(format!("{ROWS}{name}"), of_copy(session, &sql)?);
+        let entry = match digests {
+            Digests::Sample => of_sample(session, &name, &columns)?,
+            Digests::Full | Digests::None => {
+                let sql = format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT");
+                of_copy(session, &sql)?
+            }
+        };
+        out.insert(format!("{ROWS}{name}"), entry);
         ctx.progress.advance(1, 0);
     }
     Ok(())
+}
+
+/// The number of all rows, and the sum of the digests of some, which are chosen by what is in them.
+fn of_sample(
+    session: &mut Session,
+    name: &str,
+    columns: &str,
+) -> Result<DigestEntry, CaptureError> {
+    let count = session.text(&format!("SELECT count(*)::text FROM ONLY {name}"))?;
+    // No table has a column of this name, which would be taken instead of the row.
+    let sql = format!(
+        "COPY (SELECT {columns} FROM ONLY {name} AS vouchsafe_row \
+         WHERE hashtextextended((vouchsafe_row.*)::text, 0) % {ONE_IN} = 0) TO STDOUT"
+    );
+    Ok(DigestEntry {
+        count: count.parse().ok(),
+        digest: of_copy(session, &sql)?.digest,
+    })
 }
 
 /// The number of lines, and the sum of their SHA-256: a line is a row, because `COPY` escapes line ends in values.
