@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -195,4 +196,58 @@ fn a_dump_that_is_cut_off_is_no_point() {
     );
     let said = cut.expect_err("the dump was cut off").to_string();
     assert!(said.contains("pg_dump"), "{said}");
+}
+
+#[test]
+fn what_a_dump_runs_reaches_nothing_of_the_machine() {
+    let world = World::new();
+    let shop = Shop::new();
+    let open_to_all = world.path("open-to-all");
+    let ours_alone = world.path("ours-alone");
+    for (path, mode) in [(&open_to_all, 0o777), (&ours_alone, 0o755)] {
+        std::fs::create_dir(path).expect("a directory");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+    }
+    std::fs::set_permissions(world.dir.path(), std::fs::Permissions::from_mode(0o755))
+        .expect("its mode");
+    // The check runs wherever the row is loaded, with the rights of the server.
+    shop.sql(&format!(
+        "CREATE FUNCTION run(x int) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN \
+         COPY (SELECT 1) TO PROGRAM 'touch {}/$(id -u); touch {}/here; true'; RETURN true; END $f$; \
+         CREATE TABLE trap (x int CHECK (public.run(x))); INSERT INTO trap VALUES (1)",
+        open_to_all.display(),
+        ours_alone.display()
+    ));
+    let source = open(&shop.url);
+    let (captured, point) = world.capture(source.as_ref());
+    let restored = world.restore(source.as_ref(), &point, &world.path("trapped"));
+    assert_green(&world.compare(source.as_ref(), &restored, &captured, &point));
+    let mut ran_as: Vec<String> = std::fs::read_dir(&open_to_all)
+        .expect("lists")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    ran_as.sort();
+    let me = std::fs::metadata("/proc/self").expect("us").uid();
+    if me == 0 {
+        assert!(
+            ran_as.contains(&"65534".to_owned()),
+            "it never ran: {ran_as:?}"
+        );
+        assert!(
+            !ran_as.contains(&"0".to_owned()),
+            "it ran as root: {ran_as:?}"
+        );
+        assert!(
+            !ours_alone.join("here").exists(),
+            "it wrote where only root may"
+        );
+    } else {
+        assert!(ran_as.contains(&me.to_string()), "it never ran: {ran_as:?}");
+    }
 }

@@ -4,6 +4,7 @@ mod about;
 mod address;
 mod base;
 mod compare;
+mod confine;
 mod digest;
 mod dump;
 mod login;

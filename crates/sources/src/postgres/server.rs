@@ -11,6 +11,7 @@ use vouchsafe_host::files;
 use vouchsafe_host::process::{Child, Command, run_captured};
 
 use super::address::{Address, Tls};
+use super::confine::Confined;
 use super::login::Login;
 use super::programs;
 use crate::failure;
@@ -24,6 +25,7 @@ pub(super) struct Server {
     /// Held open: its number is the short way to the socket, whose path would be too long for the system otherwise.
     directory: File,
     data: PathBuf,
+    confined: Confined,
     major: u32,
     superuser: String,
 }
@@ -36,16 +38,6 @@ const START: Duration = Duration::from_secs(300);
 const STOP: Duration = Duration::from_secs(120);
 const SYNC: Duration = Duration::from_secs(3600);
 const INIT: Duration = Duration::from_secs(300);
-
-/// PostgreSQL refuses to run as root. Where we are root it runs as another user in a namespace of users of its own, in
-/// which our files belong to that user.
-const AS_NOBODY: [&str; 5] = [
-    "unshare",
-    "--user",
-    "--map-user=65534",
-    "--map-group=65534",
-    "--",
-];
 
 /// Nothing of what a configuration may say: no network, no archive, no workers that act by themselves.
 const QUIET: [&str; 14] = [
@@ -80,19 +72,21 @@ const REPLAY: [&str; 10] = [
 ];
 
 /// A configuration of our own beside the data: the original's may lie elsewhere, and lets in others than us.
-fn configure(place: &Path) -> Result<(PathBuf, PathBuf), CaptureError> {
-    let place = files::canonicalize(place).map_err(failure::file)?;
-    let (config, hba) = (place.join("server.conf"), place.join("server.hba"));
-    files::write_atomic(&config, b"", 0o600).map_err(failure::file)?;
+fn configure(place: &Path) -> Result<(), CaptureError> {
+    files::write_atomic(place.join(CONFIG), b"", 0o600).map_err(failure::file)?;
     let local = b"local all all trust\nlocal replication all trust\n";
-    files::write_atomic(&hba, local, 0o600).map_err(failure::file)?;
-    Ok((config, hba))
+    files::write_atomic(place.join(HBA), local, 0o600).map_err(failure::file)
 }
+
+const CONFIG: &str = "server.conf";
+const HBA: &str = "server.hba";
 
 /// The directory of the data in a restored server's place.
 pub(super) fn data_directory(place: &Path) -> PathBuf {
-    place.join("data")
+    place.join(DATA)
 }
+
+const DATA: &str = "data";
 
 /// What a server of ours is started with, beside its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +105,10 @@ pub(super) fn initialise(
     superuser: &str,
 ) -> Result<(), CaptureError> {
     let programs = programs::for_serving(ctx, major)?;
-    let data = data_directory(place);
+    let confined = Confined::to(ctx, place)?;
     // Data checksums, so that what the restored server reads is what it wrote.
-    let command = as_nobody(ctx, &programs.join("initdb"))?
+    let command = confined
+        .program(&programs.join("initdb"))
         .args([
             "--auth=trust",
             "--encoding=UTF8",
@@ -123,8 +118,7 @@ pub(super) fn initialise(
         .args(["--no-instructions", "--data-checksums"])
         .arg(format!("--username={superuser}"))
         .arg("-D")
-        .arg(&data)
-        .current_dir(place);
+        .arg(confined.seen(DATA));
     run_captured(ctx.spawn, command, INIT)
         .map(drop)
         .map_err(|e| {
@@ -148,16 +142,21 @@ impl Server {
         let programs = programs::for_serving(ctx, major)?;
         let data = files::canonicalize(data_directory(place)).map_err(failure::file)?;
         let directory = files::open_read(&data).map_err(failure::file)?;
-        let mut command = as_nobody(ctx, &programs.join("postgres"))?
+        let place = files::canonicalize(place).map_err(failure::file)?;
+        if settings == Settings::Brought {
+            configure(&place)?;
+        }
+        let confined = Confined::to(ctx, &place)?;
+        let mut command = confined
+            .program(&programs.join("postgres"))
             .arg("-D")
-            .arg(&data)
-            .args(["-p", &PORT.to_string()])
-            .current_dir(&data);
+            .arg(confined.seen(DATA))
+            .args(["-p", &PORT.to_string()]);
         for setting in QUIET {
             command = command.args(["-c", setting]);
         }
         if settings == Settings::Brought {
-            let (config, hba) = configure(place)?;
+            let (config, hba) = (confined.seen(CONFIG), confined.seen(HBA));
             for setting in REPLAY {
                 command = command.args(["-c", setting]);
             }
@@ -177,6 +176,7 @@ impl Server {
             child: Mutex::new(Some(child)),
             directory,
             data,
+            confined,
             major,
             superuser: superuser.to_owned(),
         };
@@ -217,12 +217,13 @@ impl Server {
     /// Ends it so that everything is written, and on the disk.
     pub(super) fn stop(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {
         let programs = programs::for_serving(ctx, self.major)?;
-        let stop = as_nobody(ctx, &programs.join("pg_ctl"))?
+        let stop = self
+            .confined
+            .program(&programs.join("pg_ctl"))
             .args(["stop", "--mode=fast", "--wait", "--silent"])
             .arg(format!("--timeout={}", STOP.as_secs()))
             .arg("-D")
-            .arg(&self.data)
-            .current_dir(&self.data);
+            .arg(self.confined.seen(DATA));
         let remedy = "see that there is room on the disk, and restore it again";
         run_captured(ctx.spawn, stop, STOP * 2)
             .map_err(|e| programs::failed("pg_ctl stop", &e, remedy))?;
@@ -230,10 +231,11 @@ impl Server {
         if let Some(mut child) = child.take() {
             let _ = child.wait_timeout(Duration::from_secs(10));
         }
-        let sync = as_nobody(ctx, &programs.join("initdb"))?
+        let sync = self
+            .confined
+            .program(&programs.join("initdb"))
             .args(["--sync-only", "-D"])
-            .arg(&self.data)
-            .current_dir(&self.data);
+            .arg(self.confined.seen(DATA));
         run_captured(ctx.spawn, sync, SYNC)
             .map(drop)
             .map_err(|e| programs::failed("initdb --sync-only", &e, remedy))
@@ -266,17 +268,4 @@ impl Server {
             ctx.clock.sleep(Duration::from_millis(20));
         }
     }
-}
-
-/// The program, as a user who is not root.
-pub(super) fn as_nobody(ctx: &CaptureContext<'_>, program: &Path) -> Result<Command, CaptureError> {
-    let id = Command::new("id").arg("-u");
-    let output = run_captured(ctx.spawn, id, Duration::from_secs(20))
-        .map_err(|e| programs::failed("id", &e, "install coreutils"))?;
-    if output.text().trim() != "0" {
-        return Ok(Command::new(program));
-    }
-    let mut words = AS_NOBODY.into_iter();
-    let launcher = words.next().unwrap_or_default();
-    Ok(Command::new(launcher).args(words).arg(program))
 }

@@ -8,10 +8,11 @@ use vouchsafe_host::process::{ProcessError, run_captured};
 use vouchsafe_model::{DigestManifest, Rung, RungOutcome};
 
 use super::super::about::About;
+use super::super::confine::Confined;
 use super::super::programs;
-use super::super::server::{Server, as_nobody, data_directory};
+use super::super::server::Server;
 use super::super::session::literal;
-use super::{DATABASE, PostgresBaseSource, serve};
+use super::{DATA, DATABASE, PostgresBaseSource, serve};
 use crate::rung::{Findings, skipped};
 
 const OPENS: &str = "Does the restored server start, and does every database open?";
@@ -159,9 +160,11 @@ fn checksums(ctx: &CaptureContext<'_>, about: &About, place: &Path) -> Result<Ru
         ));
     }
     let programs = programs::for_serving(ctx, about.major)?;
-    let command = as_nobody(ctx, &programs.join("pg_checksums"))?
+    let confined = Confined::to(ctx, place)?;
+    let command = confined
+        .program(&programs.join("pg_checksums"))
         .args(["--check", "-D"])
-        .arg(data_directory(place));
+        .arg(confined.seen(DATA));
     match run_captured(ctx.spawn, command, PAGES) {
         Ok(_) => {}
         Err(ProcessError::Failed(failed)) => found.add(failed.stderr_tail.trim_end().to_owned()),

@@ -9,14 +9,15 @@ use vouchsafe_capture::{
     TreePath, Visit,
 };
 use vouchsafe_format::{Id, Node};
-use vouchsafe_host::process::{Command, run_captured};
+use vouchsafe_host::process::run_captured;
 use vouchsafe_host::{files, machine};
 use vouchsafe_model::Issue;
 
 use super::super::about::{self, About};
+use super::super::confine::Confined;
 use super::super::programs;
 use super::super::server::data_directory;
-use super::serve;
+use super::{DATA, serve};
 use crate::failure;
 use crate::tree::{self, Scope};
 
@@ -51,7 +52,7 @@ pub(super) fn restore(
         });
     }
     refuse_existing(&request.to)?;
-    // The files belong to whoever will serve them.
+    // They are given to whoever serves them later; that user's number is not the original's.
     let ours = Ours {
         point,
         uid: machine::uid(),
@@ -97,9 +98,11 @@ fn verify(
     place: &Path,
 ) -> Result<Vec<Issue>, CaptureError> {
     let programs = programs::for_serving(ctx, about.major)?;
-    let command = Command::new(programs.join("pg_verifybackup"))
+    let confined = Confined::to(ctx, place)?;
+    let command = confined
+        .program(&programs.join("pg_verifybackup"))
         .arg("--quiet")
-        .arg(data_directory(place));
+        .arg(confined.seen(DATA));
     match run_captured(ctx.spawn, command, VERIFY) {
         Ok(_) => Ok(Vec::new()),
         Err(vouchsafe_host::process::ProcessError::Failed(failed)) => Ok(vec![Issue {
