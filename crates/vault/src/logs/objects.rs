@@ -245,6 +245,15 @@ impl LogObjects {
         }
     }
 
+    pub(super) fn missing(&self, part: Part, position: Option<Position>) -> LogError {
+        LogError::Missing {
+            object: self.name(part).to_string(),
+            store: self.place(),
+            stream: Box::new(self.stream.clone()),
+            position,
+        }
+    }
+
     pub(super) fn fork(&self, sequence: u64) -> LogError {
         LogError::Fork {
             sequence,

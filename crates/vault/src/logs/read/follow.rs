@@ -49,12 +49,7 @@ impl Follower<'_> {
         let part = Part::Fragment {
             sequence: self.next.sequence,
         };
-        Err(problem.unwrap_or_else(|| LogError::Missing {
-            object: self.objects.name(part).to_string(),
-            store: self.objects.place(),
-            stream: Box::new(self.objects.stream.clone()),
-            position: Some(self.position),
-        }))
+        Err(problem.unwrap_or_else(|| self.objects.missing(part, Some(self.position))))
     }
 
     /// What begins here, the longest first. The fragment may have come since the listing.

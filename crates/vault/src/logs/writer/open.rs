@@ -4,6 +4,7 @@ use vouchsafe_capture::{LogReached, LogTip};
 use vouchsafe_format::fragment::{Chain, Event, Header, Link, MAX_FRAGMENT, OpenError, Part};
 
 use super::{Fence, LogWriter, compressor, tip_after};
+use crate::attempts::{self, LATE_LISTINGS, LISTING_PAUSE};
 use crate::logs::error::{LogDamage, LogError};
 use crate::logs::objects::{Listed, LogObjects};
 
@@ -21,28 +22,20 @@ impl LogWriter {
         if fence == Fence::Store && !can.put_if_absent {
             return Err(LogError::Unguarded { store: store() });
         }
-        let mut listed = objects.list()?;
-        listed.sort_unstable_by_key(Listed::last);
-        let mut headers = Vec::new();
-        let mut parts = Vec::new();
-        for one in listed.iter().rev().take(LOOKED_AT) {
-            let is_end = headers.is_empty();
-            let header = match objects.listed_header(one) {
-                // Compacted or expired since it was listed; only what is last has to be there.
-                Err(LogError::Store(error)) if error.is_not_found() => continue,
-                // Damage before the end is for those who read, not for who goes on.
-                Err(LogError::Damaged { .. }) if !is_end => continue,
-                Err(error) if is_end && clears(fence, &objects, one, &error) => {
-                    objects.erase(one.part)?;
-                    continue;
+        let mut problem = None;
+        for time in 0..LATE_LISTINGS {
+            if time > 0 {
+                attempts::pause(&objects.env, LISTING_PAUSE);
+            }
+            match look_at_the_end(&objects, fence)? {
+                Ok((headers, parts)) => {
+                    return Self::at_the_end(&objects, &headers, &parts)?.follow();
                 }
-                other => other?,
-            };
-            headers.push(header);
-            parts.push(one.part);
+                Err(gone) => problem = Some(gone),
+            }
         }
-        let writer = Self::at_the_end(&objects, &headers, &parts)?;
-        writer.follow()
+        let sequence = problem.map_or(0, |one: Listed| one.last());
+        Err(objects.missing(Part::Fragment { sequence }, None))
     }
 
     /// At the end of what was listed.
@@ -106,6 +99,39 @@ impl LogWriter {
             self.anchor = Some(part);
         }
     }
+}
+
+/// The headers of the last objects, and which objects those are; or the last one listed, if that is gone: then the
+/// listing is too old to tell where the end is.
+#[allow(clippy::type_complexity)]
+fn look_at_the_end(
+    objects: &LogObjects,
+    fence: Fence,
+) -> Result<Result<(Vec<Header>, Vec<Part>), Listed>, LogError> {
+    let mut listed = objects.list()?;
+    listed.sort_unstable_by_key(Listed::last);
+    let (mut headers, mut parts) = (Vec::new(), Vec::new());
+    for one in listed.iter().rev().take(LOOKED_AT) {
+        let is_end = headers.is_empty();
+        let header = match objects.listed_header(one) {
+            Err(LogError::Store(error)) if error.is_not_found() => {
+                if is_end {
+                    return Ok(Err(*one));
+                }
+                continue; // compacted or expired since it was listed
+            }
+            // Damage before the end is for those who read, not for who goes on.
+            Err(LogError::Damaged { .. }) if !is_end => continue,
+            Err(error) if is_end && clears(fence, objects, one, &error) => {
+                objects.erase(one.part)?;
+                continue;
+            }
+            other => other?,
+        };
+        headers.push(header);
+        parts.push(one.part);
+    }
+    Ok(Ok((headers, parts)))
 }
 
 /// Whether an object at the end is cut short, can only be the remains of a put, and nobody is at work with it.

@@ -121,10 +121,11 @@ impl LogWriter {
     /// was there is gone, too. Then `stored`, which is surely our own and counts for nothing, is removed.
     fn must_not_be_overtaken(&mut self, stored: Option<&SealedLog>) -> Result<(), LogError> {
         let is_next = match self.anchor {
-            Some(part) => self.objects.is_there(part)?,
-            None => {
-                let first = Part::Fragment { sequence: 0 };
-                self.objects.list()?.iter().all(|one| one.part == first)
+            Some(part @ Part::Fragment { .. }) => self.objects.is_there(part)?,
+            // What was compacted stays until it expires, and before the first place there is nothing.
+            _ => {
+                let place = self.tip.sequence;
+                self.objects.list()?.iter().all(|one| one.last() <= place)
             }
         };
         if is_next {
