@@ -18,7 +18,7 @@ use std::sync::Arc;
 use logs::*;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_store::{Fault, FaultKind, FaultStore, Operation, Store};
-use vouchsafe_vault::logs::{CompactOptions, Fence, LogError, LogStream, copy_log};
+use vouchsafe_vault::logs::{CompactOptions, Fence, LogError, LogStream, LogWriter, copy_log};
 
 const OPERATIONS: [Operation; 6] = [
     Operation::Get,
@@ -280,5 +280,53 @@ fn copying_a_log_survives_the_failure_of_each_call() {
             assert_eq!(whole(&to), whole(&from), "{what}");
         });
         assert!(failed > 10, "only {failed} failed");
+    }
+}
+
+/// A put whose answer was lost, and what its writer does next.
+fn after_a_lost_answer(kind: FaultKind) -> (Arc<dyn Store>, LogWriter) {
+    let inner = with_fragments(3);
+    let put = |nth| Fault {
+        on: Operation::Put,
+        nth,
+        kind,
+    };
+    let get = Fault {
+        on: Operation::Get,
+        nth: 1,
+        kind: FaultKind::Permanent,
+    };
+    let faulty = Arc::new(FaultStore::new(inner.clone(), [put(1)]));
+    if matches!(kind, FaultKind::Ambiguous) {
+        faulty.plan(get);
+    }
+    let store: Arc<dyn Store> = faulty.clone();
+    let mut writer = stream(&store, 0).writer(Fence::Store).unwrap();
+    append(&mut writer, 300, 400).unwrap_err();
+    assert_eq!(faulty.unhit(), []);
+    (inner, writer)
+}
+
+#[test]
+fn what_was_stored_without_an_answer_is_adopted_and_never_stored_twice() {
+    // Seen at once, and seen only when the place was found taken.
+    for kind in [FaultKind::Ambiguous, FaultKind::Delayed { calls: 4 }] {
+        let (inner, mut writer) = after_a_lost_answer(kind);
+        let kept = append(&mut writer, 300, 400).unwrap();
+        assert_eq!((kept.fragments(), kept.adopted()), (1, 1), "{kind:?}");
+        assert_eq!(byte(whole(&stream(&inner, 0)).to), 400);
+
+        let (inner, mut writer) = after_a_lost_answer(kind);
+        let moved = append(&mut writer, 300, 450).unwrap_err();
+        assert!(matches!(moved, LogError::Moved { .. }), "{kind:?}: {moved}");
+        assert_eq!(byte(writer.tip().unwrap().reached.unwrap().to), 400);
+        append(&mut writer, 400, 450).unwrap();
+        assert_eq!(byte(whole(&stream(&inner, 0)).to), 450);
+
+        let (inner, mut writer) = after_a_lost_answer(kind);
+        let at = (0..9).map(|_| byte(writer.tip().unwrap().reached.unwrap().to));
+        assert_eq!(at.max(), Some(400), "{kind:?}");
+        append(&mut writer, 400, 450).unwrap();
+        assert_eq!(whole(&stream(&inner, 0)).last, 4);
     }
 }
