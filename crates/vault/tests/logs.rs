@@ -12,12 +12,13 @@ mod common;
 #[path = "common/logs.rs"]
 mod logs;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Barrier};
 
 use logs::*;
 use vouchsafe_capture::{LogPiece, LogSink};
 use vouchsafe_format::fragment::{Event, Position, Span};
-use vouchsafe_store::{CountingStore, PutMode, Store};
+use vouchsafe_store::{Capabilities, CountingStore, Key, ObjectMeta, PutMode, Store, StoreError};
 use vouchsafe_vault::logs::{CompactOptions, Fence, LogError, copy_log};
 
 fn small(before: u64) -> CompactOptions {
@@ -343,5 +344,96 @@ fn a_window_made_in_batches_is_the_window_made_at_once() {
         let by = stream(&store, 0).window_by(batch).unwrap();
         assert_eq!(by.runs, at_once.runs, "batches of {batch}");
         assert_eq!(by.events, at_once.events, "batches of {batch}");
+    }
+}
+
+/// A store that promises less than the one below it.
+struct Weak(Arc<dyn Store>, Capabilities);
+
+impl Store for Weak {
+    fn describe(&self) -> String {
+        "weak".to_owned()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.1
+    }
+    fn get(&self, key: &Key) -> Result<Vec<u8>, StoreError> {
+        self.0.get(key)
+    }
+    fn get_range(&self, key: &Key, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
+        self.0.get_range(key, offset, len)
+    }
+    fn head(&self, key: &Key) -> Result<ObjectMeta, StoreError> {
+        self.0.head(key)
+    }
+    fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), StoreError> {
+        self.0.put(key, bytes, mode)
+    }
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.0.delete(key)
+    }
+    fn list(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(Key, u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.0.list(prefix, visit)
+    }
+}
+
+#[test]
+fn a_store_that_does_not_keep_writers_apart_is_refused_unless_there_is_only_one() {
+    let inner = root(0);
+    let can = inner.capabilities();
+    let weak = |can| -> Arc<dyn Store> { Arc::new(Weak(inner.clone(), can)) };
+    let unguarded = weak(Capabilities {
+        put_if_absent: false,
+        ..can
+    });
+    let refused = stream(&unguarded, 0).writer(Fence::Store).unwrap_err();
+    assert!(matches!(refused, LogError::Unguarded { .. }), "{refused}");
+    let mut writer = stream(&unguarded, 0).writer(Fence::Held).unwrap();
+    hundreds(&mut writer, 3);
+    whole(&stream(&unguarded, 0));
+    let refused = copy_log(&stream(&unguarded, 0), &stream(&unguarded, 0), None);
+    assert!(matches!(refused, Err(LogError::Unguarded { .. })));
+    let narrow = weak(Capabilities {
+        other_prefixes: false,
+        ..can
+    });
+    for fence in [Fence::Store, Fence::Held] {
+        let refused = stream(&narrow, 0).writer(fence).unwrap_err();
+        assert!(matches!(refused, LogError::NoRoom { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn an_end_that_is_cut_short_is_removed_only_where_it_can_be_nothing_but_a_torn_put() {
+    for (atomic, fence, removed) in [
+        (false, Fence::Held, true),
+        (false, Fence::Store, false),
+        (true, Fence::Held, false),
+    ] {
+        for length in [0, 50, 90, 300] {
+            let inner = root(0);
+            hundreds(&mut writer(&inner), 4);
+            let end = key(&inner, "f 3");
+            let bytes = inner.get(&end).unwrap();
+            inner.put(&end, &bytes[..length], PutMode::Replace).unwrap();
+            let can = Capabilities {
+                atomic_put: atomic,
+                ..inner.capabilities()
+            };
+            let store: Arc<dyn Store> = Arc::new(Weak(inner.clone(), can));
+            match stream(&store, 0).writer(fence) {
+                Ok(mut writer) => {
+                    assert!(removed);
+                    assert_eq!(writer.tip().unwrap().sequence, 3);
+                    append(&mut writer, 300, 350).unwrap();
+                    assert_eq!(byte(whole(&stream(&store, 0)).to), 350);
+                }
+                Err(error) => assert!(!removed, "{length}: {error}"),
+            }
+        }
     }
 }
