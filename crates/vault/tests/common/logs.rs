@@ -21,9 +21,11 @@ fn repo_of(root: &Arc<dyn Store>) -> Arc<dyn Store> {
     Arc::new(Prefixed::new(root.clone(), Key::new("repo").unwrap()))
 }
 
+type Objects = Vec<(Key, Vec<u8>)>;
+
 /// The objects of two repositories with keys of their own: made once, for making keys takes long.
-fn made(which: u64) -> Vec<(Key, Vec<u8>)> {
-    static MADE: [OnceLock<Vec<(Key, Vec<u8>)>>; 2] = [OnceLock::new(), OnceLock::new()];
+fn made(which: u64) -> Objects {
+    static MADE: [OnceLock<Objects>; 2] = [OnceLock::new(), OnceLock::new()];
     let make = || {
         let root: Arc<dyn Store> = Arc::new(MemoryStore::new());
         Repository::create(repo_of(&root), &still_env(which), &secret(), &options()).unwrap();
