@@ -1,6 +1,7 @@
 //! The contract between sources and vaults: what is captured goes through a [`Sink`], what comes back through a [`PointReader`].
 
 mod error;
+mod log;
 mod path;
 mod progress;
 mod reader;
@@ -8,6 +9,7 @@ mod sink;
 mod source;
 
 pub use error::CaptureError;
+pub use log::{LogPiece, LogReached, LogSink, LogTip};
 pub use path::{PathError, TreePath};
 pub use progress::{NoProgress, Progress};
 pub use reader::{ContentSink, PointReader, Visit};

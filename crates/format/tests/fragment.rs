@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use vouchsafe_format::fragment::{
     Commits, ContentError, Draft, Header, HeaderError, JoinError, Kind, Link, LogKeys,
     MAX_FRAGMENT, OpenError, PREFIX, Position, Span, StreamName, Stretch, open, open_header, seal,
+    sealed_length,
 };
 use vouchsafe_format::{Compressor, Id, MasterKey};
 
@@ -129,6 +130,9 @@ proptest! {
         let mut compressor = compressor();
         let object = seal(&keys(), &whole, [1; 32], Some(&mut compressor)).unwrap();
         prop_assert_eq!(&opened(&object.name, &object.bytes), &whole);
+        prop_assert_eq!(whole.split().unwrap(), parts);
+        let said = sealed_length(&object.bytes[..object.bytes.len().min(PREFIX)]);
+        prop_assert_eq!(said.unwrap(), object.bytes.len() as u64);
     }
 
     #[test]

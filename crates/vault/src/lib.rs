@@ -10,8 +10,10 @@
 //! Order of writing: packs, then the index of them, then the snapshot; each only when what it refers to is durable.
 //! A crash at any time leaves objects that nothing refers to, and never a snapshot that is not whole. Order of removing: the other way round, and nothing without a [`DeletionCleared`].
 
+pub mod logs;
 pub mod machine;
 
+mod attempts;
 mod backup;
 mod check;
 mod copy;

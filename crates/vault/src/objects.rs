@@ -12,6 +12,7 @@ use vouchsafe_format::{
 };
 use vouchsafe_store::{Erased, Key, ObjectMeta, PutMode, Store, StoreError};
 
+use crate::attempts::{self, LATE_LISTINGS, LISTING_PAUSE};
 use crate::env::Env;
 use crate::error::{Damage, RepoError};
 use crate::gate::Gate;
@@ -241,30 +242,15 @@ impl Objects {
         }
     }
 
-    /// Tries again what may pass by itself.
     fn persistently<T>(
         &self,
-        mut attempt: impl FnMut() -> Result<T, StoreError>,
+        attempt: impl FnMut() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        for pause in PAUSES {
-            match attempt() {
-                Err(error) if error.is_transient() && !self.env.interrupt.requested() => {
-                    self.pause(pause)
-                }
-                done => return done,
-            }
-        }
-        attempt()
+        attempts::persistently(&self.env, attempt)
     }
 
-    /// Waits, but not after the user asked to stop.
     fn pause(&self, whole: Duration) {
-        let mut left = whole;
-        while !left.is_zero() && !self.env.interrupt.requested() {
-            let step = left.min(MOMENT);
-            self.env.clock.sleep(step);
-            left -= step;
-        }
+        attempts::pause(&self.env, whole);
     }
 }
 
@@ -318,19 +304,6 @@ pub(crate) fn config_key() -> Result<Key, StoreError> {
 pub(crate) fn key_of(kind: ObjectKind, name: &Id) -> Result<Key, StoreError> {
     to_key(key_text(kind, name))
 }
-
-/// How long to wait before the second and further attempts.
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_secs(2),
-];
-
-/// The longest wait that does not look whether the user asked to stop.
-const MOMENT: Duration = Duration::from_millis(100);
-/// How often a store is asked whose listings may be late, and how long apart.
-const LATE_LISTINGS: usize = 3;
-const LISTING_PAUSE: Duration = Duration::from_millis(500);
 
 /// The most bytes that `config`, a key file or a lock may have; they have some hundred.
 const LONGEST_SMALL: u64 = 1 << 20;

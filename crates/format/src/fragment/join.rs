@@ -1,7 +1,7 @@
 //! Compacting: fragments that follow one another become a segment, whose chain outlives them.
 
 use super::header::Header;
-use super::stretch::{ContentError, Link, Place, Stretch};
+use super::stretch::{ContentError, Draft, Link, Place, Stretch};
 use super::{Kind, Piece};
 
 /// Some fragments and segments do not make a segment together.
@@ -68,6 +68,36 @@ impl Stretch {
             timeline: first.timeline,
         };
         Ok(Stretch::assemble(place, pieces, logs.concat())?)
+    }
+
+    /// The fragments in it, each by itself and with its own place in the chain: what [`Stretch::join`] has put together.
+    ///
+    /// # Errors
+    /// [`ContentError`], which no stretch that was opened or joined gives.
+    pub fn split(&self) -> Result<Vec<Stretch>, ContentError> {
+        let header = self.header();
+        let mut link = Link {
+            sequence: header.sequence,
+            previous: header.previous,
+        };
+        let (mut out, mut rest) = (Vec::with_capacity(self.pieces().len()), self.log());
+        for piece in self.pieces() {
+            let length = usize::try_from(piece.length).unwrap_or(usize::MAX);
+            let (log, after) = rest.split_at_checked(length).ok_or(ContentError::Table)?;
+            rest = after;
+            let draft = Draft {
+                stream: header.stream.clone(),
+                link,
+                epoch: piece.epoch,
+                timeline: header.timeline,
+                span: piece.span,
+                commits: piece.commits,
+            };
+            let fragment = Stretch::fragment(draft, log.to_vec())?;
+            link = fragment.header().next();
+            out.push(fragment);
+        }
+        Ok(out)
     }
 }
 

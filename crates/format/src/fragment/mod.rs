@@ -24,7 +24,7 @@ pub use keys::{KeyId, LogKeys, StreamId};
 pub use name::{LogName, NameError, Part};
 pub use piece::{Commits, Piece};
 pub use position::{Position, Span, SpanError};
-pub use seal::{OpenError, SealLogError, SealedLog, open, open_header, seal};
+pub use seal::{OpenError, SealLogError, SealedLog, open, open_header, seal, sealed_length};
 pub use stream::{StreamName, StreamNameError};
 pub use stretch::{ContentError, Draft, Link, Stretch};
 

@@ -182,6 +182,16 @@ pub fn open_header(keys: &LogKeys, name: &LogName, beginning: &[u8]) -> Result<H
     Ok(open_beginning(keys, name, beginning)?.1)
 }
 
+/// How many bytes the whole object has of which these are the first.
+///
+/// What is said here is authenticated only by [`open_header`], which opens nothing if it was altered.
+///
+/// # Errors
+/// [`OpenError::Magic`], [`OpenError::Version`], [`OpenError::Length`].
+pub fn sealed_length(beginning: &[u8]) -> Result<u64, OpenError> {
+    Ok(Prelude::decode(beginning)?.end())
+}
+
 /// What stands before the sealed header, in the clear.
 struct Prelude {
     kind: Kind,
