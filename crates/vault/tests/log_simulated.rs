@@ -89,7 +89,11 @@ impl World {
             ..CompactOptions::before(u64::MAX)
         };
         let report = self.near.compact(&options)?;
-        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        // A torn segment, some fragments of which have expired since, cannot be made anew, and goes with the last of them.
+        let torn = |p: &LogError| matches!(p, LogError::Damaged { object, .. } if object.contains("/segments/"));
+        let known =
+            report.problems.iter().all(torn) && (report.problems.is_empty() || self.expired > 0);
+        assert!(known, "{:?}", report.problems);
         Ok(())
     }
 
