@@ -1,0 +1,94 @@
+//! Faults put into clean policies at random places: exactly the finding meant for each, at its line, and no other.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod platforms;
+mod promises;
+mod rules;
+mod text;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use common::{CORRECTED, Finding, findings, without_requirements};
+use text::{Fault, Operator, Text};
+
+fn operators() -> impl Iterator<Item = &'static Operator> {
+    platforms::OPERATORS
+        .iter()
+        .chain(promises::OPERATORS)
+        .chain(rules::OPERATORS)
+}
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides.max(1) as u64).unwrap()
+    }
+}
+
+/// So many places are tried for each operator, if there are more.
+const MOST: usize = 40;
+
+#[test]
+fn each_kind_of_fault_gives_its_finding_and_no_other() {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut wrong = Vec::new();
+    let mut table = String::new();
+    for operator in operators() {
+        let mut places: Vec<(&str, String, Fault)> = Vec::new();
+        for (name, text) in CORRECTED {
+            let clean = without_requirements(text);
+            for fault in (operator.faults)(&Text::new(&clean)) {
+                places.push((name, clean.clone(), fault));
+            }
+        }
+        while places.len() > MOST {
+            let at = dice.roll(places.len());
+            places.swap_remove(at);
+        }
+        assert!(!places.is_empty(), "no place for `{}`", operator.name);
+        for (name, clean, fault) in &places {
+            let mut lines: Vec<&str> = clean.lines().collect();
+            for (at, new) in &fault.edits {
+                lines[*at] = new;
+            }
+            let faulty = lines.join("\n") + "\n";
+            let found: BTreeSet<Finding> = findings(&faulty);
+            let wanted = BTreeSet::from([(operator.code.to_owned(), fault.line + 1)]);
+            if found != wanted {
+                let (at, new) = &fault.edits[0];
+                wrong.push(format!(
+                    "{name}:{}: {} (now `{}`): wanted {wanted:?}, found {found:?}",
+                    at + 1,
+                    operator.name,
+                    new.trim()
+                ));
+            }
+        }
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} |",
+            operator.code,
+            operator.name,
+            places.len()
+        );
+    }
+    println!("{table}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The table that the documentation shows is the one that holds.
+#[test]
+fn the_table_in_the_documentation_names_every_operator() {
+    let page = include_str!("../../../../docs/linter.md");
+    for operator in operators() {
+        let row = format!("| {} | {} |", operator.code, operator.name);
+        assert!(page.contains(&row), "docs/linter.md lacks the row `{row}`");
+    }
+}
