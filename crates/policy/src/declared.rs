@@ -182,6 +182,8 @@ pub struct Declared {
     pub manual: BTreeMap<ProtectionId, String>,
     /// What duties say beside their rhythm and role.
     pub duties: BTreeMap<String, Entry>,
+    /// What plans say beside the rules that their systems follow.
+    pub plans: BTreeMap<String, Entry>,
     /// The layers that tiers ask for.
     pub layers: BTreeMap<String, Vec<String>>,
     /// Requirements by their ids.

@@ -3,7 +3,9 @@
 pub(crate) mod declared;
 mod vaults;
 
-use declared::{DUTY_MORE, FRONT_MORE, PROTECTION_MORE, REQUIREMENT, SYSTEM_MORE, TABLES};
+use declared::{
+    DUTY_MORE, FRONT_MORE, PLAN_MORE, PROTECTION_MORE, REQUIREMENT, SYSTEM_MORE, TABLES,
+};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
 
 /// What stands behind a key.
@@ -118,7 +120,7 @@ pub(crate) static ROOT: Section = Section {
         ),
         key(
             "plans",
-            Named(&RULES),
+            Named(&PLAN),
             "Reusable bundles of schedule, retention, copies, verification and drills.",
         ),
         key(
@@ -239,9 +241,15 @@ pub(crate) static CLASS: Section = section(
     ],
 );
 
+pub(crate) static PLAN: Section = Section {
+    name: "plan",
+    own: &[],
+    shared: &[&RULES, &PLAN_MORE],
+};
+
 /// What a plan holds, and a system or a protection may override.
 pub(crate) static RULES: Section = section(
-    "plan",
+    "rules",
     &[
         key("schedule", Schedule, "When it runs."),
         key("window", Map(&WINDOW), "When a run may start and must end."),

@@ -98,6 +98,7 @@ fn read(
     more.everywhere.clone_from(&defaults.location);
     more.places.clone_from(&tables.places);
     more.layers.clone_from(&tables.layers);
+    more.plans.clone_from(&tables.more);
     lowered.unused = tables.unused(ctx);
     lowered.declared = more;
     policy.vaults = tables

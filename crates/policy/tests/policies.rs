@@ -165,8 +165,24 @@ fn the_requirements_of_all_policies_are_traced() {
             .map(|f| (f.word(), of(f)))
             .collect()
     };
-    insta::assert_debug_snapshot!(count(CORRECTED), @"");
-    insta::assert_debug_snapshot!(count(STATED), @"");
+    let wanted = [
+        ("rule", 60),
+        ("duty", 33),
+        ("exemption", 3),
+        ("waits for a connector", 141),
+        ("stated", 4),
+        ("not traced", 3),
+    ];
+    assert_eq!(count(CORRECTED), wanted);
+    let wanted = [
+        ("rule", 58),
+        ("duty", 32),
+        ("exemption", 3),
+        ("waits for a connector", 136),
+        ("stated", 4),
+        ("not traced", 11),
+    ];
+    assert_eq!(count(STATED), wanted);
 }
 
 /// Names that no rule may know.
@@ -202,8 +218,9 @@ fn rules_name_no_system_of_the_examples() {
     ];
     for source in sources {
         let lower = source.to_ascii_lowercase();
-        for name in NAMES {
-            assert!(!lower.contains(name), "a rule speaks of `{name}`");
+        let other = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
+        for word in lower.split(other) {
+            assert!(!NAMES.contains(&word), "a rule speaks of `{word}`");
         }
     }
 }

@@ -228,6 +228,16 @@ static INSTANCES: Section = section(
     ],
 );
 
+/// What a plan says beside the rules that its systems follow.
+pub(crate) static PLAN_MORE: Section = section(
+    "plan",
+    &[key(
+        "full",
+        Schedule,
+        "Within which time each component is captured in full.",
+    )],
+);
+
 /// What a protection says of how another tool or a provider keeps it.
 pub(crate) static PROTECTION_MORE: Section = section(
     "source",

@@ -6,6 +6,7 @@ use vouchsafe_model::policy::{Digests, Protection, System, Vault, Way};
 use vouchsafe_model::{SourceKind, Span};
 
 use crate::assess::{is_outside, region};
+use crate::keys::PLAN;
 use crate::lint::Lint;
 use crate::problem::Level::{self, Error, Note, Warning};
 use crate::schedule::longest_gap;
@@ -99,6 +100,9 @@ impl Lint<'_> {
             let own = format!("{base}/{key}");
             if places.contains_key(&own) && base != "defaults" {
                 return Some(own);
+            }
+            if !PLAN.knows(key) {
+                continue;
             }
             let named = format!("{base}/plan");
             let Some(plan) = places

@@ -121,7 +121,7 @@ fn each_gap_is_found_where_it_is() {
             "one: { region: differs-from-system }",
             "P120",
             Warning,
-            16,
+            12,
         ),
         (
             "source: files:/data",

@@ -21,6 +21,8 @@ pub(super) struct Tables {
     pub(super) tiers: BTreeMap<String, Tier>,
     pub(super) classes: BTreeMap<String, Class>,
     pub(super) plans: BTreeMap<String, Rules>,
+    /// What plans say beside their rules.
+    pub(super) more: BTreeMap<String, Entry>,
     /// Declared places by name.
     pub(super) places: BTreeMap<String, Location>,
     /// The layers that tiers ask for.
@@ -69,8 +71,10 @@ impl Tables {
             tables.classes.insert(item.key.clone(), Class { tier });
         }
         for item in section(ctx, root, "plans") {
-            let fields = ctx.fields(&item.node, &keys::RULES);
+            let fields = ctx.fields(&item.node, &keys::PLAN);
             let rules = parts::rules(ctx, fields, &tables);
+            let more = declared::among(ctx, fields, &keys::declared::PLAN_MORE);
+            tables.more.insert(item.key.clone(), more);
             tables.plans.insert(item.key.clone(), rules);
         }
         tables

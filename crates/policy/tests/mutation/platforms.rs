@@ -100,7 +100,8 @@ pub static OPERATORS: &[Operator] = &[
         faults: |t| {
             let mut all = t.swapped("systems", "logs", "every: 10s", "every: 1m");
             let metadata = t.with("systems", "logs").into_iter();
-            let metadata = metadata.filter(|n| t.value(*n, "capture").ends_with("metadata.internal"));
+            let metadata =
+                metadata.filter(|n| t.value(*n, "capture").ends_with("metadata.internal"));
             all.extend(metadata.filter_map(|n| t.swap(n, "every: 5m", "every: 15m", n)));
             all
         },

@@ -46,6 +46,8 @@ pub static OPERATORS: &[Operator] = &[
                 "at_least: 35 days, monthly: 12",
                 "at_least: 35 days",
             );
+            // Where vaults hold copies, systems have other protections that live longer.
+            all.retain(|f| t.sibling(f.line, "copies").is_none());
             all.extend(t.swapped("plans", "keep", "at_least: 7 days }", "at_least: 2 days }"));
             all.extend(t.swapped(
                 "plans",

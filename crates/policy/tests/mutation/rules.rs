@@ -84,7 +84,7 @@ pub static OPERATORS: &[Operator] = &[
         code: "P106",
         faults: |t| {
             let all = t.with("systems", "copies").into_iter();
-            all.filter(|n| t.lines[*n].contains("[ local, "))
+            all.filter(|n| t.lines[*n].contains("[ local, west ]"))
                 .map(|n| t.blank(n, t.sibling(n, "plan").unwrap()))
                 .collect()
         },
