@@ -347,7 +347,7 @@ pub(crate) fn region_of_zone(name: &str) -> Option<&str> {
             if area.len() == 2
                 && word(area)
                 && (1..=2).contains(&inner.len())
-                && inner.iter().all(|w| word(&w))
+                && inner.iter().all(word)
                 && number(n) =>
         {
             Some(rest)

@@ -1,4 +1,5 @@
 //! The five example policies: each fault found at its line as they are stated, and none in their twins.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

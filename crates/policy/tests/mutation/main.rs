@@ -1,4 +1,5 @@
 //! Faults put into clean policies at random places: exactly the finding meant for each, at its line, and no other.
+#![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
 mod common;
