@@ -1,7 +1,7 @@
 //! Which requirements rest on a rule, a duty or an exemption, and which only on words.
 
-use vouchsafe_model::policy::Way;
-use vouchsafe_model::{Policy, SystemName};
+use vouchsafe_model::Policy;
+use vouchsafe_model::policy::{System, Way};
 
 use crate::keys::declared as tables;
 use crate::problem::{Lowered, Place};
@@ -54,20 +54,21 @@ pub struct Traced {
     pub id: String,
     /// What is asked for, if the file says so.
     pub text: Option<String>,
-    /// What it rests on: if any of its keys waits for a connector, that.
+    /// What it rests on: if any of its keys waits for a connector, that; else what binds most.
     pub footing: Footing,
     /// Each key that fulfils it: path, place and what that is.
     pub at: Vec<(String, Place, Footing)>,
 }
 
-/// Every requirement of the file, in the order of their ids; a policy with errors gives none.
+/// Every requirement, in the order of the file; a policy with errors gives none.
 pub fn trace(lowered: &Lowered) -> Vec<Traced> {
     let Some(policy) = &lowered.policy else {
         return Vec::new();
     };
     let tracer = Tracer { lowered, policy };
-    let all = &lowered.declared.requirements;
-    all.iter()
+    let mut all: Vec<_> = lowered.declared.requirements.iter().collect();
+    all.sort_by_key(|(id, _)| lowered.place(&format!("requirements/{id}")));
+    all.into_iter()
         .map(|(id, requirement)| {
             let at: Vec<_> = requirement
                 .at
@@ -84,7 +85,7 @@ pub fn trace(lowered: &Lowered) -> Vec<Traced> {
         .collect()
 }
 
-/// What several keys give together: not more than the weakest of those that do something.
+/// What several keys give together: if one of them waits for a connector, that; else what binds most.
 fn together(all: impl Iterator<Item = Footing>) -> Footing {
     let mut all: Vec<Footing> = all.collect();
     all.sort_unstable();
@@ -103,7 +104,7 @@ impl Tracer<'_> {
     fn footing(&self, path: &str) -> Footing {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
-            ["policy", ..] | ["vaults", ..] => Footing::Rule,
+            ["vaults", ..] | ["policy", "frameworks" | "approved_digest", ..] => Footing::Rule,
             ["duties", ..] => Footing::Duty,
             ["exemptions", ..] | ["systems", _, "exempt"] => Footing::Exemption,
             // Whatever a clause says, no machine evaluates it.
@@ -113,11 +114,18 @@ impl Tracer<'_> {
             ["systems", name, "protections", which] => self.system(name, Some(which)),
             ["systems", name, "protections", which, key, ..] => self.key(name, Some(which), key),
             ["systems", name, key, ..] => self.key(name, None, key),
+            ["plans", _, key, ..] if tables::PLAN_MORE.knows(key) => Footing::Waits,
             ["plans", name, ..] => self.plan(name),
+            ["tiers", _, "layers", ..] => Footing::Stated,
+            ["tiers", name, ..] => self.any(|system, _| {
+                let tier = system.tier.as_ref();
+                tier.is_some_and(|t| t.name == *name)
+            }),
+            ["classes", name, ..] => self.any(|system, _| system.class.as_deref() == Some(*name)),
             ["tiers" | "classes" | "defaults" | "systems" | "plans", ..] => self.any(|_, _| true),
             [
-                "documents" | "roles" | "environments" | "applications" | "locations" | "flows"
-                | "requirements",
+                "policy" | "documents" | "roles" | "environments" | "applications" | "locations"
+                | "flows" | "requirements",
                 ..,
             ] => Footing::Stated,
             _ => Footing::Waits,
@@ -125,11 +133,11 @@ impl Tracer<'_> {
     }
 
     /// A rule if this version captures any of the protections that `pick` takes.
-    fn any(&self, pick: impl Fn(&SystemName, &str) -> bool) -> Footing {
+    fn any(&self, pick: impl Fn(&System, &str) -> bool) -> Footing {
         let connected = self.policy.systems.values().any(|system| {
             system.exempt.is_none()
                 && system.protections.iter().any(|(name, protection)| {
-                    pick(&system.name, name.as_str()) && protection.way.is_connected()
+                    pick(system, name.as_str()) && protection.way.is_connected()
                 })
         });
         match connected {
@@ -190,6 +198,7 @@ impl Tracer<'_> {
             self.lowered.plans_named.get(place)
         };
         self.any(|system, protection| {
+            let system = &system.name;
             let own = format!("systems/{system}/protections/{protection}");
             let named = follows(&own)
                 .or_else(|| follows(&format!("systems/{system}")))
@@ -211,7 +220,7 @@ mod tests {
              systems:\n  a: {{ source: 'files:/a', plan: p, owner: me }}\n  b: {{ observe: 'rds:x', plan: q, log: here }}\n  c: {{ exempt: not ours }}\n\
              duties: {{ d: {{ every: month }} }}\n\
              clauses: {{ said: Words. }}\n\
-             alerts: {{ failure: {{ to: me }} }}\n\
+             policy: {{ purpose: good }}\nalerts: {{ failure: {{ to: me }} }}\n\
              requirements: {{ {requirements} }}\n"
         );
         let lowered = crate::lower(&text, "p", Path::new("/p"), String::new());
@@ -224,13 +233,13 @@ mod tests {
     fn each_key_is_what_it_is() {
         let got = traced(
             "r1: plans/p/schedule, r2: plans/q/schedule, r3: systems/a, r4: systems/b, r5: systems/c, \
-             r6: duties/d, r7: clauses/said, r8: alerts/failure, r9: vaults/v, s1: systems/a/owner, \
+             r6: duties/d, r7: clauses/said, r8: alerts/failure, r9: vaults/v, s0: policy/purpose, s1: systems/a/owner, \
              s2: [ plans/p, duties/d ], s3: [ plans/p, systems/b/log ], s4: { text: nobody does }",
         );
         use Footing::{Duty, Exemption, Nothing, Rule, Stated, Waits};
         let want = [
-            Rule, Waits, Rule, Waits, Exemption, Duty, Nothing, Waits, Rule, Stated, Rule, Waits,
-            Nothing,
+            Rule, Waits, Rule, Waits, Exemption, Duty, Nothing, Waits, Rule, Stated, Stated, Rule,
+            Waits, Nothing,
         ];
         assert_eq!(got.iter().map(|(_, f)| *f).collect::<Vec<_>>(), want);
     }

@@ -167,20 +167,20 @@ fn the_requirements_of_all_policies_are_traced() {
             .collect()
     };
     let wanted = [
-        ("rule", 60),
-        ("duty", 33),
+        ("rule", 47),
+        ("duty", 34),
         ("exemption", 3),
-        ("waits for a connector", 141),
-        ("stated", 4),
+        ("waits for a connector", 143),
+        ("stated", 14),
         ("not traced", 3),
     ];
     assert_eq!(count(CORRECTED), wanted);
     let wanted = [
-        ("rule", 58),
-        ("duty", 32),
+        ("rule", 41),
+        ("duty", 33),
         ("exemption", 3),
-        ("waits for a connector", 136),
-        ("stated", 4),
+        ("waits for a connector", 142),
+        ("stated", 14),
         ("not traced", 11),
     ];
     assert_eq!(count(STATED), wanted);

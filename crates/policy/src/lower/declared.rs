@@ -11,6 +11,7 @@ use crate::lower::fields::{Ctx, Fields};
 use crate::lower::parts;
 use crate::lower::tables::{digest, section};
 use crate::problem::Level;
+use crate::sources::holds_password;
 
 /// Every table of the root whose names others may refer to, with the word for one of them.
 const NAMED: [(&str, &str); 12] = [
@@ -91,7 +92,7 @@ fn whole(ctx: &mut Ctx, node: &Node, section: &'static Section) -> Entry {
 
 fn value(ctx: &mut Ctx, item: &Item, form: &Form) -> Option<Said> {
     match form {
-        Form::Text | Form::Prose => ctx.text(item).map(Said::Text),
+        Form::Text | Form::Prose => text(ctx, item).map(Said::Text),
         Form::Flag => Some(Said::Flag(ctx.flag(item))),
         Form::Count => ctx.count(item).map(Said::Count),
         Form::Length => ctx.length(item).map(Said::Length),
@@ -124,6 +125,22 @@ fn value(ctx: &mut Ctx, item: &Item, form: &Form) -> Option<Said> {
             value(ctx, item, form.or(forms.first())?)
         }
     }
+}
+
+/// A text that is kept and may be shown, so that no password may stand in it.
+pub(super) fn text(ctx: &mut Ctx, item: &Item) -> Option<String> {
+    let text = ctx.text(item)?;
+    if !holds_password(&text) {
+        return Some(text);
+    }
+    let message = "a password stands in this text; anyone who reads the policy has it";
+    ctx.error(
+        "P026",
+        item.node.place(),
+        message,
+        "take it out, and change it",
+    );
+    None
 }
 
 /// Whether a form takes a node of this shape.
@@ -260,3 +277,6 @@ fn paths(ctx: &mut Ctx, item: &Item) -> Vec<(String, crate::problem::Place)> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -346,7 +346,7 @@ impl Manual {
     fn read(ctx: &mut Ctx, item: &Item, tables: &Tables) -> Manual {
         let fields = ctx.fields(&item.node, &keys::MANUAL);
         Manual {
-            from: fields.get(ctx, "from").and_then(|i| ctx.text(i)),
+            from: fields.get(ctx, "from").and_then(|i| declared::text(ctx, i)),
             accept: fields.get(ctx, "accept").and_then(|i| ctx.text(i)),
             instructions: fields.get(ctx, "instructions").and_then(|i| ctx.text(i)),
             grace: fields.get(ctx, "grace").and_then(|i| ctx.length(i)),
