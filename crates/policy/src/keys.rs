@@ -1,11 +1,11 @@
 //! Every key that a policy file may hold: read by the lowering, written out by the schema.
 
 pub(crate) mod declared;
+pub(crate) mod more;
 mod vaults;
 
-use declared::{
-    DUTY_MORE, FRONT_MORE, PLAN_MORE, PROTECTION_MORE, REQUIREMENT, SYSTEM_MORE, TABLES,
-};
+use declared::{FRONT_MORE, REQUIREMENT, TABLES};
+use more::{DUTY_MORE, PLAN_MORE, PROTECTION_MORE, SYSTEM_MORE};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
 
 /// What stands behind a key.

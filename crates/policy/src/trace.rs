@@ -3,7 +3,7 @@
 use vouchsafe_model::Policy;
 use vouchsafe_model::policy::{System, Way};
 
-use crate::keys::declared as tables;
+use crate::keys::more;
 use crate::problem::{Lowered, Place};
 
 /// What a requirement rests on.
@@ -114,7 +114,7 @@ impl Tracer<'_> {
             ["systems", name, "protections", which] => self.system(name, Some(which)),
             ["systems", name, "protections", which, key, ..] => self.key(name, Some(which), key),
             ["systems", name, key, ..] => self.key(name, None, key),
-            ["plans", _, key, ..] if tables::PLAN_MORE.knows(key) => Footing::Waits,
+            ["plans", _, key, ..] if more::PLAN_MORE.knows(key) => Footing::Waits,
             ["plans", name, ..] => self.plan(name),
             ["tiers", _, "layers", ..] => Footing::Stated,
             ["tiers", name, ..] => self.any(|system, _| {
@@ -182,7 +182,7 @@ impl Tracer<'_> {
             "class",
         ];
         let waits =
-            tables::SYSTEM_MORE.knows(key) || tables::PROTECTION_MORE.knows(key) || key == "logs";
+            more::SYSTEM_MORE.knows(key) || more::PROTECTION_MORE.knows(key) || key == "logs";
         match key {
             _ if stated.contains(&key) => Footing::Stated,
             _ if waits => Footing::Waits,

@@ -92,8 +92,8 @@ impl Reader<'_> {
             exempt: fields.get(ctx, "exempt").and_then(|i| ctx.text(i)),
             protections: BTreeMap::new(),
         };
-        let mut more = declared::among(ctx, fields, &keys::declared::SYSTEM_MORE);
-        let for_all = declared::among(ctx, fields, &keys::declared::PROTECTION_MORE);
+        let mut more = declared::among(ctx, fields, &keys::more::SYSTEM_MORE);
+        let for_all = declared::among(ctx, fields, &keys::more::PROTECTION_MORE);
         more.sections.extend(for_all.sections);
         more.said.extend(for_all.said);
         self.declared.systems.insert(system.name.clone(), more);
@@ -189,7 +189,7 @@ impl Reader<'_> {
                 if let Some(id) =
                     self.put(ctx, &mut out, item, inner, system, &item.key, (&own, rules))
                 {
-                    let more = declared::among(ctx, inner, &keys::declared::PROTECTION_MORE);
+                    let more = declared::among(ctx, inner, &keys::more::PROTECTION_MORE);
                     self.declared.protections.insert(id, more);
                 }
             }

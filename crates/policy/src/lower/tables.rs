@@ -73,7 +73,7 @@ impl Tables {
         for item in section(ctx, root, "plans") {
             let fields = ctx.fields(&item.node, &keys::PLAN);
             let rules = parts::rules(ctx, fields, &tables);
-            let more = declared::among(ctx, fields, &keys::declared::PLAN_MORE);
+            let more = declared::among(ctx, fields, &keys::more::PLAN_MORE);
             tables.more.insert(item.key.clone(), more);
             tables.plans.insert(item.key.clone(), rules);
         }
@@ -261,7 +261,7 @@ pub(super) fn duties(
             let to = escalate.get(ctx, "to");
             to.and_then(|i| declared::known(ctx, i, "roles"));
         }
-        let said = declared::among(ctx, fields, &keys::declared::DUTY_MORE);
+        let said = declared::among(ctx, fields, &keys::more::DUTY_MORE);
         more.insert(item.key.clone(), said);
         out.push(Duty {
             name: item.key.clone(),
