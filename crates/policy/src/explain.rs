@@ -178,11 +178,11 @@ pub const CODES: [(&str, &str); 102] = [
     ),
     (
         "P110",
-        "Between two captures lies more time than may be lost. If both are the same, every capture that takes a while breaks the RPO for as long as it runs.",
+        "Between two captures lies more time than may be lost. If both are the same, every capture that takes a while breaks the RPO for as long as it runs. Where a log is shipped, the log decides; where a system has several protections, the best of them.",
     ),
     (
         "P111",
-        "The transaction log is shipped less often than its RPO allows, or not at all.",
+        "The transaction log is shipped less often than its RPO, or that of its system, allows, or not at all.",
     ),
     (
         "P112",

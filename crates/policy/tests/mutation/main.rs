@@ -87,3 +87,39 @@ fn each_kind_of_fault_gives_its_finding_and_no_other() {
         "docs/linter.md must hold this table:\n{table}"
     );
 }
+
+/// Lines that are lost, repeated, moved or cut: whatever comes of it is said, and nothing panics.
+#[test]
+fn no_damage_to_a_policy_stops_the_linter() {
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let mut usable = 0;
+    for (_, text) in CORRECTED {
+        let clean: Vec<&str> = text.lines().collect();
+        for _ in 0..60 {
+            let mut lines: Vec<String> = clean.iter().map(|l| (*l).to_owned()).collect();
+            for _ in 0..=dice.roll(3) {
+                let (at, other) = (dice.roll(lines.len()), dice.roll(lines.len()));
+                match dice.roll(5) {
+                    0 => drop(lines.remove(at)),
+                    1 => lines.insert(other, lines[at].clone()),
+                    2 => lines.swap(at, other),
+                    3 => {
+                        let keep = dice.roll(lines[at].chars().count() + 1);
+                        lines[at] = lines[at].chars().take(keep).collect();
+                    }
+                    _ => lines[at] = lines[at].replacen(": ", ":", 1),
+                }
+            }
+            let damaged = lines.join("\n");
+            let lowered = common::read(&damaged);
+            let said = common::problems(&damaged);
+            assert!(lowered.is_usable() || !said.is_empty(), "{damaged}");
+            assert!(said.iter().all(|p| p.line <= lines.len() + 1), "{said:?}");
+            vouchsafe_policy::trace(&lowered);
+            vouchsafe_policy::sarif(&said, "policy.yaml", "0");
+            usable += usize::from(lowered.is_usable());
+        }
+    }
+    // Some damage is no error, so that the linter itself was reached.
+    assert!(usable > 20, "{usable}");
+}
