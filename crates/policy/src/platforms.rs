@@ -34,8 +34,7 @@ use Trait::{
 };
 
 const IN_GIT: &str = "issues, wikis, releases and settings are not in git";
-const EXPORTS: &str =
-    "which its own storage keeps for 14 days, and which leaves some kinds of data out";
+const EXPORTS: &str = "which its own storage keeps for 14 days (30 in a bucket of one's own), and which leaves some kinds of data out";
 
 pub(crate) static SERVICES: [Service; 18] = [
     Service {

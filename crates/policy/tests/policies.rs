@@ -48,6 +48,7 @@ static FAULTS: &[Row] = &[
     (11, "web-firm", "P148", 86, "every: quarter"),
     (12, "web-firm", "P121", 40, "at_most: 35 days"),
     (12, "web-firm", "P121", 45, "at_most: 35 days"),
+    (12, "web-firm", "P149", 45, "at_least: 35 days"),
     (13, "bangkok", "P105", 59, "plan: default"),
     (13, "bangkok", "P105", 69, "plan: default"),
     (13, "bangkok", "P123", 96, "Retention periods:"),

@@ -9,7 +9,7 @@ use crate::lint::protections::Subject;
 use crate::platforms::{
     self, JOURNALED, LOGS, LogOf, MODES, MONITORS, Mode, Service, Trait, VALIDATIONS, service,
 };
-use crate::problem::Level::{Error, Warning};
+use crate::problem::Level::{Error, Note, Warning};
 use crate::schedule::longest_gap;
 
 /// The source of a protection that another tool or a provider makes.
@@ -244,7 +244,18 @@ impl Lint<'_> {
         let (Some(limit), Some(least)) = (limit, subject.protection.keep.at_least) else {
             return;
         };
-        if least.roughly() > limit && subject.protection.copies.is_empty() {
+        if least.roughly() == limit && subject.protection.copies.is_empty() {
+            let id = &subject.protection.id;
+            let message = format!(
+                "{id} is kept {least}, which is the most that {} keeps: no day longer is possible",
+                service.name
+            );
+            let remedy = format!(
+                "nothing need be done as long as that is enough; see {}",
+                service.source
+            );
+            self.about(subject, Note, "P149", "keep", message, remedy);
+        } else if least.roughly() > limit && subject.protection.copies.is_empty() {
             let id = &subject.protection.id;
             let message = format!(
                 "{id} is kept at least {least}, and {} keeps its own points {limit} at most",

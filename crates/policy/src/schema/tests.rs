@@ -85,6 +85,16 @@ fn real_policies_fit() {
         EVERYTHING,
         crate::template("default").unwrap(),
         crate::template("files").unwrap(),
+        include_str!("../../../../examples/policies/stated/social-workshop.yaml"),
+        include_str!("../../../../examples/policies/stated/5x.yaml"),
+        include_str!("../../../../examples/policies/stated/web-firm.yaml"),
+        include_str!("../../../../examples/policies/stated/bangkok.yaml"),
+        include_str!("../../../../examples/policies/stated/quickseries.yaml"),
+        include_str!("../../../../examples/policies/corrected/social-workshop.yaml"),
+        include_str!("../../../../examples/policies/corrected/5x.yaml"),
+        include_str!("../../../../examples/policies/corrected/web-firm.yaml"),
+        include_str!("../../../../examples/policies/corrected/bangkok.yaml"),
+        include_str!("../../../../examples/policies/corrected/quickseries.yaml"),
     ] {
         assert_eq!(validate(text), Ok(()));
     }

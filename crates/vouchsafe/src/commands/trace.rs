@@ -50,6 +50,9 @@ fn json(file: &PolicyFile, traced: &[Traced]) -> serde_json::Value {
 }
 
 fn text(traced: &[Traced]) -> String {
+    if traced.is_empty() {
+        return "the policy names no requirements; write them under `requirements`".to_owned();
+    }
     let mut out = String::new();
     let width = traced
         .iter()
