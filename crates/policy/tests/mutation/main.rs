@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod insertions;
 mod platforms;
 mod promises;
 mod rules;
@@ -19,6 +20,7 @@ fn operators() -> impl Iterator<Item = &'static Operator> {
         .iter()
         .chain(promises::OPERATORS)
         .chain(rules::OPERATORS)
+        .chain(insertions::OPERATORS)
 }
 
 /// Numbers that look random and are the same each time.
