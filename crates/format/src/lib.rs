@@ -36,13 +36,15 @@ pub use chunker::{Chunker, Cut};
 pub use compress::{CompressError, Compressor, DecompressError, Decompressor, decompress};
 pub use config::{Config, ConfigError};
 pub use crypto::{CryptoError, MasterKey, OVERHEAD};
-pub use id::{Id, IdError};
+pub use id::{Id, IdError, IdOfPieces};
 pub use index::{IndexError, IndexPack, decode_index, encode_index, write_index};
 pub use key::{KdfParams, KeyError, KeyFile, create_key_file, open_key_file};
 pub use lock::{LockError, LockFile};
 pub use node::{Node, NodeKind, Spelling, Xattr, go_mode_from_unix, unix_mode_from_go};
 pub use opener::{IdBuilder, Opener, Sealed, count_together};
-pub use pack::{FinishedPack, PackError, PackWriter, PackedBlob, header_length, parse_header};
+pub use pack::{
+    FinishedPack, PackError, PackRest, PackWriter, PackedBlob, header_length, parse_header,
+};
 pub use polynomial::{Polynomial, PolynomialError};
 pub use prove::{Checksum, Prover};
 pub use references::{References, decode_references};

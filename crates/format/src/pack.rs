@@ -86,6 +86,12 @@ pub enum PackError {
         /// Position of the entry, from 0.
         entry: usize,
     },
+    /// A pack of which parts were taken has no name that could be told from what is left.
+    #[error("the first {taken} bytes of the pack were taken; only its rest can be finished")]
+    Taken {
+        /// Bytes taken.
+        taken: usize,
+    },
     /// Blobs and header do not add up to the pack's length.
     #[error("blobs and header add up to {found} bytes, the pack has {pack}")]
     Total {
@@ -96,11 +102,23 @@ pub enum PackError {
     },
 }
 
-/// A pack that grows in memory.
+/// The end of a pack whose other bytes were taken before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackRest {
+    /// What follows the bytes that were taken: blobs, the header, its length.
+    pub bytes: Vec<u8>,
+    /// All blobs of the pack, in the order of the bytes.
+    pub blobs: Vec<PackedBlob>,
+}
+
+/// A pack that grows in memory. Whoever writes packs piece by piece takes the bytes out as they come.
 #[derive(Debug, Clone)]
 pub struct PackWriter {
     kind: BlobKind,
+    /// The bytes that were not taken.
     bytes: Vec<u8>,
+    /// How many were.
+    taken: usize,
     blobs: Vec<PackedBlob>,
 }
 
@@ -110,6 +128,7 @@ impl PackWriter {
         PackWriter {
             kind,
             bytes: Vec::new(),
+            taken: 0,
             blobs: Vec::new(),
         }
     }
@@ -120,6 +139,7 @@ impl PackWriter {
         PackWriter {
             kind,
             bytes: buffer,
+            taken: 0,
             blobs: Vec::new(),
         }
     }
@@ -145,12 +165,12 @@ impl PackWriter {
         }
         let full = PackError::Full {
             blobs: self.blobs.len(),
-            length: self.bytes.len(),
+            length: self.len(),
         };
-        let end = self.bytes.len().checked_add(sealed.len());
+        let end = self.len().checked_add(sealed.len());
         let fits = end.is_some_and(|end| u32::try_from(end).is_ok());
         let (Ok(offset), Ok(length), true, false) = (
-            u32::try_from(self.bytes.len()),
+            u32::try_from(self.len()),
             u32::try_from(sealed.len()),
             fits,
             self.is_header_full(),
@@ -171,7 +191,19 @@ impl PackWriter {
 
     /// Bytes of all blobs so far, without the header.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.taken + self.bytes.len()
+    }
+
+    /// Bytes of them that were taken.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Takes the bytes that follow those taken before, and leaves `buffer`, whose content is lost, for those to come.
+    pub fn take(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        buffer.clear();
+        self.taken += self.bytes.len();
+        std::mem::replace(&mut self.bytes, buffer)
     }
 
     /// Whether there is no blob yet.
@@ -194,7 +226,7 @@ impl PackWriter {
         &self.blobs
     }
 
-    /// The sealed bytes so far.
+    /// The sealed bytes that were not taken.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -208,12 +240,29 @@ impl PackWriter {
     ///
     /// # Errors
     /// [`PackError::Sealed`] for a zero `iv`; [`PackError::Full`] if blobs and
-    /// header together exceed 4 GiB.
-    pub fn finish(mut self, key: &MasterKey, iv: [u8; 16]) -> Result<FinishedPack, PackError> {
+    /// header together exceed 4 GiB; [`PackError::Taken`].
+    pub fn finish(self, key: &MasterKey, iv: [u8; 16]) -> Result<FinishedPack, PackError> {
+        let taken = self.taken;
+        if taken > 0 {
+            return Err(PackError::Taken { taken });
+        }
+        let PackRest { bytes, blobs } = self.finish_rest(key, iv)?;
+        Ok(FinishedPack {
+            id: Id::of(&bytes),
+            bytes,
+            blobs,
+        })
+    }
+
+    /// Writes the header, sealed with the random `iv`, behind the bytes that were not taken.
+    ///
+    /// # Errors
+    /// As [`PackWriter::finish`], but for the last.
+    pub fn finish_rest(mut self, key: &MasterKey, iv: [u8; 16]) -> Result<PackRest, PackError> {
         crypto::check_iv(&iv)?;
         let full = PackError::Full {
             blobs: self.blobs.len(),
-            length: self.bytes.len(),
+            length: self.len(),
         };
         let mut header = Vec::with_capacity(self.blobs.len() * COMPRESSED_ENTRY + OVERHEAD);
         for blob in &self.blobs {
@@ -223,12 +272,10 @@ impl PackWriter {
         let length = u32::try_from(header.len()).map_err(|_| full.clone())?;
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(&length.to_le_bytes());
-        if u32::try_from(self.bytes.len()).is_err() {
+        if u32::try_from(self.len()).is_err() {
             return Err(full);
         }
-        let id = Id::of(&self.bytes);
-        Ok(FinishedPack {
-            id,
+        Ok(PackRest {
             bytes: self.bytes,
             blobs: self.blobs,
         })

@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use vouchsafe_format::quote::{quote, unquote};
 use vouchsafe_format::tree::first_out_of_order;
 use vouchsafe_format::{
-    BlobError, BlobKind, Compressor, Id, IndexPack, KdfParams, LockFile, Node, NodeKind, PackError,
-    PackWriter, PackedBlob, Snapshot, SnapshotSummary, Spelling, Timestamp, TreeError, Xattr,
-    create_key_file, decode_index, decode_tree, decode_unpacked, encode_index, encode_tree,
-    encode_unpacked, header_length, open_blob, open_key_file, parse_header, seal_blob,
+    BlobError, BlobKind, Compressor, Id, IdOfPieces, IndexPack, KdfParams, LockFile, Node,
+    NodeKind, PackError, PackWriter, PackedBlob, Snapshot, SnapshotSummary, Spelling, Timestamp,
+    TreeError, Xattr, create_key_file, decode_index, decode_tree, decode_unpacked, encode_index,
+    encode_tree, encode_unpacked, header_length, open_blob, open_key_file, parse_header, seal_blob,
 };
 
 fn bytes(length: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -215,6 +215,36 @@ proptest! {
         let mut damaged = header.to_vec();
         damaged[flip.index(header.len())] ^= 0x10;
         prop_assert!(matches!(parse_header(&key(), &damaged, total), Err(PackError::Sealed(_))));
+    }
+
+    #[test]
+    fn a_pack_taken_piece_by_piece_is_the_same_pack(
+        blobs in prop::collection::vec((bytes(60), any::<bool>()), 1..20),
+    ) {
+        let mut whole = PackWriter::new(BlobKind::Data);
+        let mut pieces = PackWriter::new(BlobKind::Data);
+        let mut taken = Vec::new();
+        let mut id = IdOfPieces::default();
+        for (text, take) in &blobs {
+            let sealed = key().seal([1; 16], text);
+            whole.add(Id::of(text), &sealed, None).unwrap();
+            pieces.add(Id::of(text), &sealed, None).unwrap();
+            if *take {
+                let piece = pieces.take(b"what was here".to_vec());
+                id.update(&piece);
+                taken.extend(piece);
+            }
+        }
+        prop_assert_eq!((pieces.len(), pieces.taken()), (whole.len(), taken.len()));
+        if pieces.taken() > 0 {
+            let refused = pieces.clone().finish(&key(), [2; 16]);
+            prop_assert_eq!(refused, Err(PackError::Taken { taken: taken.len() }));
+        }
+        let rest = pieces.finish_rest(&key(), [2; 16]).unwrap();
+        id.update(&rest.bytes);
+        taken.extend(rest.bytes);
+        let whole = whole.finish(&key(), [2; 16]).unwrap();
+        prop_assert_eq!((taken, rest.blobs, id.finish()), (whole.bytes, whole.blobs, whole.id));
     }
 
     #[test]

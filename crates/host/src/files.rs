@@ -126,14 +126,22 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<(
 ///
 /// The first half of [`write_atomic`], for callers that must publish by other means than `rename`.
 pub fn write_temporary(path: &Path, bytes: &[u8], mode: u32) -> Result<PathBuf, FileError> {
-    let temporary = temporary_beside(path);
-    let mut file = create_new(&temporary, mode)?;
+    let (temporary, mut file) = create_temporary(path, mode)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(source) = written {
         let _ = fs::remove_file(&temporary);
         return Err(FileError::new(path, "write", source));
     }
     Ok(temporary)
+}
+
+/// Creates an empty file with a fresh temporary name beside `path`, for writing; gives that name too.
+///
+/// For callers that write it piece by piece, and who sync, publish or remove it themselves.
+pub fn create_temporary(path: &Path, mode: u32) -> Result<(PathBuf, File), FileError> {
+    let temporary = temporary_beside(path);
+    let file = create_new(&temporary, mode)?;
+    Ok((temporary, file))
 }
 
 /// Creates a directory and all its parents; those that are new get `mode`.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::users;
 
 /// The machine's host name.
@@ -53,6 +53,13 @@ pub fn current_program() -> Result<PathBuf, FileError> {
 /// How many threads the machine can run at once; at least 1.
 pub fn parallelism() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Whether asking for more addresses than will ever be written to takes nothing from anybody: not where the kernel
+/// counts them as memory (`vm.overcommit_memory=2`, as on many database servers), nor where that cannot be told.
+pub fn lends_addresses() -> bool {
+    let setting = files::read_to_string("/proc/sys/vm/overcommit_memory", 64);
+    cfg!(target_pointer_width = "64") && setting.is_ok_and(|text| matches!(text.trim(), "0" | "1"))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct Violation {
 
 type Rule = fn(&Arc<dyn Store>) -> Result<(), String>;
 
-const RULES: [(&str, Rule); 14] = [
+const RULES: [(&str, Rule); 16] = [
     ("what was put is got", put_then_get),
     ("an absent object is not found", absent_is_not_found),
     ("an object of no bytes is an object", empty_object),
@@ -40,6 +40,8 @@ const RULES: [(&str, Rule); 14] = [
     ("a listing stops when told to", list_stops),
     ("errors name key and store", errors_name_things),
     ("one of many racing puts wins", one_winner),
+    ("what grows is one object at its end", grows_into_one_object),
+    ("what is given up leaves nothing", given_up_leaves_nothing),
 ];
 
 /// Puts a store through all rules and gives those that it broke.
@@ -54,6 +56,64 @@ pub fn check(fresh: &mut dyn FnMut() -> Arc<dyn Store>) -> Vec<Violation> {
         }
     }
     broken
+}
+
+fn grows_into_one_object(store: &Arc<dyn Store>) -> Result<(), String> {
+    if !store.grows() {
+        return Ok(());
+    }
+    let (beside, grown, taken) = (
+        key("data/00/beside")?,
+        key("data/ab/grown")?,
+        key("data/ab/x")?,
+    );
+    put(store, &taken, b"taken", PutMode::IfAbsent)?;
+    let said = |what: &str, e: &StoreError| format!("{what}: {e}");
+    let mut object = Arc::clone(store)
+        .begin(&beside)
+        .map_err(|e| said("begin", &e))?;
+    for piece in [&b"one "[..], b"", b"object"] {
+        object.write(piece).map_err(|e| said("write", &e))?;
+    }
+    not_found("get before its end", store.get(&grown))?;
+    let refused = object.put(&taken, PutMode::IfAbsent);
+    if !matches!(refused, Err(StoreError::AlreadyExists { .. })) {
+        return Err(format!("a taken key was not refused: {refused:?}"));
+    }
+    expect_bytes(store, &taken, b"taken")?;
+    object
+        .put(&grown, PutMode::IfAbsent)
+        .map_err(|e| said("put after a refusal", &e))?;
+    drop(object);
+    expect_bytes(store, &grown, b"one object")?;
+    not_found("get of the key beside", store.get(&beside))?;
+    let mut object = Arc::clone(store)
+        .begin(&beside)
+        .map_err(|e| said("begin", &e))?;
+    object.write(b"instead").map_err(|e| said("write", &e))?;
+    object
+        .put(&taken, PutMode::Replace)
+        .map_err(|e| said("put in replace mode", &e))?;
+    expect_bytes(store, &taken, b"instead")
+}
+
+fn given_up_leaves_nothing(store: &Arc<dyn Store>) -> Result<(), String> {
+    if !store.grows() {
+        return Ok(());
+    }
+    let beside = key("data/00/beside")?;
+    let mut object = Arc::clone(store)
+        .begin(&beside)
+        .map_err(|e| e.to_string())?;
+    object.write(b"never finished").map_err(|e| e.to_string())?;
+    drop(object);
+    match list_all(store.as_ref(), "")
+        .map_err(|e| e.to_string())?
+        .as_slice()
+    {
+        [] => Ok(()),
+        found => Err(format!("there is {found:?}")),
+    }
 }
 
 fn put_then_get(store: &Arc<dyn Store>) -> Result<(), String> {

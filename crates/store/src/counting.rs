@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+use crate::{Capabilities, Growing, Key, ObjectMeta, PutMode, Store, StoreError};
 
 /// Passes everything on and counts calls and bytes, failed calls included.
 pub struct CountingStore {
@@ -117,6 +117,19 @@ impl Store for CountingStore {
         Ok(())
     }
 
+    fn grows(&self) -> bool {
+        self.inner.grows()
+    }
+
+    fn begin(self: Arc<Self>, beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        let object = Arc::clone(&self.inner).begin(beside)?;
+        Ok(Box::new(Counted {
+            object,
+            written: 0,
+            store: self,
+        }))
+    }
+
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         Self::count(&self.counters.deletes, 1);
         self.inner.delete(key)
@@ -129,6 +142,28 @@ impl Store for CountingStore {
     ) -> Result<(), StoreError> {
         Self::count(&self.counters.lists, 1);
         self.inner.list(prefix, visit)
+    }
+}
+
+/// An object whose bytes count when it is put.
+struct Counted {
+    object: Box<dyn Growing>,
+    written: u64,
+    store: Arc<CountingStore>,
+}
+
+impl Growing for Counted {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.written += bytes.len() as u64;
+        self.object.write(bytes)
+    }
+
+    fn put(&mut self, key: &Key, mode: PutMode) -> Result<(), StoreError> {
+        let counters = &self.store.counters;
+        CountingStore::count(&counters.puts, 1);
+        self.object.put(key, mode)?;
+        CountingStore::count(&counters.bytes_written, self.written);
+        Ok(())
     }
 }
 

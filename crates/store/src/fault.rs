@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError};
+use crate::{Capabilities, Growing, Key, ObjectMeta, PutMode, Store, StoreError};
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,8 +15,10 @@ pub enum Operation {
     GetRange,
     /// `head`.
     Head,
-    /// `put`.
+    /// `put`, also of an object that was written piece by piece.
     Put,
+    /// A piece of an object that is written piece by piece.
+    Write,
     /// `delete`.
     Delete,
     /// `list`.
@@ -32,9 +34,10 @@ pub enum FaultKind {
     Permanent,
     /// The call does its work, but the answer is an error that may pass by itself.
     Ambiguous,
-    /// There is no space; only for [`Operation::Put`].
+    /// There is no space; only for [`Operation::Put`] and [`Operation::Write`].
     Full,
-    /// Only the first bytes are stored and the answer is an error; only for [`Operation::Put`].
+    /// Only the first bytes are stored and the answer is an error; only for [`Operation::Put`] of an object that is
+    /// put whole. One that was written piece by piece is not there at all.
     TornPut {
         /// How many bytes are stored.
         keep: usize,
@@ -253,6 +256,18 @@ impl Store for FaultStore {
         }
     }
 
+    fn grows(&self) -> bool {
+        self.inner.grows()
+    }
+
+    fn begin(self: Arc<Self>, beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        let object = Arc::clone(&self.inner).begin(beside)?;
+        Ok(Box::new(Faulty {
+            object,
+            store: self,
+        }))
+    }
+
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.run(Operation::Delete, key, || self.inner.delete(key))
     }
@@ -280,13 +295,43 @@ impl Store for FaultStore {
     }
 }
 
+/// An object that grows until something goes wrong.
+struct Faulty {
+    object: Box<dyn Growing>,
+    store: Arc<FaultStore>,
+}
+
+impl Growing for Faulty {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        match self.store.next_fault(Operation::Write) {
+            None => self.object.write(bytes),
+            Some(kind) => Err(self.store.error(kind, "")),
+        }
+    }
+
+    fn put(&mut self, key: &Key, mode: PutMode) -> Result<(), StoreError> {
+        let Some(kind) = self.store.next_fault(Operation::Put) else {
+            return self.object.put(key, mode);
+        };
+        match kind {
+            FaultKind::Delayed { calls } => {
+                self.object.put(key, mode)?;
+                self.store.state().hidden.insert(key.clone(), calls);
+                return Ok(());
+            }
+            FaultKind::Ambiguous => self.object.put(key, mode)?,
+            _ => {}
+        }
+        Err(self.store.error(kind, key.as_str()))
+    }
+}
+
 /// A failure planned for a call to which it cannot happen is never hit, and shows as such.
 fn applies(operation: Operation, kind: FaultKind) -> bool {
     match kind {
         FaultKind::Transient | FaultKind::Permanent | FaultKind::Ambiguous => true,
-        FaultKind::Full | FaultKind::TornPut { .. } | FaultKind::Delayed { .. } => {
-            operation == Operation::Put
-        }
+        FaultKind::Full => matches!(operation, Operation::Put | Operation::Write),
+        FaultKind::TornPut { .. } | FaultKind::Delayed { .. } => operation == Operation::Put,
         FaultKind::ShortRead { .. } => {
             matches!(operation, Operation::Get | Operation::GetRange)
         }

@@ -4,6 +4,7 @@ pub mod conformance;
 mod counting;
 mod error;
 mod fault;
+mod growing;
 mod key;
 pub mod kms;
 mod local;
@@ -123,6 +124,25 @@ pub trait Store: Send + Sync {
         Err(self.unsupported(key, "legal holds"))
     }
 
+    /// Whether objects can be written piece by piece: see [`Store::begin`].
+    fn grows(&self) -> bool {
+        false
+    }
+
+    /// Begins an object that is written piece by piece and gets its key at its end, so that nobody has to hold all of
+    /// it. `beside` is a key of the same kind; nothing is written there.
+    fn begin(self: Arc<Self>, beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        Err(self.unsupported(beside, "objects that are written piece by piece"))
+    }
+
+    /// Removes what interrupted puts and [`Growing`] objects have left behind, if it was last written before `before`
+    /// by the clock of the store, and says how many that were. Where nothing is ever left, or nobody can tell, that is
+    /// none.
+    fn remove_leftovers(&self, before: Time) -> Result<u64, StoreError> {
+        let _ = before;
+        Ok(0)
+    }
+
     /// Removes an object with all that the store keeps of it: older versions, marks of deletion. One that is not
     /// there is fine. What is locked stays, hidden, and the answer says until when.
     ///
@@ -144,6 +164,16 @@ pub trait Store: Send + Sync {
             what,
         }
     }
+}
+
+/// An object that is being written and has no key yet. Dropped before it was put, it leaves nothing behind.
+pub trait Growing: Send {
+    /// Adds bytes at the end. After an error they may be there in part, so that all that is left is to drop the object.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// As [`Store::put`] of all bytes that were written. May be called again after an error; once it has succeeded,
+    /// there is nothing left to be put.
+    fn put(&mut self, key: &Key, mode: PutMode) -> Result<(), StoreError>;
 }
 
 /// What a store promises beyond the minimum.
@@ -257,6 +287,15 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
     fn legal_hold(&self, key: &Key) -> Result<bool, StoreError> {
         (**self).legal_hold(key)
+    }
+    fn grows(&self) -> bool {
+        (**self).grows()
+    }
+    fn begin(self: Arc<Self>, beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        Arc::clone(&*self).begin(beside)
+    }
+    fn remove_leftovers(&self, before: Time) -> Result<u64, StoreError> {
+        (**self).remove_leftovers(before)
     }
     fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
         (**self).erase(key)

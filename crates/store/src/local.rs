@@ -1,17 +1,18 @@
 //! A store in a directory of this machine: one file for each object.
 
 use std::collections::HashSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vouchsafe_host::files::{self, FileError, PRIVATE_DIR, TEMPORARY_PREFIX};
 use vouchsafe_model::Time;
 
 use crate::key::is_part;
-use crate::{Capabilities, Key, LARGEST, ObjectMeta, PutMode, Store, StoreError};
+use crate::{Capabilities, Growing, Key, LARGEST, ObjectMeta, PutMode, Store, StoreError};
 
 /// Objects as files (mode 0400) in directories (mode 0700) below a root.
 ///
@@ -56,9 +57,7 @@ impl LocalStore {
         &self.root
     }
 
-    /// Removes what interrupted puts left behind, if it was last written before `before`, and says
-    /// how many files that were. A put still under way elsewhere is younger than any sensible limit.
-    pub fn remove_leftovers(&self, before: Time) -> Result<u64, StoreError> {
+    fn clear(&self, before: Time) -> Result<u64, StoreError> {
         let mut leftovers = Vec::new();
         let mut collect = |path: PathBuf| {
             leftovers.push(path);
@@ -317,16 +316,35 @@ impl Store for LocalStore {
         }
         let temporary = files::write_temporary(&path, bytes, OBJECT_MODE)
             .map_err(|e| self.writing_error(e, key))?;
-        let published = match mode {
-            PutMode::IfAbsent => files::rename_new(&temporary, &path),
-            PutMode::Replace => files::rename(&temporary, &path),
-        };
-        if let Err(error) = published {
+        if let Err(error) = publish(&temporary, &path, mode) {
             // The first error is the one to report; the leftover is recognisable by its name.
             let _ = files::remove_file(&temporary);
             return Err(self.writing_error(error, key));
         }
         self.sync_parent(&path, key.as_str())
+    }
+
+    fn grows(&self) -> bool {
+        true
+    }
+
+    fn begin(self: Arc<Self>, beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        self.require_root(beside.as_str())?;
+        let path = self.prepare_directory(beside)?;
+        let (temporary, file) = files::create_temporary(&path, OBJECT_MODE)
+            .map_err(|e| self.writing_error(e, beside))?;
+        Ok(Box::new(GrowingFile {
+            temporary,
+            file,
+            is_put: false,
+            beside: beside.clone(),
+            store: self,
+        }))
+    }
+
+    /// A put still under way elsewhere is younger than any sensible limit.
+    fn remove_leftovers(&self, before: Time) -> Result<u64, StoreError> {
+        self.clear(before)
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
@@ -364,6 +382,56 @@ impl Store for LocalStore {
             Found::Object(..) | Found::Leftover(_) => ControlFlow::Continue(()),
         })?;
         Ok(())
+    }
+}
+
+/// Gives a temporary file the name of an object.
+fn publish(temporary: &Path, path: &Path, mode: PutMode) -> Result<(), FileError> {
+    match mode {
+        PutMode::IfAbsent => files::rename_new(temporary, path),
+        PutMode::Replace => files::rename(temporary, path),
+    }
+}
+
+/// A temporary file that becomes an object.
+struct GrowingFile {
+    temporary: PathBuf,
+    file: File,
+    is_put: bool,
+    /// What errors name as long as the object has no key.
+    beside: Key,
+    store: Arc<LocalStore>,
+}
+
+impl Growing for GrowingFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(bytes).map_err(|source| {
+            let error = FileError::new(&self.temporary, "write", source);
+            self.store.writing_error(error, &self.beside)
+        })
+    }
+
+    fn put(&mut self, key: &Key, mode: PutMode) -> Result<(), StoreError> {
+        let store = &self.store;
+        store.require_root(key.as_str())?;
+        let path = store.prepare_directory(key)?;
+        self.file.sync_all().map_err(|source| {
+            store.writing_error(FileError::new(&self.temporary, "sync", source), key)
+        })?;
+        if !self.is_put {
+            publish(&self.temporary, &path, mode).map_err(|e| store.writing_error(e, key))?;
+            self.is_put = true;
+        }
+        store.sync_parent(&path, key.as_str())
+    }
+}
+
+impl Drop for GrowingFile {
+    fn drop(&mut self) {
+        if !self.is_put {
+            // What stays is recognisable by its name, and no object.
+            let _ = files::remove_file(&self.temporary);
+        }
     }
 }
 

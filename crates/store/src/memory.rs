@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError, exact_range};
+use crate::growing::Collected;
+use crate::{Capabilities, Growing, Key, ObjectMeta, PutMode, Store, StoreError, exact_range};
 
 /// Objects in memory. Durable only as long as the process lives.
 #[derive(Debug, Default)]
@@ -82,6 +83,14 @@ impl Store for MemoryStore {
         }
         objects.insert(key.clone(), bytes.into());
         Ok(())
+    }
+
+    fn grows(&self) -> bool {
+        true
+    }
+
+    fn begin(self: Arc<Self>, _beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        Ok(Collected::begin(self))
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vouchsafe_model::Time;
 
 use crate::{
-    Capabilities, Erased, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError,
+    Capabilities, Erased, Growing, Key, LockMode, ObjectMeta, PutMode, Retention, Store, StoreError,
 };
 
 /// All objects of a store below one key, such as a vault's `repo` or `ledger`.
@@ -73,6 +73,24 @@ impl Store for Prefixed {
         self.on(key, |full| self.inner.put(full, bytes, mode))
     }
 
+    fn grows(&self) -> bool {
+        self.inner.grows()
+    }
+
+    fn begin(self: Arc<Self>, beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        let object = self.on(beside, |full| Arc::clone(&self.inner).begin(full))?;
+        Ok(Box::new(Below {
+            object,
+            place: self,
+        }))
+    }
+
+    fn remove_leftovers(&self, before: Time) -> Result<u64, StoreError> {
+        self.inner
+            .remove_leftovers(before)
+            .map_err(|e| e.seen_as("", self.describe()))
+    }
+
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.on(key, |full| self.inner.delete(full))
     }
@@ -122,5 +140,22 @@ impl Store for Prefixed {
 
     fn erase(&self, key: &Key) -> Result<Erased, StoreError> {
         self.on(key, |full| self.inner.erase(full))
+    }
+}
+/// An object that grows in a part of a store.
+struct Below {
+    object: Box<dyn Growing>,
+    place: Arc<Prefixed>,
+}
+
+impl Growing for Below {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let described = |e: StoreError| e.seen_as("", self.place.describe());
+        self.object.write(bytes).map_err(described)
+    }
+
+    fn put(&mut self, key: &Key, mode: PutMode) -> Result<(), StoreError> {
+        let object = &mut self.object;
+        self.place.on(key, |full| object.put(full, mode))
     }
 }

@@ -442,3 +442,39 @@ fn an_object_has_one_name_on_disk() {
         1
     );
 }
+
+#[test]
+fn what_grew_and_was_given_up_or_cut_off_is_no_object() {
+    let (_directory, store) = fresh();
+    let root = store.root().to_path_buf();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let begin = || Arc::clone(&store).begin(&key("data/00/x")).expect("begins");
+    let files = || files_below(&root);
+    let mut given_up = begin();
+    given_up.write(b"half").expect("writes");
+    assert_eq!(files(), 1);
+    drop(given_up);
+    assert_eq!(files(), 0);
+    // As after a death: nobody takes it away but who looks for leftovers.
+    let mut cut_off = begin();
+    cut_off.write(b"half").expect("writes");
+    std::mem::forget(cut_off);
+    assert_eq!(files(), 1);
+    assert!(list_all(store.as_ref(), "").expect("lists").is_empty());
+    assert_eq!(
+        store.remove_leftovers(Time::from_secs(0)).expect("looks"),
+        0
+    );
+    let later = Time::from_secs(i64::from(u32::MAX));
+    assert_eq!(store.remove_leftovers(later).expect("removes"), 1);
+    assert_eq!(files(), 0);
+}
+
+/// Files anywhere below a directory.
+fn files_below(directory: &Path) -> usize {
+    fs::read_dir(directory)
+        .expect("reads")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| if path.is_dir() { files_below(&path) } else { 1 })
+        .sum()
+}

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use vouchsafe_capture::{CaptureError, Content, Progress, Sink, StreamContent};
 use vouchsafe_format::{Id, Node, NodeKind, Snapshot};
-use vouchsafe_host::Interrupt;
+use vouchsafe_host::{Interrupt, machine};
 use vouchsafe_model::{Issue, Outcome, Time};
 
+use crate::drive::pieces::Pieces;
 use crate::drive::simulated::Simulated;
 use crate::drive::threaded::Engine;
 use crate::drive::{Drive, Driver, Origin, ReadTask, Workshop};
@@ -14,7 +15,7 @@ use crate::env::to_timestamp;
 use crate::error::{BackupError, RepoError, WorkError};
 use crate::index::BlobIndex;
 use crate::machine::backup::Reading;
-use crate::machine::{BackupMachine, Claims, Saver};
+use crate::machine::{BackupMachine, Buffers, Claims, Saver};
 use crate::parent::{Before, Parent};
 use crate::repository::Repository;
 use crate::trees::Trees;
@@ -99,7 +100,7 @@ impl Repository {
         self.refuse_old_version()?;
         let (index, mut issues) = self.index()?;
         let parent = self.parent(options, &index, &mut issues)?;
-        let saver = Saver::new(self.settings, Arc::clone(&self.env().random));
+        let saver = self.saver();
         let workshop = self.workshop(Arc::clone(&index), None, &saver);
         let machine = BackupMachine::new(saver, self.new_snapshot(options));
         let stored = Arc::clone(&index);
@@ -205,6 +206,16 @@ impl Repository {
         }
     }
 
+    pub(crate) fn saver(&self) -> Saver {
+        let buffers = match machine::lends_addresses() {
+            true => Buffers::mapped(),
+            false => Buffers::default(),
+        };
+        Saver::new(self.settings, Arc::clone(&self.env().random))
+            .in_pieces(self.objects.take_pieces())
+            .with_buffers(buffers)
+    }
+
     pub(crate) fn workshop(
         &self,
         index: Arc<BlobIndex>,
@@ -216,6 +227,7 @@ impl Repository {
             claims: Arc::new(Claims::new(index)),
             random: Arc::clone(&self.env().random),
             buffers: Arc::clone(saver.buffers()),
+            pieces: Pieces::default(),
             target: self.objects.clone(),
             source: source.map(|repository| (repository.objects.clone(), repository.key.clone())),
         }

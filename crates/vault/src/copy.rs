@@ -10,7 +10,7 @@ use crate::drive::simulated::Simulated;
 use crate::drive::threaded::Engine;
 use crate::drive::{Driver, Stopped, Workshop};
 use crate::error::{CopyError, RepoError, WorkError};
-use crate::machine::{CopyMachine, Saver};
+use crate::machine::CopyMachine;
 use crate::repository::{Repository, issue};
 
 /// What a copy did.
@@ -57,7 +57,7 @@ pub fn copy(
     let tree = copied.tree;
 
     let looked_up = [Arc::clone(&source), Arc::clone(&target)];
-    let saver = Saver::new(to.settings, Arc::clone(&to.env().random));
+    let saver = to.saver();
     let workshop = to.workshop(Arc::clone(&target), Some(from), &saver);
     let machine = CopyMachine::new(saver, source, target, copied);
     let machine = drive(to, machine, workshop, existing.is_none(), progress)?;

@@ -10,7 +10,8 @@ use vouchsafe_format::{
     Id, IndexPack, MasterKey, compress, decode_unpacked, encode_unpacked, seal_unpacked, unpacked,
     write_index,
 };
-use vouchsafe_store::{Erased, Key, ObjectMeta, PutMode, Store, StoreError};
+use vouchsafe_model::Time;
+use vouchsafe_store::{Erased, Growing, Key, ObjectMeta, PutMode, Store, StoreError};
 
 use crate::attempts::{self, LATE_LISTINGS, LISTING_PAUSE};
 use crate::env::Env;
@@ -146,6 +147,40 @@ impl Objects {
             }
             other => other,
         })
+    }
+
+    /// Whether packs can be stored piece by piece.
+    pub(crate) fn take_pieces(&self) -> bool {
+        self.store.grows()
+    }
+
+    /// Begins a pack that is stored piece by piece.
+    pub(crate) fn begin_pack(&self) -> Result<Box<dyn Growing>, StoreError> {
+        // The place of the temporary file, where a store has such: among the packs, and in a directory that is there.
+        let key = key_of(ObjectKind::Pack, &Id::from_bytes([0; 32]))?;
+        self.pass(ObjectKind::Pack, &key)?;
+        self.persistently(|| Arc::clone(&self.store).begin(&key))
+    }
+
+    /// Gives a pack that was stored piece by piece its name, durably. As with [`Objects::put`] it may be there already.
+    pub(crate) fn put_pack(&self, name: &Id, pack: &mut dyn Growing) -> Result<(), StoreError> {
+        let key = key_of(ObjectKind::Pack, name)?;
+        self.pass(ObjectKind::Pack, &key)?;
+        self.persistently(|| match pack.put(&key, PutMode::IfAbsent) {
+            Err(StoreError::AlreadyExists { .. }) => {
+                let found = self.store.get(&key);
+                if found.is_ok_and(|bytes| Id::of(&bytes) == *name) {
+                    return Ok(());
+                }
+                pack.put(&key, PutMode::Replace)
+            }
+            other => other,
+        })
+    }
+
+    /// Removes what interrupted writers have left behind, if nothing was added to it since `before`.
+    pub(crate) fn remove_leftovers(&self, before: Time) -> Result<u64, StoreError> {
+        self.persistently(|| self.store.remove_leftovers(before))
     }
 
     /// Stores `config`, which is named by nothing but its place.

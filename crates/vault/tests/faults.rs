@@ -17,11 +17,12 @@ use vouchsafe_store::{Fault, FaultKind, FaultStore, Operation, Store};
 use vouchsafe_vault::machine::Settings;
 use vouchsafe_vault::{Driver, ReadBack, Repository, Simulation, copy};
 
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 7] = [
     Operation::Get,
     Operation::GetRange,
     Operation::Head,
     Operation::Put,
+    Operation::Write,
     Operation::Delete,
     Operation::List,
 ];
@@ -94,6 +95,10 @@ fn must_be_whole(inner: &Arc<dyn Store>) {
 fn a_backup_survives_the_failure_of_each_call() {
     let (_, clean, parent) = prepared();
     attempt(clean.clone(), parent).unwrap();
+    assert!(
+        clean.calls(Operation::Write) > 2,
+        "no pack was written piece by piece"
+    );
     let mut failed = 0;
     for on in OPERATIONS {
         for nth in 1..=clean.calls(on) {
@@ -191,6 +196,7 @@ fn what_passes_by_itself_is_tried_again() {
 fn kinds(on: Operation) -> Vec<FaultKind> {
     match on {
         Operation::Put => vec![FaultKind::Permanent, FaultKind::Ambiguous, FaultKind::Full],
+        Operation::Write => vec![FaultKind::Permanent, FaultKind::Full],
         Operation::Get => vec![FaultKind::Permanent, FaultKind::ShortRead { missing: 1 }],
         _ => vec![FaultKind::Permanent],
     }

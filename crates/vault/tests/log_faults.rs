@@ -44,7 +44,8 @@ fn kinds(on: Operation) -> Vec<FaultKind> {
             kinds.push(FaultKind::ShortRead { missing: 200 });
         }
         Operation::Delete | Operation::List => kinds.push(FaultKind::Ambiguous),
-        Operation::Head => {}
+        // Log objects are put whole.
+        Operation::Head | Operation::Write => {}
     }
     kinds
 }

@@ -24,11 +24,12 @@ use vouchsafe_store::{
 };
 use vouchsafe_vault::{LockKind, Repository};
 
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 7] = [
     Operation::Get,
     Operation::GetRange,
     Operation::Head,
     Operation::Put,
+    Operation::Write,
     Operation::Delete,
     Operation::List,
 ];
@@ -44,6 +45,7 @@ fn kinds(on: Operation) -> Vec<FaultKind> {
         ],
         Operation::Delete | Operation::List => vec![FaultKind::Ambiguous],
         Operation::Get | Operation::GetRange => vec![FaultKind::ShortRead { missing: 1 }],
+        Operation::Write => vec![FaultKind::Full],
         Operation::Head => vec![],
     };
     both.into_iter().chain(more).collect()

@@ -9,8 +9,9 @@ use vouchsafe_host::Clock;
 use vouchsafe_model::Time;
 
 use super::{Shared, SimConfig, SimWorld, TraceEvent};
+use crate::growing::Collected;
 use crate::overlay::{Damage, apply};
-use crate::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError, exact_range};
+use crate::{Capabilities, Growing, Key, ObjectMeta, PutMode, Store, StoreError, exact_range};
 
 /// A store that lives in memory and misbehaves as its world's seed decides.
 ///
@@ -354,6 +355,14 @@ impl Store for SimStore {
     fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), StoreError> {
         let flight = self.begin_put(key, bytes, mode)?;
         self.finish_put(flight)
+    }
+
+    fn grows(&self) -> bool {
+        true
+    }
+
+    fn begin(self: Arc<Self>, _beside: &Key) -> Result<Box<dyn Growing>, StoreError> {
+        Ok(Collected::begin(self))
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use vouchsafe_format::{
 };
 use vouchsafe_host::Random;
 
+use super::pieces::Pieces;
 use crate::env::random_iv;
 use crate::error::{Damage, WorkError};
 use crate::machine::{Blob, Buffers, Claims, Compute, Done, Transfer};
@@ -20,6 +21,7 @@ pub(crate) struct Workshop {
     pub(crate) claims: Arc<Claims>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) buffers: Arc<Buffers>,
+    pub(crate) pieces: Pieces,
     pub(crate) target: Objects,
     /// Where a copy comes from.
     pub(crate) source: Option<(Objects, MasterKey)>,
@@ -211,6 +213,26 @@ impl Workshop {
                 self.buffers.give(bytes);
                 Ok(Done::Stored { ticket })
             }
+            Transfer::Write {
+                ticket,
+                pack,
+                bytes,
+            } => {
+                self.pieces.write(&self.target, pack, &bytes)?;
+                self.buffers.give(bytes);
+                Ok(Done::Written { ticket })
+            }
+            Transfer::Close { ticket, pack, rest } => {
+                let (pack, bytes, buffer) =
+                    self.pieces
+                        .close(&self.target, pack, rest, &self.key, self.iv())?;
+                self.buffers.give(buffer);
+                Ok(Done::Closed {
+                    ticket,
+                    pack,
+                    bytes,
+                })
+            }
             Transfer::Fetch {
                 ticket,
                 pack,
@@ -363,6 +385,7 @@ mod tests {
             claims: Arc::new(Claims::new(Arc::new(BlobIndex::default()))),
             random,
             buffers: Arc::default(),
+            pieces: Pieces::default(),
             target: Objects::new(Arc::new(MemoryStore::new()), env),
             source: None,
         }

@@ -1,6 +1,7 @@
 //! Drivers: threads for speed, one seeded thread for simulation. Both do the jobs of the same machines.
 
 pub(crate) mod compute;
+pub(crate) mod pieces;
 mod readers;
 pub(crate) mod reading;
 mod shared;

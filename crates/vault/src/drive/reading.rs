@@ -244,7 +244,7 @@ impl FileReading {
     /// Room for one more portion.
     fn make_room(&mut self, buffers: &Buffers) {
         let needed = self.filled + self.portion;
-        if needed > self.buffer.capacity() {
+        if needed > Buffers::room(&self.buffer) {
             let mut larger = buffers.take_used(needed);
             overwrite(
                 &mut larger,

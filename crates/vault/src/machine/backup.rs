@@ -424,6 +424,12 @@ impl Machine for BackupMachine {
                 bytes,
             }) => self.saver.encoded(ticket, name, bytes, jobs)?,
             Some(Done::Stored { ticket }) => self.saver.stored(ticket, now, jobs)?,
+            Some(Done::Written { ticket }) => self.saver.written(ticket, jobs)?,
+            Some(Done::Closed {
+                ticket,
+                pack,
+                bytes,
+            }) => self.saver.closed(ticket, pack, bytes, now, jobs)?,
             Some(Done::Tree { .. } | Done::Fetched { .. }) => {
                 return Err(MachineError::UnknownTicket);
             }

@@ -1,17 +1,77 @@
-//! Large buffers that are used again and again, so that the allocator is not left with memory it cannot give back.
+//! Large buffers that are used again and again, and whose memory goes back to the kernel when they go.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A shelf of buffers of few sizes. What is taken need not be given back; what is given back may be dropped.
+///
+/// An allocator that keeps freed memory for itself, as that of the GNU C library does with everything up to 32 MiB,
+/// keeps several times of what is in use here: chunks are large and of all sizes. It maps what is larger by itself, and
+/// unmaps it when it is freed. So buffers may ask for more than 32 MiB of addresses, of which only the pages that are
+/// written to become memory.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    shelf: Mutex<[Vec<Vec<u8>>; CLASSES.len() + 1]>,
+    shelf: Mutex<Shelf>,
+    /// Bytes of addresses for each buffer beyond those that it may need.
+    spare: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    classes: [Vec<Vec<u8>>; CLASSES.len() + 1],
+    /// The room of all of them.
+    bytes: usize,
+}
+
+impl Shelf {
+    /// A buffer of this class with enough room, or one of the next larger class: its pages are there already.
+    fn take(&mut self, class: usize, capacity: usize) -> Option<Vec<u8>> {
+        let fits = |buffer: &Vec<u8>| Buffers::room(buffer) >= capacity;
+        for buffers in self.classes.iter_mut().skip(class).take(2) {
+            if let Some(at) = buffers.iter().rposition(fits) {
+                let found = buffers.swap_remove(at);
+                self.bytes -= Buffers::room(&found);
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Puts a buffer of this class there. What there is most of has to go for it.
+    fn put(&mut self, class: usize, buffer: Vec<u8>) {
+        self.bytes += Buffers::room(&buffer);
+        self.classes[class].push(buffer);
+        while self.bytes > MOST {
+            let most = self.classes.iter_mut().max_by_key(|buffers| rooms(buffers));
+            let Some(gone) = most.and_then(Vec::pop) else {
+                return;
+            };
+            self.bytes -= Buffers::room(&gone);
+        }
+    }
+}
+
+fn rooms(buffers: &[Vec<u8>]) -> usize {
+    buffers.iter().map(Buffers::room).sum()
 }
 
 impl Buffers {
+    /// Buffers that are mapped by themselves, for where addresses cost nothing: see [`Buffers`].
+    pub fn mapped() -> Buffers {
+        Buffers {
+            spare: SPARE,
+            ..Buffers::default()
+        }
+    }
+
+    /// Bytes that a buffer is meant for. It may have a larger capacity.
+    pub fn room(buffer: &Vec<u8>) -> usize {
+        let capacity = buffer.capacity();
+        capacity.checked_sub(SPARE).unwrap_or(capacity)
+    }
+
     /// Lets go of all that lies on the shelf.
     pub fn clear(&self) {
-        *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+        *self.shelf() = Shelf::default();
     }
 
     /// An empty buffer with room for at least `capacity` bytes.
@@ -27,73 +87,59 @@ impl Buffers {
         if capacity < SMALLEST {
             return Vec::with_capacity(capacity);
         }
-        let class = CLASSES.iter().position(|class| capacity <= class.bytes);
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let buffers = &mut shelf[class.unwrap_or(CLASSES.len())];
-        let found = match class {
-            Some(_) => buffers.pop(),
-            None => {
-                let fits = |buffer: &Vec<u8>| buffer.capacity() >= capacity;
-                let at = buffers.iter().position(fits);
-                at.map(|at| buffers.swap_remove(at))
-            }
-        };
-        drop(shelf);
-        found.unwrap_or_else(|| {
-            let bytes = class.and_then(|class| CLASSES.get(class));
-            Vec::with_capacity(bytes.map_or(capacity, |class| class.bytes))
-        })
+        let class = CLASSES.iter().position(|class| capacity <= *class);
+        if let Some(found) = self.shelf().take(class.unwrap_or(CLASSES.len()), capacity) {
+            return found;
+        }
+        let class = class.and_then(|class| CLASSES.get(class));
+        let room = class.map_or(capacity, |class| *class);
+        let mut buffer = Vec::new();
+        match buffer.try_reserve_exact(room + self.spare) {
+            Ok(()) => buffer,
+            // A limit on addresses; what is really needed may be had.
+            Err(_) => Vec::with_capacity(room),
+        }
     }
 
     /// Takes a buffer that is not needed any more.
     pub fn give(&self, buffer: Vec<u8>) {
-        let capacity = buffer.capacity();
-        let fits = |class: &Class| (class.bytes..class.bytes + class.bytes / 2).contains(&capacity);
-        let (class, most) = match CLASSES.iter().position(fits) {
-            Some(at) => (at, CLASSES.get(at).map_or(0, |class| class.most)),
-            None if capacity > LARGE => (CLASSES.len(), MOST_LARGE),
+        let room = Buffers::room(&buffer);
+        let fits = |class: &usize| (*class..class + class / 2).contains(&room);
+        let class = match CLASSES.iter().position(fits) {
+            Some(at) => at,
+            None if room > LARGE => CLASSES.len(),
             None => return,
         };
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf[class].len() < most {
-            shelf[class].push(buffer);
+        // Beyond its room it takes memory that nobody counts.
+        if buffer.len() > room {
+            return;
         }
+        self.shelf().put(class, buffer);
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Buffers of one size.
-#[derive(Debug)]
-struct Class {
-    bytes: usize,
-    /// How many may lie on the shelf.
-    most: usize,
-}
-
-/// For chunks, sealed or not. Half of all are shorter than a mebibyte, few longer than 4, none longer than 8. A buffer
-/// that must grow is copied into one of the next size, which costs less than pages that are written to once and then
-/// never needed.
-const CLASSES: [Class; 5] = [
-    Class::new(512 << 10, 12),
-    Class::new(1 << 20, 24),
-    Class::new(2 << 20, 12),
-    Class::new(4 << 20, 6),
-    Class::new(8 << 20, 4),
+/// Rooms of buffers for chunks, sealed or not. Half of all chunks are shorter than a mebibyte, few longer than 4, none
+/// longer than 8. A buffer that must grow is copied into one of the next size, which costs less than pages that are
+/// written to once and then never needed.
+const CLASSES: [usize; 5] = [
+    (512 << 10) + MORE,
+    (1 << 20) + MORE,
+    (2 << 20) + MORE,
+    (4 << 20) + MORE,
+    LARGE,
 ];
-
-impl Class {
-    /// For chunks of up to so many bytes, and what compressing and sealing may add.
-    const fn new(bytes: usize, most: usize) -> Class {
-        Class {
-            bytes: bytes + ROOM,
-            most,
-        }
-    }
-}
-
-const ROOM: usize = 64 << 10;
+/// What compressing and sealing may add to a chunk.
+const MORE: usize = 64 << 10;
 /// Larger ones are for packs.
-const LARGE: usize = (8 << 20) + ROOM;
-const MOST_LARGE: usize = 4;
+const LARGE: usize = (8 << 20) + MORE;
+/// Bytes of the rooms that may lie on the shelf.
+const MOST: usize = 36 << 20;
+/// More than the GNU C library ever keeps for itself: its `DEFAULT_MMAP_THRESHOLD_MAX`, on machines of 64 bits.
+const SPARE: usize = 33 << 20;
 /// Smaller buffers are the allocator's business.
 const SMALLEST: usize = 128 << 10;
 
@@ -119,8 +165,8 @@ mod tests {
         let buffers = Buffers::default();
         buffers.give(buffers.take(1 << 20));
         buffers.clear();
-        let shelf = buffers.shelf.lock().unwrap();
-        assert!(shelf.iter().all(Vec::is_empty));
+        let shelf = buffers.shelf();
+        assert!(shelf.classes.iter().all(Vec::is_empty) && shelf.bytes == 0);
     }
 
     #[test]
@@ -134,19 +180,30 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let buffers = Buffers::default();
-        for bytes in [512 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20, 17 << 20] {
-            for _ in 0..40 {
-                let mut buffer = Vec::new();
-                buffer.reserve_exact(bytes + ROOM);
-                buffers.give(buffer);
+        for buffers in [Buffers::default(), Buffers::mapped()] {
+            for bytes in [512 << 10, 1 << 20, 2 << 20, 4 << 20, 8 << 20, 17 << 20] {
+                let taken: Vec<_> = (0..40).map(|_| buffers.take(bytes)).collect();
+                taken.into_iter().for_each(|buffer| buffers.give(buffer));
             }
+            let shelf = buffers.shelf();
+            let rooms = shelf.classes.iter().flatten().map(Buffers::room);
+            assert_eq!(rooms.sum::<usize>(), shelf.bytes);
+            assert!((MOST / 2..=MOST).contains(&shelf.bytes));
         }
-        let shelf = buffers.shelf.lock().unwrap();
+    }
+
+    #[test]
+    fn what_outgrew_its_room_is_not_kept() {
+        let buffers = Buffers::mapped();
+        let mut buffer = buffers.take(1 << 20);
+        let place = buffer.as_ptr();
+        buffer.resize(3 << 20, 0);
         assert_eq!(
-            shelf.each_ref().map(Vec::len),
-            [12, 24, 12, 6, 4, MOST_LARGE]
+            (buffer.as_ptr(), Buffers::room(&buffer)),
+            (place, (1 << 20) + MORE)
         );
+        buffers.give(buffer);
+        assert_eq!(buffers.shelf().bytes, 0);
     }
 
     #[test]
@@ -155,6 +212,6 @@ mod tests {
         buffers.give(Vec::with_capacity(20 << 20));
         assert!(buffers.take(200 << 10).capacity() < 1 << 20);
         assert!(buffers.take(20 << 20).capacity() >= 20 << 20);
-        assert!(buffers.shelf.lock().unwrap()[CLASSES.len()].is_empty());
+        assert!(buffers.shelf().classes[CLASSES.len()].is_empty());
     }
 }

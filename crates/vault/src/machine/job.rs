@@ -8,6 +8,10 @@ use vouchsafe_format::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(crate) u64);
 
+/// Names a pack that is stored piece by piece, as long as it has no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrowingId(pub(crate) u64);
+
 /// Something to be done, in any order and at any time, unless the machine waits for it.
 #[derive(Debug)]
 pub enum Job {
@@ -122,6 +126,26 @@ pub enum Transfer {
         /// Its bytes.
         bytes: Vec<u8>,
     },
+    /// Write the next bytes of a pack that is stored piece by piece. Answered by [`Done::Written`].
+    ///
+    /// Of one pack only one such job, or [`Transfer::Close`], is under way at a time.
+    Write {
+        /// Which one.
+        ticket: Ticket,
+        /// The pack.
+        pack: GrowingId,
+        /// Its next bytes.
+        bytes: Vec<u8>,
+    },
+    /// Write the rest of a pack and its header, name it and make it durable. Answered by [`Done::Closed`].
+    Close {
+        /// Which one.
+        ticket: Ticket,
+        /// The pack.
+        pack: GrowingId,
+        /// What is left of it.
+        rest: PackWriter,
+    },
     /// Read a part of a pack of the repository that is copied from. Answered by [`Done::Fetched`].
     Fetch {
         /// Which one.
@@ -191,6 +215,20 @@ pub enum Done {
     Stored {
         /// Which one.
         ticket: Ticket,
+    },
+    /// A part of a pack was written; it is not durable yet.
+    Written {
+        /// Which one.
+        ticket: Ticket,
+    },
+    /// A pack was written to its end, and is durable.
+    Closed {
+        /// Which one.
+        ticket: Ticket,
+        /// The pack.
+        pack: IndexPack,
+        /// All its bytes.
+        bytes: u64,
     },
     /// A part of a pack was read.
     Fetched {

@@ -162,6 +162,12 @@ impl Machine for RepackMachine {
                 bytes,
             } => self.saver.encoded(ticket, name, bytes, jobs)?,
             Done::Stored { ticket } => self.saver.stored(ticket, now, jobs)?,
+            Done::Written { ticket } => self.saver.written(ticket, jobs)?,
+            Done::Closed {
+                ticket,
+                pack,
+                bytes,
+            } => self.saver.closed(ticket, pack, bytes, now, jobs)?,
         }
         self.go_on(jobs)
     }

@@ -9,7 +9,8 @@ use vouchsafe_host::Random;
 
 use super::MachineError;
 use super::buffers::Buffers;
-use super::job::{Blob, Compute, Job, ObjectKind, Ticket, Transfer};
+use super::growing::GrowingPacks;
+use super::job::{Blob, Compute, GrowingId, Job, ObjectKind, Ticket, Transfer};
 
 /// How much is collected before it is stored, and how much memory may be in use meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +84,10 @@ pub struct Saver {
     held: usize,
     /// Bytes of the blobs being processed alone.
     held_blobs: usize,
-    open: [[PackWriter; 2]; 2],
+    open: [[OpenPack; 2]; 2],
+    /// Whether the store takes packs piece by piece.
+    pieces: bool,
+    growing: GrowingPacks,
     durable: Vec<IndexPack>,
     durable_since: Option<Duration>,
     flushing: bool,
@@ -93,7 +97,7 @@ pub struct Saver {
 impl Saver {
     /// A saver without blobs. `random` chooses between open packs.
     pub fn new(settings: Settings, random: Arc<dyn Random>) -> Saver {
-        let pair = |kind| [PackWriter::new(kind), PackWriter::new(kind)];
+        let pair = |kind| [OpenPack::new(kind), OpenPack::new(kind)];
         Saver {
             settings,
             random,
@@ -106,11 +110,28 @@ impl Saver {
             held: 0,
             held_blobs: 0,
             open: [pair(BlobKind::Data), pair(BlobKind::Tree)],
+            pieces: false,
+            growing: GrowingPacks::default(),
             durable: Vec::new(),
             durable_since: None,
             flushing: false,
             added: Added::default(),
         }
+    }
+
+    /// Whether packs are to be stored piece by piece, as far as they are worth more than one: for stores that can do
+    /// that. Otherwise each is held in memory until it is full.
+    #[must_use]
+    pub fn in_pieces(mut self, pieces: bool) -> Saver {
+        self.pieces = pieces;
+        self
+    }
+
+    /// With other buffers than those that the allocator is asked for in the usual way.
+    #[must_use]
+    pub fn with_buffers(mut self, buffers: Buffers) -> Saver {
+        self.buffers = Arc::new(buffers);
+        self
     }
 
     /// Where whoever does the jobs takes large buffers from, and gives them back.
@@ -135,7 +156,7 @@ impl Saver {
                 .open
                 .iter()
                 .flatten()
-                .map(PackWriter::len)
+                .map(|open| open.pack.bytes().len())
                 .sum::<usize>()
     }
 
@@ -229,6 +250,33 @@ impl Saver {
         Ok(())
     }
 
+    /// A piece of a pack was written.
+    ///
+    /// # Errors
+    /// [`MachineError::UnknownTicket`].
+    pub fn written(&mut self, ticket: Ticket, jobs: &mut Vec<Job>) -> Result<(), MachineError> {
+        self.held -= self.growing.done(ticket, jobs)?;
+        self.flush_if_due(jobs)
+    }
+
+    /// A pack that was stored piece by piece is durable.
+    ///
+    /// # Errors
+    /// [`MachineError::UnknownTicket`].
+    pub fn closed(
+        &mut self,
+        ticket: Ticket,
+        pack: IndexPack,
+        bytes: u64,
+        now: Duration,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        self.held -= self.growing.done(ticket, jobs)?;
+        self.added.packs.push(pack.id);
+        self.added.stored_bytes += bytes;
+        self.list(Some(pack), now, jobs)
+    }
+
     /// An index was encoded.
     ///
     /// # Errors
@@ -263,7 +311,21 @@ impl Saver {
             .remove(&ticket)
             .ok_or(MachineError::UnknownTicket)?;
         self.held -= bytes;
-        if let Storing::Pack(pack) = what {
+        let pack = match what {
+            Storing::Pack(pack) => Some(pack),
+            Storing::Index => None,
+        };
+        self.list(pack, now, jobs)
+    }
+
+    /// A pack that is durable will be listed, and those that wait for it are, if it is time.
+    fn list(
+        &mut self,
+        pack: Option<IndexPack>,
+        now: Duration,
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), MachineError> {
+        if let Some(pack) = pack {
             self.durable_since.get_or_insert(now);
             self.durable.push(pack);
         }
@@ -296,7 +358,7 @@ impl Saver {
         self.flushing
             && self.is_idle()
             && self.durable.is_empty()
-            && self.open.iter().flatten().all(PackWriter::is_empty)
+            && self.open.iter().flatten().all(|open| open.pack.is_empty())
     }
 
     /// What was newly stored so far.
@@ -333,13 +395,20 @@ impl Saver {
             return Ok(());
         }
         let at = usize::from(self.random.u64() & 1 == 1);
-        if self.open[lane(kind)][at].len() + sealed.bytes.len() > full {
+        if self.open[lane(kind)][at].pack.len() + sealed.bytes.len() > full {
             self.close(lane(kind), at, jobs);
         }
-        let pack = &mut self.open[lane(kind)][at];
+        if self.pieces {
+            self.write_if_full(lane(kind), at, sealed.bytes.len(), jobs);
+        }
+        let room = match self.pieces {
+            true => full / FIRST_PIECE,
+            false => full + HEADER_ROOM.min(full),
+        };
+        let pack = &mut self.open[lane(kind)][at].pack;
         // Directories seldom fill a pack, so theirs grow as needed.
         if pack.is_empty() && kind == BlobKind::Data {
-            *pack = PackWriter::in_buffer(kind, self.buffers.take(full + HEADER_ROOM.min(full)));
+            *pack = PackWriter::in_buffer(kind, self.buffers.take(room));
         }
         pack.add(id, &sealed.bytes, sealed.uncompressed_length)?;
         if pack.len() >= full || pack.is_header_full() {
@@ -348,11 +417,39 @@ impl Saver {
         Ok(())
     }
 
+    /// Lets what is in memory of an open pack be written, if these many more bytes would be more than a piece.
+    fn write_if_full(&mut self, lane: usize, at: usize, more: usize, jobs: &mut Vec<Job>) {
+        let full = self.settings.pack_bytes;
+        let OpenPack { pack, growing } = &mut self.open[lane][at];
+        let piece = full / growing.map_or(FIRST_PIECE, |_| LATER_PIECES);
+        if pack.bytes().is_empty() || pack.bytes().len() + more <= piece {
+            return;
+        }
+        let growing = *growing.get_or_insert_with(|| self.growing.begin());
+        let bytes = pack.take(self.buffers.take(full / LATER_PIECES));
+        self.held += bytes.len();
+        let ticket = self.ticket();
+        self.growing.write(ticket, growing, bytes, jobs);
+    }
+
     /// Lets one of the open packs be stored; an empty one takes its place.
     fn close(&mut self, lane: usize, at: usize, jobs: &mut Vec<Job>) {
-        let pack = &mut self.open[lane][at];
-        let ready = std::mem::replace(pack, PackWriter::new(pack.kind()));
-        self.finish(ready, jobs);
+        let open = &mut self.open[lane][at];
+        let kind = open.pack.kind();
+        let ready = std::mem::replace(open, OpenPack::new(kind));
+        self.end(ready, jobs);
+    }
+
+    fn end(&mut self, ready: OpenPack, jobs: &mut Vec<Job>) {
+        let OpenPack { pack, growing } = ready;
+        match growing {
+            Some(growing) => {
+                self.held += pack.bytes().len();
+                let ticket = self.ticket();
+                self.growing.close(ticket, growing, pack, jobs);
+            }
+            None => self.finish(pack, jobs),
+        }
     }
 
     fn finish(&mut self, pack: PackWriter, jobs: &mut Vec<Job>) {
@@ -399,7 +496,7 @@ impl Saver {
         for at in 0..self.open.len() {
             self.close_lane(at, jobs)?;
         }
-        if self.finishing.is_empty() && self.storing.is_empty() {
+        if self.finishing.is_empty() && self.storing.is_empty() && self.growing.is_idle() {
             // The index is large too, and nobody needs them any more.
             self.buffers.clear();
             self.index(jobs);
@@ -412,19 +509,19 @@ impl Saver {
         let Some(pair) = self.open.get_mut(at) else {
             return Ok(());
         };
-        let kind = pair[0].kind();
-        let [mut first, second] =
-            std::mem::replace(pair, [PackWriter::new(kind), PackWriter::new(kind)]);
-        let both = first.len() + second.len();
-        let second = if both <= self.settings.pack_bytes {
-            append(&mut first, &second)?;
-            PackWriter::new(kind)
-        } else {
-            second
-        };
-        for pack in [first, second] {
-            if !pack.is_empty() {
-                self.finish(pack, jobs);
+        let kind = pair[0].pack.kind();
+        let mut pair = std::mem::replace(pair, [OpenPack::new(kind), OpenPack::new(kind)]);
+        // What was written already stays where it is.
+        pair.sort_by_key(|open| open.growing.is_none());
+        let [mut first, mut second] = pair;
+        let both = first.pack.len() + second.pack.len();
+        if both <= self.settings.pack_bytes && second.growing.is_none() {
+            append(&mut first.pack, &second.pack)?;
+            second = OpenPack::new(kind);
+        }
+        for open in [first, second] {
+            if !open.pack.is_empty() {
+                self.end(open, jobs);
             }
         }
         Ok(())
@@ -434,6 +531,7 @@ impl Saver {
         self.processing.is_empty()
             && self.finishing.is_empty()
             && self.storing.is_empty()
+            && self.growing.is_idle()
             && self.encoding.is_empty()
     }
 }
@@ -461,6 +559,28 @@ enum Storing {
     Pack(IndexPack),
     Index,
 }
+
+/// A pack that takes blobs.
+struct OpenPack {
+    pack: PackWriter,
+    /// What it is called once pieces of it were written.
+    growing: Option<GrowingId>,
+}
+
+impl OpenPack {
+    fn new(kind: BlobKind) -> OpenPack {
+        OpenPack {
+            pack: PackWriter::new(kind),
+            growing: None,
+        }
+    }
+}
+
+/// The part of a full pack from which on it is written piece by piece, and the part that its further pieces are.
+///
+/// The first is larger, so that the little that most backups add makes one pack and not two.
+const FIRST_PIECE: usize = 4;
+const LATER_PIECES: usize = 8;
 
 /// Room for the header of a pack of small blobs.
 const HEADER_ROOM: usize = 512 << 10;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vouchsafe_capture::Progress;
 use vouchsafe_format::Id;
-use vouchsafe_model::{Issue, Time};
+use vouchsafe_model::{Issue, Span, Time};
 use vouchsafe_store::StoreError;
 
 use super::clearance::DeletionCleared;
@@ -17,7 +17,7 @@ use crate::drive::simulated::Simulated;
 use crate::drive::threaded::Engine;
 use crate::drive::{Driver, Stopped};
 use crate::error::{Damage, RepoError, WorkError};
-use crate::machine::{Added, Machine, Moving, ObjectKind, RepackMachine, Saver};
+use crate::machine::{Added, Machine, Moving, ObjectKind, RepackMachine};
 use crate::objects::show;
 use crate::parallel;
 use crate::repository::{Repository, issue};
@@ -39,6 +39,8 @@ pub struct PruneReport {
     pub indexes: (u64, u64),
     /// Packs that no index lists any more and that wait for a later prune; in write-once mode only.
     pub retired: Vec<Id>,
+    /// What interrupted writers had left in the store and was removed: no objects, temporary files.
+    pub leftovers: u64,
     /// What the store refused to remove; it is tried again by the next prune. In write-once mode only.
     pub refused: Vec<Issue>,
     /// Objects among those removed whose bytes a lock keeps, seen by nobody; by their keys in the repository, and
@@ -132,7 +134,18 @@ impl Deed<'_> {
         self.report.indexes.0 += written.len() as u64;
         self.fresh.extend(written);
         self.remove_indexes()?;
-        self.remove_packs()
+        self.remove_packs()?;
+        self.remove_leftovers()
+    }
+
+    fn remove_leftovers(&mut self) -> Result<(), PruneError> {
+        let repository = self.repository;
+        let before = repository.env().clock.now().minus(LEFT_ALONE);
+        self.report.leftovers = repository
+            .objects
+            .remove_leftovers(before)
+            .map_err(RepoError::from)?;
+        Ok(())
     }
 
     fn forget(&mut self) -> Result<(), PruneError> {
@@ -208,7 +221,7 @@ impl Deed<'_> {
 
     fn move_blobs(&self, moving: Vec<Moving>) -> Result<RepackMachine, PruneError> {
         let repository = self.repository;
-        let saver = Saver::new(repository.settings, Arc::clone(&repository.env().random));
+        let saver = repository.saver();
         let index = Arc::clone(&self.worklist.basis.index);
         let workshop = repository.workshop(index, None, &saver);
         let machine = RepackMachine::new(saver, moving);
@@ -429,6 +442,8 @@ impl Deed<'_> {
 const BATCH_BLOBS: u64 = 300_000;
 /// Threads that remove, at least: they wait most of the time.
 const DELETERS: usize = 8;
+/// A temporary file to which nothing was added for so long belongs to nobody any more.
+const LEFT_ALONE: Span = Span::from_days(7);
 /// After how many removals, and after which time, the clearance is asked again.
 const CONFIRM_COUNT: u32 = 64;
 const CONFIRM_TIME: Duration = Duration::from_secs(1);
