@@ -10,6 +10,7 @@ pub mod copy;
 mod finale;
 mod growing;
 pub mod job;
+mod open_pack;
 pub mod repack;
 pub mod save;
 pub mod tree;

@@ -10,7 +10,8 @@ use vouchsafe_host::Random;
 use super::MachineError;
 use super::buffers::Buffers;
 use super::growing::GrowingPacks;
-use super::job::{Blob, Compute, GrowingId, Job, ObjectKind, Ticket, Transfer};
+use super::job::{Blob, Compute, Job, ObjectKind, Ticket, Transfer};
+use super::open_pack::{self, OpenPack};
 
 /// How much is collected before it is stored, and how much memory may be in use meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -401,10 +402,7 @@ impl Saver {
         if self.pieces {
             self.write_if_full(lane(kind), at, sealed.bytes.len(), jobs);
         }
-        let room = match self.pieces {
-            true => full / FIRST_PIECE,
-            false => full + HEADER_ROOM.min(full),
-        };
+        let room = open_pack::room(full, self.pieces);
         let pack = &mut self.open[lane(kind)][at].pack;
         // Directories seldom fill a pack, so theirs grow as needed.
         if pack.is_empty() && kind == BlobKind::Data {
@@ -420,13 +418,14 @@ impl Saver {
     /// Lets what is in memory of an open pack be written, if these many more bytes would be more than a piece.
     fn write_if_full(&mut self, lane: usize, at: usize, more: usize, jobs: &mut Vec<Job>) {
         let full = self.settings.pack_bytes;
-        let OpenPack { pack, growing } = &mut self.open[lane][at];
-        let piece = full / growing.map_or(FIRST_PIECE, |_| LATER_PIECES);
-        if pack.bytes().is_empty() || pack.bytes().len() + more <= piece {
+        let open = &mut self.open[lane][at];
+        if !open.is_piece(more, full) {
             return;
         }
-        let growing = *growing.get_or_insert_with(|| self.growing.begin());
-        let bytes = pack.take(self.buffers.take(full / LATER_PIECES));
+        let growing = *open.growing.get_or_insert_with(|| self.growing.begin());
+        let bytes = open
+            .pack
+            .take(self.buffers.take(open_pack::later_piece(full)));
         self.held += bytes.len();
         let ticket = self.ticket();
         self.growing.write(ticket, growing, bytes, jobs);
@@ -516,7 +515,7 @@ impl Saver {
         let [mut first, mut second] = pair;
         let both = first.pack.len() + second.pack.len();
         if both <= self.settings.pack_bytes && second.growing.is_none() {
-            append(&mut first.pack, &second.pack)?;
+            first.append(&second.pack)?;
             second = OpenPack::new(kind);
         }
         for open in [first, second] {
@@ -560,48 +559,11 @@ enum Storing {
     Index,
 }
 
-/// A pack that takes blobs.
-struct OpenPack {
-    pack: PackWriter,
-    /// What it is called once pieces of it were written.
-    growing: Option<GrowingId>,
-}
-
-impl OpenPack {
-    fn new(kind: BlobKind) -> OpenPack {
-        OpenPack {
-            pack: PackWriter::new(kind),
-            growing: None,
-        }
-    }
-}
-
-/// The part of a full pack from which on it is written piece by piece, and the part that its further pieces are.
-///
-/// The first is larger, so that the little that most backups add makes one pack and not two.
-const FIRST_PIECE: usize = 4;
-const LATER_PIECES: usize = 8;
-
-/// Room for the header of a pack of small blobs.
-const HEADER_ROOM: usize = 512 << 10;
-
 fn lane(kind: BlobKind) -> usize {
     match kind {
         BlobKind::Data => 0,
         BlobKind::Tree => 1,
     }
-}
-
-fn append(to: &mut PackWriter, from: &PackWriter) -> Result<(), MachineError> {
-    for blob in from.blobs() {
-        let start = blob.offset as usize;
-        let sealed = from
-            .bytes()
-            .get(start..start + blob.length as usize)
-            .unwrap_or_default();
-        to.add(blob.id, sealed, blob.uncompressed_length)?;
-    }
-    Ok(())
 }
 
 /// What a directory's entry takes in memory, roughly.
