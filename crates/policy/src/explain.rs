@@ -254,6 +254,14 @@ pub const CODES: [(&str, &str); 66] = [
         "P131",
         "Rows are compared by digests that are taken in the dump's own snapshot. Without them a drill shows that the database opens and that everything is declared in it as it was, and nothing about what is in its tables. `digests: sample` counts every table and compares a share of the rows, for less.",
     ),
+    (
+        "P136",
+        "A URL without a database means the whole server. A MariaDB server is copied by a program that reads its files, so it must run on the server's own machine.",
+    ),
+    (
+        "P137",
+        "Without `sslmode` or `ssl-mode` in the URL, the certificate of a database on another machine is verified: that an authority which is trusted has signed it, and that it names the host. Anything less lets somebody on the way read the data, or hand in data of his own.",
+    ),
 ];
 
 /// What the code means, why it matters, and what to do; nothing if there is no such code.
