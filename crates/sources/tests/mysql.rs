@@ -205,17 +205,18 @@ fn captured_while_busy(shop: &MariaShop, url: &str, rounds: usize, held_by: &str
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _end = EndOf(&stop);
-        for writer in 0..2 {
+        // Large transactions and many small ones.
+        let large = "BEGIN; INSERT INTO customers (name) VALUES (concat('busy ', uuid())); \
+             INSERT INTO orders (customer, total, note) VALUES (last_insert_id(), 1, 'busy'); \
+             UPDATE orders SET total = total + 1 WHERE id % 10 = 0; COMMIT"
+            .to_owned();
+        let small = (0..60)
+            .map(|n| format!("UPDATE moves SET pieces = pieces + 1 WHERE item = 'item {n}'; "));
+        for statements in [large, small.collect()] {
             let stop = &stop;
             scope.spawn(move || {
-                let small = (0..40).map(|n| format!("UPDATE moves SET pieces = pieces + 1 WHERE item = 'item {n}'; "));
-                let small: String = small.collect();
                 while !stop.load(Ordering::SeqCst) {
-                    shop.sql(&format!(
-                        "BEGIN; INSERT INTO customers (name) VALUES (concat('busy ', uuid())); \
-                         INSERT INTO orders (customer, total, note) VALUES (last_insert_id(), 1, 'busy'); \
-                         UPDATE orders SET total = total + 1 WHERE id % 10 = {writer}; COMMIT; {small}"
-                    ));
+                    shop.sql(&statements);
                 }
             });
         }
@@ -235,7 +236,7 @@ fn captured_while_busy(shop: &MariaShop, url: &str, rounds: usize, held_by: &str
 #[test]
 fn a_busy_mariadb_database_is_captured_at_one_moment() {
     let shop = MariaShop::new();
-    captured_while_busy(&shop, &shop.url, 5, "backup stage");
+    captured_while_busy(&shop, &shop.url, 3, "backup stage");
     // With fewer rights the tables are locked instead.
     shop.sql(
         "CREATE USER backup@localhost; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON shop.* TO backup@localhost; \
@@ -247,7 +248,7 @@ fn a_busy_mariadb_database_is_captured_at_one_moment() {
 #[test]
 fn without_a_binary_log_a_busy_database_is_captured_at_one_moment() {
     let shop = MariaShop::on(MariaDb::start(&["--skip-log-bin"]));
-    captured_while_busy(&shop, &shop.url, 5, "backup stage");
+    captured_while_busy(&shop, &shop.url, 3, "backup stage");
 }
 
 #[test]

@@ -111,7 +111,6 @@ fn option_file(address: &Address, password: Option<&Secret>) -> Secret {
             option("port", address.port.to_string().as_bytes());
         }
     }
-    option("connect-timeout", b"30");
     if let Some(password) = password {
         option("password", password.expose());
     }

@@ -335,6 +335,7 @@ impl Source for MySqlSource {
         let tables = digest::tables(&mut asking, &about)?;
         let others = tables.iter().filter(|table| !table.is_of_one_moment());
         about.of_no_moment = others.map(|table| table.name.clone()).collect();
+        about.of_no_moment.sort();
         drop(asking);
         let way = Way::of(&about, &rights);
         let Begun {

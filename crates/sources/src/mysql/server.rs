@@ -44,17 +44,16 @@ const STOP: Duration = Duration::from_secs(300);
 const INIT: Duration = Duration::from_secs(300);
 
 /// Nothing of what a configuration may say: no network, no log, no replication, nothing that acts by itself.
-const QUIET: [&str; 10] = [
+const QUIET: [&str; 9] = [
     "--skip-networking",
     "--skip-log-bin",
-    "--event-scheduler=DISABLED",
+    "--event-scheduler=OFF",
     "--local-infile=0",
     "--innodb-flush-log-at-trx-commit=0",
     "--max-allowed-packet=1073741824",
     "--max-connections=50",
     "--innodb-buffer-pool-load-at-startup=OFF",
     "--innodb-buffer-pool-dump-at-shutdown=OFF",
-    "--skip-name-resolve",
 ];
 
 /// The directory of the data in a restored server's place.
@@ -240,11 +239,15 @@ fn ours(socket: PathBuf) -> Address {
     }
 }
 
-/// Statements that run before anybody is let in: nobody knows the passwords of the original.
+/// Statements that run before anybody is let in: nobody knows the passwords of the original. The right to let others act
+/// for anybody can be given to nobody by these statements, but written down.
 fn let_in() -> String {
     format!(
         "CREATE OR REPLACE USER '{OURS}'@'localhost';\n\
-         GRANT ALL PRIVILEGES ON *.* TO '{OURS}'@'localhost' WITH GRANT OPTION;\n"
+         GRANT ALL PRIVILEGES ON *.* TO '{OURS}'@'localhost' WITH GRANT OPTION;\n\
+         REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) \
+         VALUES ('localhost', '{OURS}', '', '', 1, '');\n\
+         FLUSH PRIVILEGES;\n"
     )
 }
 

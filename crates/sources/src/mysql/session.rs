@@ -49,12 +49,12 @@ impl Session {
             .enable_all()
             .build()
             .map_err(|e| CaptureError::io("start the connection to", shown.clone(), e))?;
-        let text = match password {
-            None => "",
-            Some(password) => std::str::from_utf8(password.expose())
-                .map_err(|_| unreadable(&shown, "the password is not UTF-8", "set another one"))?,
-        };
-        let options = address.options().password(text);
+        let mut options = address.options();
+        if let Some(password) = password {
+            let text = std::str::from_utf8(password.expose())
+                .map_err(|_| unreadable(&shown, "the password is not UTF-8", "set another one"))?;
+            options = options.password(text);
+        }
         let connected =
             runtime.block_on(async { tokio::time::timeout(PATIENCE, options.connect()).await });
         let connection = match connected {

@@ -17,7 +17,7 @@ pub(super) struct Catalog {
     pub(super) sql: String,
 }
 
-/// All kinds.
+/// All kinds. Tables of Aria come back with their default options written out, so these are not looked at.
 pub(super) fn all(about: &About) -> Vec<Catalog> {
     let database = literal(&about.database);
     let maria = about.product == Product::MariaDb;
@@ -51,7 +51,8 @@ pub(super) fn all(about: &About) -> Vec<Catalog> {
         schema(
             "table",
             format!(
-                "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, ROW_FORMAT, TABLE_COLLATION, CREATE_OPTIONS, TABLE_COMMENT \
+                "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, ROW_FORMAT, TABLE_COLLATION, \
+                 IF(ENGINE = 'Aria', NULL, CREATE_OPTIONS), TABLE_COMMENT \
                  FROM information_schema.TABLES WHERE TABLE_SCHEMA = {database} ORDER BY TABLE_NAME"
             ),
         ),
