@@ -1,7 +1,7 @@
 //! What each code means, why it matters, and what to do.
 
 /// Every code with its explanation, in order.
-pub const CODES: [(&str, &str); 66] = [
+pub const CODES: [(&str, &str); 68] = [
     (
         "P001",
         "The file is not YAML from this place on. What comes after it could not be read, so only this is reported. Look for a missing quote, bracket, colon or wrong indentation at or before the place.",

@@ -86,7 +86,7 @@ fn a_busy_mariadb_server_is_copied_and_comes_back_whole() {
         .restore(&world.ctx(), &point, &files)
         .expect("restores");
     assert!(world.path("files/data/ibdata1").is_file());
-    assert!(world.path("files/data/shop/orders.ibd").is_file());
+    assert!(world.path("files/data/shop/orders.frm").is_file());
 
     // What was noted of another moment or another server is not what this one is.
     for (key, wrong) in [("end", u64::MAX.to_string()), ("tables", "00".to_owned())] {

@@ -336,6 +336,9 @@ impl Source for MySqlSource {
         let others = tables.iter().filter(|table| !table.is_of_one_moment());
         about.of_no_moment = others.map(|table| table.name.clone()).collect();
         about.of_no_moment.sort();
+        if tables.iter().any(|table| table.is_versioned) {
+            notes.push("the history of system-versioned tables is not in the dump".to_owned());
+        }
         drop(asking);
         let way = Way::of(&about, &rights);
         let Begun {

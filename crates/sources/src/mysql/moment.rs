@@ -8,7 +8,7 @@ use vouchsafe_capture::CaptureError;
 use super::about::{About, Position};
 use super::programs::Product;
 use super::rights::Rights;
-use super::session::{Session, literal, quoted};
+use super::session::{Session, literal, quoted, unreadable};
 
 /// How writers are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +74,13 @@ impl Held {
     }
 }
 
+/// How often tables are locked anew because others were made meanwhile.
+const ATTEMPTS: usize = 5;
+
 /// Locks every table, also one that was made while the others were being locked.
 fn lock_tables(session: &mut Session, database: &str) -> Result<(), CaptureError> {
     let mut names = tables(session, database)?;
-    loop {
+    for _ in 0..ATTEMPTS {
         if names.is_empty() {
             return Ok(());
         }
@@ -93,6 +96,11 @@ fn lock_tables(session: &mut Session, database: &str) -> Result<(), CaptureError
         session.execute("UNLOCK TABLES")?;
         names = now;
     }
+    Err(unreadable(
+        database,
+        "tables are made and dropped all the time",
+        "grant the user RELOAD, by which no table needs to be locked",
+    ))
 }
 
 fn tables(session: &mut Session, database: &str) -> Result<Vec<String>, CaptureError> {

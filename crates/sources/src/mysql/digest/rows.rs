@@ -16,6 +16,8 @@ use crate::sum::Sum;
 pub(in crate::mysql) struct Table {
     pub(in crate::mysql) name: String,
     pub(in crate::mysql) engine: String,
+    /// Whether the server keeps what was in it before.
+    pub(in crate::mysql) is_versioned: bool,
     /// What is stored in it, in order: names and types.
     columns: Vec<(String, String)>,
 }
@@ -65,14 +67,15 @@ pub(in crate::mysql) fn tables(
         columns.entry(table).or_default().push((column, kind));
     }
     let rows = session.rows(&format!(
-        "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {database} \
+        "SELECT TABLE_NAME, ENGINE, TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {database} \
          AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY DATA_LENGTH DESC, TABLE_NAME"
     ))?;
     let table = |row: super::super::session::Texts| {
         let mut row = row.into_iter().map(Option::unwrap_or_default);
         let mut next = || row.next().unwrap_or_default();
-        let (name, engine) = (next(), next());
+        let (name, engine, kind) = (next(), next(), next());
         Table {
+            is_versioned: kind == "SYSTEM VERSIONED",
             columns: columns.get(&name).cloned().unwrap_or_default(),
             name,
             engine,
