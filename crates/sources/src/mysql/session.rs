@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::mysql::MySqlRow;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row as _};
 use tokio::runtime::{Builder, Runtime};
 use vouchsafe_capture::CaptureError;
 use vouchsafe_model::Secret;
@@ -34,6 +34,9 @@ const SETTINGS: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin; SET character_set
 const SETTINGS_MARIA: &str =
     "SET old_mode = ''; SET max_statement_time = 0; SET note_verbosity = ''";
 const SETTINGS_MYSQL: &str = "SET max_execution_time = 0; SET information_schema_stats_expiry = 0; SET print_identified_with_as_hex = 1";
+
+/// The values of a row as the server writes them; what is null has none.
+pub(super) type Row<'r> = &'r [Option<&'r [u8]>];
 
 /// A row as text; what is null has none.
 pub(super) type Texts = Vec<Option<String>>;
@@ -98,11 +101,11 @@ impl Session {
             .map_err(|e| failed(&self.shown, &e))
     }
 
-    /// Hands `take` the values of each row as the server writes them; what is null has none.
+    /// Hands `take` each row.
     pub(super) fn each(
         &mut self,
         sql: &str,
-        take: &mut dyn FnMut(&[Option<&[u8]>]) -> Result<(), CaptureError>,
+        take: &mut dyn FnMut(Row<'_>) -> Result<(), CaptureError>,
     ) -> Result<(), CaptureError> {
         let shown = &self.shown;
         let connection = connection(&mut self.connection, shown)?;

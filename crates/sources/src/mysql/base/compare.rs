@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use vouchsafe_capture::{CaptureContext, CaptureError};
-use vouchsafe_host::process::{Command, ProcessError, run_captured};
+use vouchsafe_host::process::{ProcessError, run_captured};
 use vouchsafe_model::{DigestManifest, Rung, RungOutcome};
 
 use super::super::compare::check_table;
 use super::super::server::{Server, data_directory};
-use super::files::{Copy, points};
+use super::files::{Copy, begins_system_space, doublewrite_buffer, page_size, points};
 use super::{MySqlBaseSource, serve};
 use crate::confine::Confined;
 use crate::failure;
@@ -164,21 +164,30 @@ fn checksums(ctx: &CaptureContext<'_>, place: &Path) -> Result<Rung, CaptureErro
         failure::check_interrupt(ctx)?;
         let name = path.strip_prefix(&root).unwrap_or(&path);
         let seen = confined.seen("data").join(name);
-        let command: Command = confined.program(Path::new("innochecksum")).arg(seen);
-        match run_captured(ctx.spawn, command, PAGES) {
-            Ok(_) => {}
-            Err(ProcessError::Failed(failed)) => {
-                let said = failed
-                    .stderr_tail
-                    .trim_end()
-                    .lines()
-                    .next_back()
-                    .unwrap_or_default();
-                found.add(format!("{}: {said}", name.display()));
-            }
-            Err(error) => {
-                let remedy = "install the package mariadb-server-core whole";
-                return Err(failure::program("innochecksum", &error, remedy));
+        let parts: Vec<Option<String>> = if begins_system_space(name) {
+            let between = doublewrite_buffer(page_size(&root)?);
+            vec![
+                Some(format!("--end-page={}", between.start - 1)),
+                Some(format!("--start-page={}", between.end)),
+            ]
+        } else {
+            vec![None]
+        };
+        for part in parts {
+            let command = confined
+                .program(Path::new("innochecksum"))
+                .args(part)
+                .arg(&seen);
+            match run_captured(ctx.spawn, command, PAGES) {
+                Ok(_) => {}
+                Err(ProcessError::Failed(failed)) => {
+                    let said = failed.stderr_tail.trim_end().replace('\n', ", ");
+                    found.add(format!("{}: {said}", name.display()));
+                }
+                Err(error) => {
+                    let remedy = "install the package mariadb-server-core whole";
+                    return Err(failure::program("innochecksum", &error, remedy));
+                }
             }
         }
         ctx.progress.advance(1, size);

@@ -241,11 +241,10 @@ fn position(root: &Path) -> Result<Option<Position>, CaptureError> {
 
 /// Options that say how the files of a server are laid out: another server needs the same ones. Others that the copy
 /// names are not taken over.
-const LAYOUT: [&str; 5] = [
+const LAYOUT: [&str; 4] = [
     "innodb_page_size",
     "innodb_data_file_path",
     "innodb_undo_tablespaces",
-    "innodb_checksum_algorithm",
     "innodb_log_file_size",
 ];
 
@@ -253,6 +252,28 @@ const LAYOUT: [&str; 5] = [
 pub(super) fn server_options(data: &Path) -> Result<Vec<String>, CaptureError> {
     let text = first(data, &[OPTIONS])?.unwrap_or_default();
     Ok(options_of(&text))
+}
+
+/// The pages of the system's space, of so many bytes each, that hold no pages of its own: copies of pages of any file,
+/// old ones among them, which the server writes there before it writes them where they belong. They are the second and
+/// the third extent, an extent being a mebibyte, and 64 pages at least.
+pub(super) fn doublewrite_buffer(page_size: u64) -> std::ops::Range<u64> {
+    let extent = ((1 << 20) / page_size.max(1)).max(64);
+    extent..3 * extent
+}
+
+/// How large the pages of a server over this data are.
+pub(super) fn page_size(data: &Path) -> Result<u64, CaptureError> {
+    let options = server_options(data)?;
+    let size = options
+        .iter()
+        .find_map(|option| option.strip_prefix("--innodb-page-size="));
+    Ok(size.and_then(|size| size.parse().ok()).unwrap_or(16 << 10))
+}
+
+/// Whether it is the file in which the system's space begins.
+pub(super) fn begins_system_space(name: &Path) -> bool {
+    name == Path::new("ibdata1")
 }
 
 fn options_of(text: &str) -> Vec<String> {
@@ -289,9 +310,16 @@ mod tests {
     }
 
     #[test]
+    fn copies_of_other_pages_lie_behind_the_first_extent() {
+        assert_eq!(doublewrite_buffer(16 << 10), 64..192);
+        assert_eq!(doublewrite_buffer(4 << 10), 256..768);
+        assert_eq!(doublewrite_buffer(64 << 10), 64..192);
+    }
+
+    #[test]
     fn only_the_layout_of_the_files_is_taken_over() {
         let text = "[mysqld]\ninnodb_page_size=16384\ninnodb_data_file_path=ibdata1:12M:autoextend\n\
-            plugin_load=evil.so\ninnodb_undo_tablespaces=\ninnodb_checksum_algorithm=full_crc32 --x\n\
+            plugin_load=evil.so\ninnodb_undo_tablespaces=\ninnodb_log_file_size=1 --x\n\
             innodb_data_file_path=../../etc/x:12M\n";
         assert_eq!(
             options_of(text),
