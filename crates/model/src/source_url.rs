@@ -16,6 +16,9 @@ pub enum SourceKind {
     Git,
     /// One database of a PostgreSQL server: `postgres://user@host/shop`.
     Postgres,
+    /// One database of a MariaDB or MySQL server: `mysql://user@host/shop`, `mariadb://user@host/shop`; without a
+    /// database, the whole of a MariaDB server.
+    MySql,
     /// Any other scheme: it can be declared, and is not yet connected.
     Other(String),
 }
@@ -34,6 +37,7 @@ impl fmt::Display for SourceKind {
             SourceKind::Sqlite => "sqlite",
             SourceKind::Git => "git",
             SourceKind::Postgres => "postgres",
+            SourceKind::MySql => "mysql",
             SourceKind::Other(name) => name,
         })
     }
@@ -79,6 +83,7 @@ impl SourceUrl {
             "sqlite" => SourceKind::Sqlite,
             "git" => SourceKind::Git,
             "postgres" | "postgresql" => SourceKind::Postgres,
+            "mysql" | "mariadb" => SourceKind::MySql,
             other => SourceKind::Other(other.to_owned()),
         };
         Ok(SourceUrl {
@@ -105,7 +110,10 @@ impl SourceUrl {
 
     /// Whether what it names keeps a log of every change, which could be shipped.
     pub fn has_log(&self) -> bool {
-        matches!(self.kind, SourceKind::Postgres | SourceKind::Other(_))
+        matches!(
+            self.kind,
+            SourceKind::Postgres | SourceKind::MySql | SourceKind::Other(_)
+        )
     }
 
     /// Whether the text itself holds a password, which belongs in `password:` by reference.
@@ -191,6 +199,11 @@ mod tests {
             *SourceUrl::parse("rds:x/y").unwrap().kind(),
             SourceKind::Other("rds".into())
         );
+        for text in ["mysql://u@h/shop", "mariadb://u@h/shop"] {
+            let url = SourceUrl::parse(text).unwrap();
+            assert_eq!(*url.kind(), SourceKind::MySql);
+            assert!(url.has_log() && url.kind().is_connected());
+        }
         assert!(SourceUrl::parse("files:").is_err());
     }
 }

@@ -259,6 +259,14 @@ pub const CODES: &[(&str, &str)] = &[
         "Rows are compared by digests that are taken in the dump's own snapshot. Without them a drill shows that the database opens and that everything is declared in it as it was, and nothing about what is in its tables. `digests: sample` counts every table and compares a share of the rows, for less.",
     ),
     (
+        "P136",
+        "A URL without a database means the whole server. A MariaDB server is copied by a program that reads its files, so it must run on the server's own machine.",
+    ),
+    (
+        "P137",
+        "Without `sslmode` or `ssl-mode` in the URL, the certificate of a database on another machine is verified: that an authority which is trusted has signed it, and that it names the host. Anything less lets somebody on the way read the data, or hand in data of his own.",
+    ),
+    (
         "P140",
         "Providers divide a region into zones. Zones are buildings that share a region's control, staff and weather: a second zone survives the loss of a building, not that of the region. A zone is therefore never counted as another region. Write the region, and the zone beside it if it matters.",
     ),

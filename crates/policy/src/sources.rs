@@ -71,7 +71,7 @@ pub(crate) fn source(text: &str, base: &Path) -> Result<SourceUrl, UrlError> {
     let local = match url.kind() {
         SourceKind::Files | SourceKind::Sqlite => true,
         SourceKind::Git => is_local_git(url.rest()),
-        SourceKind::Postgres | SourceKind::Other(_) => false,
+        SourceKind::Postgres | SourceKind::MySql | SourceKind::Other(_) => false,
     };
     if !local {
         return Ok(url);
@@ -132,6 +132,59 @@ pub(crate) fn names_user(url: &SourceUrl) -> bool {
         .strip_prefix("//")
         .and_then(|r| r.split(['/', '?', '#']).next());
     authority.is_some_and(|a| a.contains('@'))
+}
+
+/// What stands before and behind the `?` of a database's URL, if it is one.
+fn of_database(url: &SourceUrl) -> Option<(&str, &str)> {
+    if !matches!(url.kind(), SourceKind::Postgres | SourceKind::MySql) {
+        return None;
+    }
+    let rest = url.rest().strip_prefix("//")?;
+    Some(rest.split_once('?').unwrap_or((rest, "")))
+}
+
+/// The keys and values behind the `?`.
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').filter_map(|pair| pair.split_once('='))
+}
+
+/// Whether the URL of a database names none, and so means the whole server.
+pub(crate) fn is_whole_server(url: &SourceUrl) -> bool {
+    of_database(url).is_some_and(|(place, _)| {
+        let database = place.split_once('/').map_or("", |(_, database)| database);
+        database.is_empty()
+    })
+}
+
+/// Whether the URL of a database names a host that is not this machine; no socket and no loopback address.
+pub(crate) fn names_elsewhere(url: &SourceUrl) -> bool {
+    let Some((place, query)) = of_database(url) else {
+        return false;
+    };
+    let authority = place.split('/').next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let mut host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    for (key, value) in pairs(query) {
+        match key {
+            "socket" => return false,
+            "host" => host = value,
+            _ => {}
+        }
+    }
+    let is_loopback = host == "::1" || host.starts_with("127.");
+    // An empty host is an error elsewhere; one that begins with a slash is a directory of sockets.
+    !(host.is_empty() || host.starts_with(['/', '%']) || host == "localhost" || is_loopback)
+}
+
+/// The key and value by which the URL of a database asks for less than a certificate that is verified in full.
+pub(crate) fn lowered_tls(url: &SourceUrl) -> Option<String> {
+    let (_, query) = of_database(url)?;
+    let (key, value) = pairs(query).find(|(key, _)| matches!(*key, "sslmode" | "ssl-mode"))?;
+    let full = value.to_ascii_lowercase().replace('_', "-");
+    (!matches!(full.as_str(), "verify-full" | "verify-identity")).then(|| format!("{key}={value}"))
 }
 
 fn whole(path: &str, base: &Path) -> Result<String, UrlError> {
@@ -229,6 +282,46 @@ mod tests {
         assert!(matches!(v("file://srv/v"), Err(UrlError::Host { .. })));
         assert!(matches!(v(""), Err(UrlError::NotVault { .. })));
         assert!(matches!(v("file:"), Err(UrlError::NotVault { .. })));
+    }
+
+    #[test]
+    fn databases_elsewhere_and_lowered_tls_are_told_apart() {
+        let url = |text: &str| SourceUrl::parse(text).unwrap();
+        for here in [
+            "mysql://u@localhost/d",
+            "mysql://u@127.0.0.1:3307/d",
+            "mysql://u@[::1]/d",
+            "mysql://u@db/d?socket=/run/s",
+            "postgres://u@db/d?host=/run/postgresql",
+            "files:/data",
+        ] {
+            assert!(!names_elsewhere(&url(here)), "{here}");
+        }
+        for elsewhere in [
+            "mysql://u@db.internal:3307/d",
+            "mariadb://u@10.0.0.7",
+            "postgres://u@[fe80::1]:6000/d",
+            "postgres://u@localhost/d?host=db",
+        ] {
+            assert!(names_elsewhere(&url(elsewhere)), "{elsewhere}");
+        }
+        assert!(is_whole_server(&url("mysql://u@db?ssl-ca=x")));
+        assert!(is_whole_server(&url("mysql://u@db/")));
+        assert!(!is_whole_server(&url("mysql://u@db/shop")));
+        let lowered = |text: &str| lowered_tls(&url(text));
+        assert_eq!(lowered("mysql://u@db/d?ssl-mode=VERIFY_IDENTITY"), None);
+        assert_eq!(lowered("postgres://u@db/d?sslmode=verify-full"), None);
+        assert_eq!(lowered("postgres://u@db/d"), None);
+        for lower in [
+            "ssl-mode=REQUIRED",
+            "ssl-mode=disabled",
+            "sslmode=verify-ca",
+        ] {
+            assert_eq!(
+                lowered(&format!("mysql://u@db/d?{lower}")).as_deref(),
+                Some(lower)
+            );
+        }
     }
 
     #[test]

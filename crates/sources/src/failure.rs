@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use vouchsafe_capture::{CaptureContext, CaptureError};
+use vouchsafe_host::process::ProcessError;
 use vouchsafe_host::{DestError, FileError};
 use vouchsafe_model::Issue;
 
@@ -66,6 +67,20 @@ pub(crate) fn target(place: &Path, message: impl Into<String>) -> CaptureError {
     CaptureError::Target {
         place: place.display().to_string(),
         message: message.into(),
+    }
+}
+
+/// A program that did not do what it should.
+pub(crate) fn program(name: &str, error: &ProcessError, remedy: &str) -> CaptureError {
+    let message = match error {
+        ProcessError::Spawn(error) => error.to_string(),
+        ProcessError::Failed(error) if error.stderr_tail.is_empty() => error.status.to_string(),
+        ProcessError::Failed(error) => format!("{}; it said: {}", error.status, error.stderr_tail),
+    };
+    CaptureError::Program {
+        program: name.to_owned(),
+        message,
+        remedy: remedy.to_owned(),
     }
 }
 

@@ -1,12 +1,14 @@
-//! What Vouchsafe captures itself: files, SQLite, git, PostgreSQL.
+//! What Vouchsafe captures itself: files, SQLite, git, PostgreSQL, MariaDB and MySQL.
 //!
 //! Each kind is a [`vouchsafe_capture::Source`] bound to one place; [`open`] makes it from what the policy says.
 
 mod checks;
+mod confine;
 mod exclude;
 mod failure;
 mod files;
 mod git;
+mod mysql;
 mod node;
 mod place;
 mod postgres;
@@ -26,6 +28,7 @@ use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
+pub use mysql::{MySqlBaseSource, MySqlSource};
 pub use postgres::{PostgresBaseSource, PostgresSource};
 pub use sample::write_sample_database;
 pub use sqlite::SqliteSource;
@@ -35,7 +38,7 @@ pub use sqlite::SqliteSource;
 pub enum OpenSourceError {
     /// The kind is known to the policy, but this version cannot capture it.
     #[error(
-        "{source_url}: the kind `{kind}` is declared, not yet connected; this version captures files, sqlite, git and postgres"
+        "{source_url}: the kind `{kind}` is declared, not yet connected; this version captures files, sqlite, git, postgres and mysql"
     )]
     NotConnected {
         /// The kind's name.
@@ -147,6 +150,16 @@ fn open_reading(
                 return Ok(Box::new(source));
             }
             let source = PostgresBaseSource::open(url, password, base, copy)?;
+            Ok(Box::new(source.checked_by(checks)))
+        }
+        SourceKind::MySql => {
+            whole(url, exclude)?;
+            if mysql::names_database(url) {
+                let source = MySqlSource::open(url, password, base, copy)?;
+                let source = source.digesting(digests).checked_by(checks);
+                return Ok(Box::new(source));
+            }
+            let source = MySqlBaseSource::open(url, password, base, copy)?;
             Ok(Box::new(source.checked_by(checks)))
         }
         SourceKind::Other(kind) => Err(OpenSourceError::NotConnected {

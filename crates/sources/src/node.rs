@@ -2,6 +2,29 @@
 
 use vouchsafe_format::{Node, NodeKind, Timestamp, Xattr, go_mode_from_unix, unix_mode_from_go};
 use vouchsafe_host::inode::{self, Inode, Kind};
+use vouchsafe_model::Time;
+
+/// A file or directory of a point that exists nowhere else.
+pub(crate) fn made(name: &str, kind: NodeKind, at: Time) -> Node {
+    let micros = at.micros();
+    let nanos = u32::try_from(micros.rem_euclid(1_000_000) * 1000).unwrap_or(0);
+    let at = Timestamp::utc(micros.div_euclid(1_000_000), nanos);
+    let mode = if kind == NodeKind::Dir {
+        0o040_700
+    } else {
+        0o100_600
+    };
+    Node {
+        name: name.as_bytes().to_vec(),
+        kind,
+        mode: go_mode_from_unix(mode),
+        mtime: at,
+        atime: at,
+        ctime: at,
+        links: 1,
+        ..Node::default()
+    }
+}
 
 /// The node for a name. The time of last access is recorded as that of the last change, so that reading a file does
 /// not make it another one; devices are recorded for files with several names only, as restic does.

@@ -16,6 +16,7 @@ pub struct MariaDb {
     server: Child,
     home: TempDir,
     options: Vec<String>,
+    port: Option<u16>,
 }
 
 /// How long a start may take on a busy machine.
@@ -27,6 +28,21 @@ impl MariaDb {
     /// Starts a server with more options, like `--log-bin-compress=ON`. Panics, with the remedy, if MariaDB is not
     /// installed or does not start.
     pub fn start(options: &[&str]) -> MariaDb {
+        let options = options.iter().map(|each| (*each).to_owned()).collect();
+        MariaDb::launch(None, options)
+    }
+
+    /// Starts a server that also listens on a free port of 127.0.0.1, with and without TLS. Its certificate names
+    /// `localhost` and is signed by [`MariaDb::authority`].
+    pub fn networked() -> MariaDb {
+        // Given up again at once: somebody else could take it, and then the start fails loudly.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        MariaDb::launch(Some(port), Vec::new())
+    }
+
+    fn launch(port: Option<u16>, mut options: Vec<String>) -> MariaDb {
         assert!(
             Path::new(SERVER).is_file(),
             "MariaDB is not installed; {REMEDY}"
@@ -50,31 +66,74 @@ impl MariaDb {
             "mariadb-install-db failed: {}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let options: Vec<String> = options.iter().map(|each| (*each).to_owned()).collect();
+        if let Some(port) = port {
+            options.extend(network_options(home.path(), port));
+        }
         let server = spawn(home.path(), &options);
         let mut started = MariaDb {
             server,
             home,
             options,
+            port,
         };
         started.wait_until_ready();
         started
     }
 
+    /// The file of the authority that signed the server's certificate.
+    pub fn authority(&self) -> PathBuf {
+        self.home.path().join("ca.crt")
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port.expect("a server with a network")
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.home.path().join("socket")
+    }
+
+    /// Where its data lies.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// The URL of the database `name` for `user`; of the whole server if the name is empty.
+    pub fn url(&self, user: &str, name: &str) -> String {
+        let socket = self.socket();
+        format!(
+            "mysql://{user}@localhost/{name}?socket={}",
+            socket.display()
+        )
+    }
+
     /// Runs statements; the rows of all, fields between tabs.
     pub fn sql(&self, statements: &str) -> String {
+        self.sql_in("mysql", statements)
+    }
+
+    /// Runs statements in a database; the rows of all, fields between tabs.
+    pub fn sql_in(&self, database: &str, statements: &str) -> String {
         let mut client = self.client();
-        client.args(["--batch", "--skip-column-names"]);
+        client.args([
+            "--batch",
+            "--skip-column-names",
+            "--default-character-set=utf8mb4",
+        ]);
+        client.arg(format!("--database={database}"));
         client.stdin(Stdio::piped()).stdout(Stdio::piped());
         client.stderr(Stdio::piped());
         let mut running = client.spawn().expect("mariadb runs");
         let mut input = running.stdin.take().expect("it has an input");
-        input.write_all(statements.as_bytes()).expect("it reads");
+        // What it says of a statement that fails is worth more than that it stopped reading.
+        let _ = input.write_all(statements.as_bytes());
         drop(input);
         let output = running.wait_with_output().expect("mariadb ends");
         assert!(
             output.status.success(),
-            "mariadb failed: {}",
+            "mariadb failed: {statements}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -177,6 +236,35 @@ fn spawn(home: &Path, options: &[String]) -> Child {
         .stderr(log)
         .spawn()
         .expect("mariadbd runs")
+}
+
+/// Makes certificates, and gives the options that open the server to the network.
+fn network_options(home: &Path, port: u16) -> Vec<String> {
+    let script = r#"
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test-authority -keyout ca.key -out ca.crt
+        openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+        printf 'subjectAltName=DNS:localhost\n' > san
+        openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.crt
+        chmod 644 ca.crt server.crt server.key
+    "#;
+    let made = Command::new("sh")
+        .args(["-euc", script])
+        .current_dir(home)
+        .output()
+        .expect("openssl runs");
+    assert!(
+        made.status.success(),
+        "no certificates: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    vec![
+        "--skip-networking=0".to_owned(),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--port={port}"),
+        option("--ssl-ca", &home.join("ca.crt")),
+        option("--ssl-cert", &home.join("server.crt")),
+        option("--ssl-key", &home.join("server.key")),
+    ]
 }
 
 fn option(name: &str, path: &Path) -> String {

@@ -238,8 +238,9 @@ fn an_unreadable_file_makes_the_point_incomplete() {
 fn what_is_not_yet_connected_is_said_and_hinders_nothing_else() {
     let w = Workspace::new();
     let policy = common::POLICY.replace("url: ./vaults/offsite", "url: \"tape://robot/prod\"");
-    let policy =
-        format!("{policy}  rds: {{ source: \"mysql://u@h/d\", tier: standard, plan: nightly }}\n");
+    let policy = format!(
+        "{policy}  rds: {{ source: \"mongodb://u@h/d\", tier: standard, plan: nightly }}\n"
+    );
     fs::write(w.path("policy.yaml"), policy).unwrap();
     let (_, err) = w.exits(0, ["init"]);
     assert!(

@@ -28,6 +28,7 @@ const PACKAGES: &[Package] = &[
     program("git", "git"),
     program("git-lfs", "git-lfs"),
     program("iproute2", "ip"),
+    program("mariadb-backup", "mariadb-backup"),
     program("mariadb-client", "mariadb-binlog"),
     file("mariadb-server", "/usr/sbin/mariadbd"),
     file("openssh-client", "/usr/bin/ssh"),

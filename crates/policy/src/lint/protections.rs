@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use vouchsafe_model::policy::{Digests, Protection, System, Vault, Way};
-use vouchsafe_model::{SourceKind, Span};
+use vouchsafe_model::{SourceKind, SourceUrl, Span};
 
 use crate::assess::{is_outside, region};
 use crate::keys::PLAN;
 use crate::lint::Lint;
 use crate::problem::Level::{self, Error, Note, Warning};
 use crate::schedule::longest_gap;
-use crate::sources::{names_user, vault_path};
+use crate::sources::{is_whole_server, lowered_tls, names_elsewhere, names_user, vault_path};
 
 /// Whether what a protection loses at most is within `rpo`; a replica loses all that its original does.
 fn meets(protection: &Protection, rpo: Span) -> bool {
@@ -479,6 +479,25 @@ impl Lint<'_> {
         }
     }
 
+    fn database(&mut self, subject: &Subject<'_>, url: &SourceUrl) {
+        let id = &subject.protection.id;
+        if !names_elsewhere(url) {
+            return;
+        }
+        if *url.kind() == SourceKind::MySql && is_whole_server(url) {
+            let message = format!(
+                "{id} means a whole server on another machine, which cannot be copied from here"
+            );
+            let remedy = "name a database in the URL, or run Vouchsafe on the server's own machine";
+            self.about(subject, Warning, "P136", "source", message, remedy);
+        }
+        if let Some(mode) = lowered_tls(url) {
+            let message = format!("{id} speaks to another machine under {mode}");
+            let remedy = "take it out: then the server's certificate is verified in full";
+            self.about(subject, Note, "P137", "source", message, remedy);
+        }
+    }
+
     fn source(&mut self, subject: &Subject<'_>) {
         let protection = subject.protection;
         let id = &protection.id;
@@ -497,6 +516,7 @@ impl Lint<'_> {
                 "write password: { env: NAME }",
             );
         }
+        self.database(subject, url);
         if !matches!(
             url.kind(),
             SourceKind::Files | SourceKind::Sqlite | SourceKind::Git

@@ -268,6 +268,31 @@ fn a_drill_without_rows_is_told() {
 }
 
 #[test]
+fn a_server_elsewhere_and_a_connection_that_is_not_verified_are_told() {
+    let text = |url: &str| format!("systems:\n  s: {{ source: '{url}', schedule: daily }}\n");
+    let said = |url: &str| {
+        let all = found(&text(url), "2026-06-01T00:00:00Z");
+        let codes = all.into_iter().map(|p| p.code);
+        codes
+            .filter(|code| matches!(*code, "P136" | "P137"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said("mysql://u@db.internal"), ["P136"]);
+    assert_eq!(said("mysql://u@db.internal/shop"), [""; 0]);
+    assert_eq!(said("mysql://u@localhost"), [""; 0]);
+    assert_eq!(said("postgres://u@db.internal"), [""; 0]);
+    assert_eq!(
+        said("mysql://u@db.internal/shop?ssl-mode=REQUIRED"),
+        ["P137"]
+    );
+    assert_eq!(
+        said("postgres://u@db.internal/shop?sslmode=disable"),
+        ["P137"]
+    );
+    assert_eq!(said("postgres://u@localhost/shop?sslmode=disable"), [""; 0]);
+}
+
+#[test]
 fn zones_of_one_region_do_not_lie_apart() {
     use vouchsafe_model::policy::Location;
     let text = CLEAN

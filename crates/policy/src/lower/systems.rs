@@ -393,7 +393,7 @@ fn senseless(way: &Way) -> &'static [&'static str] {
             SourceKind::Files => &["password", "digests", "logs"],
             SourceKind::Sqlite => &["password", "exclude", "digests", "logs"],
             SourceKind::Git => &["exclude", "digests", "logs"],
-            SourceKind::Postgres => &["exclude"],
+            SourceKind::Postgres | SourceKind::MySql => &["exclude"],
             SourceKind::Other(_) => &[],
         },
         Way::Orchestrate(_) => &["exclude", "digests", "verify"],

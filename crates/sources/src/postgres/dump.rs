@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vouchsafe_capture::{CaptureContext, CaptureError, CleanEnd, Cutting, StreamContent};
+use vouchsafe_capture::{CaptureContext, CaptureError, CleanEnd, StreamContent};
 use vouchsafe_host::process::{Child, Command, Output, Stdout, StdoutReader, run_captured};
 
 use super::login::Login;
@@ -148,60 +148,4 @@ pub(super) fn globals(
     let command = door.reach(command, database);
     run_captured(ctx.spawn, command, GLOBALS)
         .map_err(|e| programs::failed("pg_dumpall", &e, "see that the user may read pg_roles"))
-}
-
-/// Bytes in memory that are whole.
-pub(super) struct Written {
-    bytes: std::io::Cursor<Vec<u8>>,
-    end: CleanEnd,
-    cutting: Cutting,
-}
-
-impl Written {
-    pub(super) fn by_program(output: Output) -> Written {
-        Written {
-            end: CleanEnd::of_program(&output.exit),
-            bytes: std::io::Cursor::new(output.stdout),
-            cutting: Cutting::ByContent,
-        }
-    }
-
-    /// Bytes of our own.
-    pub(super) fn whole(bytes: Vec<u8>) -> Result<Written, CaptureError> {
-        let length = bytes.len() as u64;
-        Written::of_length("a file of ours", bytes, length)
-    }
-
-    /// Bytes of which `expected` were announced.
-    pub(super) fn of_length(
-        place: &str,
-        bytes: Vec<u8>,
-        expected: u64,
-    ) -> Result<Written, CaptureError> {
-        Ok(Written {
-            end: CleanEnd::of_length(place, expected, bytes.len() as u64)?,
-            bytes: std::io::Cursor::new(bytes),
-            cutting: Cutting::ByContent,
-        })
-    }
-
-    /// Cut every so many bytes.
-    pub(super) fn cut_every(mut self, bytes: u32) -> Written {
-        self.cutting = Cutting::Every(bytes);
-        self
-    }
-}
-
-impl StreamContent for Written {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.bytes.read(buf)
-    }
-
-    fn cutting(&self) -> Cutting {
-        self.cutting
-    }
-
-    fn finish(self: Box<Self>) -> Result<CleanEnd, CaptureError> {
-        Ok(self.end)
-    }
 }

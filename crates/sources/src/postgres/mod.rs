@@ -4,7 +4,6 @@ mod about;
 mod address;
 mod base;
 mod compare;
-mod confine;
 mod digest;
 mod dump;
 mod login;
@@ -22,21 +21,20 @@ use vouchsafe_capture::{
     CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
     Source, Spoiled, StreamContent,
 };
-use vouchsafe_format::{Node, NodeKind, Timestamp, go_mode_from_unix};
+use vouchsafe_format::NodeKind;
 use vouchsafe_host::secret;
 use vouchsafe_model::policy::Digests;
-use vouchsafe_model::{
-    DigestEntry, DigestManifest, Engine, Rung, Secret, SecretRef, SourceUrl, Time,
-};
+use vouchsafe_model::{DigestEntry, DigestManifest, Engine, Rung, Secret, SecretRef, SourceUrl};
 
 use self::about::About;
 use self::address::Address;
-use self::dump::{Door, DumpStream, Held, Written};
+use self::dump::{Door, DumpStream, Held};
 use self::login::Login;
 use self::server::{Server, Settings};
 use self::session::Session;
 use crate::OpenSourceError;
-use crate::spooled::FileStream;
+use crate::node::made as node;
+use crate::spooled::{FileStream, Written};
 
 pub use base::PostgresBaseSource;
 
@@ -331,27 +329,5 @@ impl Source for PostgresSource {
         let rest = place.to_str().and_then(|p| p.strip_prefix("postgres:"));
         rest.and_then(|rest| Address::parse(rest).ok())
             .is_some_and(|address| address.same_database(&self.address))
-    }
-}
-
-/// A file or directory of a point that exists nowhere else.
-fn node(name: &str, kind: NodeKind, at: Time) -> Node {
-    let micros = at.micros();
-    let nanos = u32::try_from(micros.rem_euclid(1_000_000) * 1000).unwrap_or(0);
-    let at = Timestamp::utc(micros.div_euclid(1_000_000), nanos);
-    let mode = if kind == NodeKind::Dir {
-        0o040_700
-    } else {
-        0o100_600
-    };
-    Node {
-        name: name.as_bytes().to_vec(),
-        kind,
-        mode: go_mode_from_unix(mode),
-        mtime: at,
-        atime: at,
-        ctime: at,
-        links: 1,
-        ..Node::default()
     }
 }

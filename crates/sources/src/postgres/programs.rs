@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use vouchsafe_capture::{CaptureContext, CaptureError};
 use vouchsafe_host::files;
-use vouchsafe_host::process::{Command, ProcessError, find_program, run_captured};
+use vouchsafe_host::process::{Command, find_program, run_captured};
+
+pub(super) use crate::failure::program as failed;
 
 /// Where distributions put the programs of one major version.
 const PLACES: [&str; 5] = [
@@ -106,20 +108,6 @@ fn missing(program: &str, message: String, major: u32) -> CaptureError {
         program: program.to_owned(),
         message,
         remedy,
-    }
-}
-
-/// A program that did not do what it should.
-pub(super) fn failed(program: &str, error: &ProcessError, remedy: &str) -> CaptureError {
-    let message = match error {
-        ProcessError::Spawn(error) => error.to_string(),
-        ProcessError::Failed(error) if error.stderr_tail.is_empty() => error.status.to_string(),
-        ProcessError::Failed(error) => format!("{}; it said: {}", error.status, error.stderr_tail),
-    };
-    CaptureError::Program {
-        program: program.to_owned(),
-        message,
-        remedy: remedy.to_owned(),
     }
 }
 

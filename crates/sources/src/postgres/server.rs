@@ -11,9 +11,9 @@ use vouchsafe_host::files;
 use vouchsafe_host::process::{Child, Command, run_captured};
 
 use super::address::{Address, Tls};
-use super::confine::Confined;
 use super::login::Login;
 use super::programs;
+use crate::confine::Confined;
 use crate::failure;
 
 /// A running server that listens on a socket in its own data directory and nowhere else.

@@ -4,6 +4,7 @@ mod batch;
 mod compare;
 mod metadata;
 mod open_files;
+mod ours;
 mod restore;
 mod scope;
 mod structure;
@@ -12,5 +13,6 @@ mod writing;
 
 pub(crate) use compare::compare;
 pub(crate) use metadata::Metadata;
+pub(crate) use ours::Ours;
 pub(crate) use restore::restore;
 pub(crate) use scope::Scope;

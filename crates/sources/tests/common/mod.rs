@@ -8,6 +8,7 @@
 )]
 
 pub mod conformance;
+pub mod maria;
 pub mod memory;
 pub mod shop;
 pub mod trees;

@@ -8,11 +8,11 @@ use vouchsafe_host::process::{ProcessError, run_captured};
 use vouchsafe_model::{DigestManifest, Rung, RungOutcome};
 
 use super::super::about::About;
-use super::super::confine::Confined;
 use super::super::programs;
 use super::super::server::Server;
 use super::super::session::literal;
 use super::{DATA, DATABASE, PostgresBaseSource, serve};
+use crate::confine::Confined;
 use crate::rung::{Findings, skipped};
 
 const OPENS: &str = "Does the restored server start, and does every database open?";

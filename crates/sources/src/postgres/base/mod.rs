@@ -23,11 +23,12 @@ use self::label::Label;
 use self::tree::Tree;
 use super::about::About;
 use super::address::Address;
-use super::dump::{Door, Written};
+use super::dump::Door;
 use super::login::Login;
 use super::server::{Server, Settings};
 use super::session::Session;
 use super::{about, engine, node, programs, session};
+use crate::spooled::{Written, pages_cut};
 use crate::{OpenSourceError, failure};
 
 /// All databases of a server, by a base backup: `postgres://user@host:5432`, without a database.
@@ -123,16 +124,6 @@ fn serve(ctx: &CaptureContext<'_>, place: &Path) -> Result<(Server, About), Capt
     Ok((server, about))
 }
 
-/// How large the parts are into which files of pages are cut: they grow with the server, so that an index of them does
-/// not.
-fn cut(bytes: u64) -> u32 {
-    match bytes >> 30 {
-        0..64 => 32 << 10,
-        64..1024 => 128 << 10,
-        _ => 512 << 10,
-    }
-}
-
 impl Source for PostgresBaseSource {
     fn discover(&self, ctx: &CaptureContext<'_>) -> Result<Discovery, CaptureError> {
         let door = self.door(ctx)?;
@@ -156,7 +147,9 @@ impl Source for PostgresBaseSource {
         let mut session = self.session(ctx, &door)?;
         let mut about = About::ask(&mut session, DATABASE)?;
         let size = session.text("SELECT coalesce(sum(pg_database_size(oid)), 0)::bigint::text FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')")?;
-        let cut = *about.cut.insert(cut(size.parse().unwrap_or_default()));
+        let cut = *about
+            .cut
+            .insert(pages_cut(size.parse().unwrap_or_default()));
         drop(session);
         let programs = programs::for_dumping(ctx, about.major)?;
         let command = Command::new(programs.join("pg_basebackup"))
@@ -270,19 +263,5 @@ impl Source for PostgresBaseSource {
         let rest = place.to_str().and_then(|p| p.strip_prefix("postgres:"));
         rest.and_then(|rest| Address::parse(rest).ok())
             .is_some_and(|address| address.same_server(&self.address))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_grow_with_the_server() {
-        assert_eq!(cut(0), 32 << 10);
-        assert_eq!(cut((64 << 30) - 1), 32 << 10);
-        assert_eq!(cut(64 << 30), 128 << 10);
-        assert_eq!(cut((1 << 40) - 1), 128 << 10);
-        assert_eq!(cut(1 << 40), 512 << 10);
     }
 }

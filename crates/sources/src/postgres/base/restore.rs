@@ -1,25 +1,22 @@
 //! Bringing a base back: as files, or as a server of its own that has replayed its log.
 
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, ContentSink, Form, PointReader, RestoreRequest, Restored,
-    TreePath, Visit,
+    CaptureContext, CaptureError, Form, PointReader, RestoreRequest, Restored, TreePath,
 };
-use vouchsafe_format::{Id, Node};
+use vouchsafe_host::files;
 use vouchsafe_host::process::run_captured;
-use vouchsafe_host::{files, machine};
 use vouchsafe_model::Issue;
 
 use super::super::about::{self, About};
-use super::super::confine::Confined;
 use super::super::programs;
 use super::super::server::data_directory;
 use super::{DATA, serve};
+use crate::confine::Confined;
 use crate::failure;
-use crate::tree::{self, Scope};
+use crate::tree::{self, Ours, Scope};
 
 /// Reading every file once more takes as long as the disk takes.
 const VERIFY: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -53,11 +50,7 @@ pub(super) fn restore(
     }
     refuse_existing(&request.to)?;
     // They are given to whoever serves them later; that user's number is not the original's.
-    let ours = Ours {
-        point,
-        uid: machine::uid(),
-        gid: machine::gid(),
-    };
+    let ours = Ours::of(point);
     let mut restored = tree::restore(ctx, &ours, &scope, request)?;
     if !restored.issues.is_empty() {
         return Ok(restored);
@@ -114,44 +107,5 @@ fn verify(
             &error,
             "see that PostgreSQL is installed whole",
         )),
-    }
-}
-
-/// A point whose entries belong to us.
-struct Ours<'p> {
-    point: &'p dyn PointReader,
-    uid: u32,
-    gid: u32,
-}
-
-impl PointReader for Ours<'_> {
-    fn tree(&self) -> Id {
-        self.point.tree()
-    }
-
-    fn walk(
-        &self,
-        visit: &mut dyn FnMut(&TreePath, &Node) -> Result<Visit, CaptureError>,
-    ) -> Result<(), CaptureError> {
-        self.point.walk(&mut |path, node| {
-            let node = Node {
-                uid: self.uid,
-                gid: self.gid,
-                ..node.clone()
-            };
-            visit(path, &node)
-        })
-    }
-
-    fn fetch(&self, files: &[Node], out: &dyn ContentSink) -> Result<(), CaptureError> {
-        self.point.fetch(files, out)
-    }
-
-    fn chunk_lengths(&self, file: &Node) -> Option<Vec<u64>> {
-        self.point.chunk_lengths(file)
-    }
-
-    fn open<'a>(&'a self, file: &Node) -> Result<Box<dyn Read + Send + 'a>, CaptureError> {
-        self.point.open(file)
     }
 }

@@ -7,10 +7,10 @@ use tar::{Archive, Entry, EntryType};
 use vouchsafe_capture::{CaptureContext, CaptureError, Sink};
 use vouchsafe_format::{Node, NodeKind, Timestamp, go_mode_from_unix};
 
-use super::super::dump::Written;
 use super::super::session::unreadable;
 use super::pieces::{pieces, pour};
 use crate::failure;
+use crate::spooled::Written;
 
 /// What of the archive the manifest needs.
 #[derive(Debug, Default)]

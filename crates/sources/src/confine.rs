@@ -1,7 +1,7 @@
-//! Running PostgreSQL's server programs with rights to nothing but their own data.
+//! Running a restored database's server programs with rights to nothing but their own data.
 //!
-//! A dump runs code that the source's superuser chose, so PostgreSQL refuses to run as root, and so do we: what a
-//! restored database does must not reach the machine's files.
+//! A dump runs code that the source's superuser chose, so databases refuse to run as root, and so do we: what a
+//! restored one does must not reach the machine's files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,9 +10,9 @@ use vouchsafe_capture::{CaptureContext, CaptureError};
 use vouchsafe_host::machine;
 use vouchsafe_host::process::{Command, run_captured};
 
-use super::programs;
+use crate::failure;
 
-/// The user and group `nobody`, who owns nothing of a machine. It has a name, without which PostgreSQL does not start.
+/// The user and group `nobody`, who owns nothing of a machine. It has a name, without which some servers do not start.
 const NOBODY: &str = "65534:65534";
 
 /// Where the programs see their place: a path that they may walk, wherever the place lies.
@@ -44,14 +44,14 @@ enum Way {
 }
 
 /// A directory with a server's data, for programs that run with rights to nothing else.
-pub(super) struct Confined {
+pub(crate) struct Confined {
     way: Way,
     place: PathBuf,
 }
 
 impl Confined {
     /// Gives `place`, which must be there, and all in it to whom the programs will run as.
-    pub(super) fn to(ctx: &CaptureContext<'_>, place: &Path) -> Result<Confined, CaptureError> {
+    pub(crate) fn to(ctx: &CaptureContext<'_>, place: &Path) -> Result<Confined, CaptureError> {
         let way = if machine::uid() == 0 {
             Way::Nobody
         } else if is_seen_as_root(ctx)? {
@@ -64,7 +64,7 @@ impl Confined {
                 .args(["--recursive", "--no-dereference", NOBODY, "--"])
                 .arg(place);
             run_captured(ctx.spawn, give, PATIENCE).map_err(|e| {
-                programs::failed(
+                failure::program(
                     "chown",
                     &e,
                     "see that the place is on a disk that keeps owners",
@@ -78,7 +78,7 @@ impl Confined {
     }
 
     /// The program.
-    pub(super) fn program(&self, program: &Path) -> Command {
+    pub(crate) fn program(&self, program: &Path) -> Command {
         match self.way {
             Way::Nobody => Command::new("unshare")
                 .args(["--mount", "--propagation=private", "--"])
@@ -97,7 +97,7 @@ impl Confined {
     }
 
     /// How the program sees a name in the place.
-    pub(super) fn seen(&self, name: &str) -> PathBuf {
+    pub(crate) fn seen(&self, name: &str) -> PathBuf {
         match self.way {
             Way::Nobody => Path::new(SEEN).join(name),
             Way::Renamed | Way::Same => self.place.join(name),
@@ -108,6 +108,6 @@ impl Confined {
 fn is_seen_as_root(ctx: &CaptureContext<'_>) -> Result<bool, CaptureError> {
     let id = Command::new("id").arg("-u");
     let output = run_captured(ctx.spawn, id, Duration::from_secs(20))
-        .map_err(|e| programs::failed("id", &e, "install coreutils"))?;
+        .map_err(|e| failure::program("id", &e, "install coreutils"))?;
     Ok(output.text().trim() == "0")
 }

@@ -1,0 +1,292 @@
+//! The whole of a MariaDB server: every file of its data, copied by `mariadb-backup` while it runs.
+
+mod compare;
+mod files;
+mod restore;
+mod spoil;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vouchsafe_capture::{
+    CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
+    Source, Spoiled,
+};
+use vouchsafe_format::NodeKind;
+use vouchsafe_host::process::run_captured;
+use vouchsafe_model::{DigestEntry, DigestManifest, Rung, SecretRef, SourceUrl, Time};
+
+use self::files::Copy;
+use super::about::{self, About};
+use super::address::Address;
+use super::login::{self, Login};
+use super::programs::{self, Kind, Product};
+use super::rights::Rights;
+use super::server::Server;
+use super::session::{self, Session};
+use super::{about_of, engine};
+use crate::OpenSourceError;
+use crate::failure;
+use crate::node::made as node;
+use crate::spooled::{Written, pages_cut};
+
+/// A whole server: `mysql://user@localhost?socket=/run/mysqld/mysqld.sock`, without a database, on this machine.
+///
+/// The point holds, in a directory `mysql`: `data`, as `mariadb-backup` copied it, and `about.json`. Files of pages are
+/// cut every so many bytes, so that the next base stores the pages that changed and little more. It is restored to a
+/// directory (these files) or as a server of its own, for which it is made consistent by `mariadb-backup --prepare`.
+/// The manifest's method is [`MySqlBaseSource::METHOD`].
+#[derive(Debug)]
+pub struct MySqlBaseSource {
+    address: Address,
+    password: Option<SecretRef>,
+    /// A restored server, stopped, that is read instead.
+    copy: Option<PathBuf>,
+    /// Queries that a restored server must answer with true.
+    checks: Vec<String>,
+}
+
+/// The directory of the data in a point and in a restored server's place.
+const DATA: &str = "data";
+
+/// Copying takes as long as the disk takes.
+const COPYING: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl MySqlBaseSource {
+    /// What is noted of a base:
+    ///
+    /// - `start` and `end`: the positions in InnoDB's log between which the files were copied;
+    /// - `position`: file, offset and GTIDs of the binary log at the end of the copy, where the server writes one;
+    /// - `tables`: how many files of table definitions there are, and SHA-256 of their sorted names.
+    pub const METHOD: &'static str = "mysql-base/1";
+
+    /// The server at `url`; with `copy`, the restored server there.
+    pub fn open(
+        url: &SourceUrl,
+        password: Option<&SecretRef>,
+        base: &Path,
+        copy: Option<PathBuf>,
+    ) -> Result<MySqlBaseSource, OpenSourceError> {
+        Ok(MySqlBaseSource {
+            address: Address::of_policy(url, base)?,
+            password: password.cloned(),
+            copy,
+            checks: Vec::new(),
+        })
+    }
+
+    /// The same, with queries that a restored server must answer with one true value each: the rung `checks`.
+    #[must_use]
+    pub fn checked_by(mut self, checks: &[String]) -> MySqlBaseSource {
+        self.checks = checks.to_vec();
+        self
+    }
+
+    fn shown(&self) -> String {
+        self.address.shown()
+    }
+
+    fn login(&self, ctx: &CaptureContext<'_>) -> Result<Login, CaptureError> {
+        let password = super::password(&self.shown(), self.password.as_ref())?;
+        Login::new(ctx, self.address.clone(), password)
+    }
+
+    /// Whether the server can be copied whole from here, by this user.
+    fn demand(&self, session: &mut Session, about: &About) -> Result<(), CaptureError> {
+        let shown = self.shown();
+        let dumps = "capture its databases one by one, by URLs that name them";
+        if about.product != Product::MariaDb {
+            let message = "only MariaDB can be copied whole; this is MySQL";
+            return Err(session::unreadable(&shown, message, dumps));
+        }
+        if !self.address.is_this_machine() {
+            let message = "a whole server is copied from its own disk, and this one is elsewhere";
+            let remedy = format!("run Vouchsafe on the server's machine, or {dumps}");
+            return Err(session::unreadable(&shown, message, remedy));
+        }
+        Rights::ask(session)?.demand_for_base(&shown)
+    }
+
+    /// Lets `mariadb-backup` copy the server into `to`.
+    fn copy_to(
+        &self,
+        ctx: &CaptureContext<'_>,
+        login: &Login,
+        about: &About,
+        data: &str,
+        to: &Path,
+    ) -> Result<(), CaptureError> {
+        let program = programs::of_series(ctx, Kind::Backup, about.product, about.series)?;
+        let command = login
+            .program(&program, about.product)
+            .args(["--backup", "--no-version-check"])
+            .arg(format!("--datadir={data}"))
+            .arg(format!("--target-dir={}", to.display()));
+        let remedy = "see what it said; it must run where it may read the server's data, and rights are listed in the guide to databases";
+        run_captured(ctx.spawn, command, COPYING)
+            .map(drop)
+            .map_err(|e| failure::program("mariadb-backup", &e, remedy))
+    }
+
+    /// Hands a copy to a sink.
+    fn hand_over(
+        &self,
+        ctx: &CaptureContext<'_>,
+        sink: &mut dyn Sink,
+        about: &About,
+        copy: &Copy,
+        moment: Time,
+    ) -> Result<Captured, CaptureError> {
+        sink.enter(node(about::DIRECTORY, NodeKind::Dir, moment))?;
+        sink.enter(node(DATA, NodeKind::Dir, moment))?;
+        copy.hand_over(ctx, sink, about.cut.unwrap_or(pages_cut(0)), moment)?;
+        sink.leave()?;
+        let json = Written::whole(about.to_json())?;
+        sink.stream(node(about::NAME, NodeKind::File, moment), Box::new(json))?;
+        sink.leave()?;
+        let position = about.position.as_ref().map(|at| {
+            let text = format!("{} {} {}", at.file, at.offset, at.gtid);
+            text.trim_end().to_owned()
+        });
+        let (count, names) = copy.tables();
+        let entry = |count, digest| DigestEntry { count, digest };
+        let mut entries = vec![
+            ("start", entry(None, copy.points.start.to_string())),
+            ("end", entry(None, copy.points.end.to_string())),
+            ("tables", entry(Some(count), names)),
+        ];
+        entries.extend(position.map(|text| ("position", entry(None, text))));
+        Ok(Captured {
+            content_time: moment,
+            manifest: Some(DigestManifest {
+                method: Self::METHOD.to_owned(),
+                taken_at: moment,
+                engine: Some(engine(about)),
+                entries: entries
+                    .into_iter()
+                    .map(|(key, entry)| (key.to_owned(), entry))
+                    .collect(),
+            }),
+            engine: Some(engine(about)),
+            notes: Vec::new(),
+            left_out: Vec::new(),
+        })
+    }
+}
+
+/// Starts the restored server in `place`.
+fn serve(ctx: &CaptureContext<'_>, place: &Path) -> Result<(Server, About), CaptureError> {
+    let about = about_of(place)?;
+    let more = files::server_options(&super::server::data_directory(place))?;
+    let server = Server::start(ctx, &about, place, &more)?;
+    Ok((server, about))
+}
+
+impl Source for MySqlBaseSource {
+    fn discover(&self, ctx: &CaptureContext<'_>) -> Result<Discovery, CaptureError> {
+        let engine = match &self.copy {
+            Some(place) => engine(&about_of(place)?),
+            None => engine(&About::ask(
+                &mut self.login(ctx)?.session()?,
+                &self.shown(),
+                "",
+            )?),
+        };
+        Ok(Discovery {
+            paths: vec![self.shown()],
+            engine: Some(engine),
+        })
+    }
+
+    fn capture(
+        &self,
+        ctx: &CaptureContext<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<Captured, CaptureError> {
+        failure::check_interrupt(ctx)?;
+        let shown = self.shown();
+        if let Some(place) = &self.copy {
+            // It is stopped, and what was damaged on purpose is captured as it is.
+            let copy = Copy::look(&super::server::data_directory(place))?;
+            return self.hand_over(ctx, sink, &about_of(place)?, &copy, ctx.clock.now());
+        }
+        let login = self.login(ctx)?;
+        let mut session = login.session()?;
+        let mut about = About::ask(&mut session, &shown, "")?;
+        self.demand(&mut session, &about)?;
+        let data = session.text("SELECT @@datadir")?;
+        let size = session.text(
+            "SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES",
+        )?;
+        drop(session);
+        let size: u64 = size.parse().unwrap_or_default();
+        about.cut = Some(pages_cut(size));
+        let scratch = login::scratch(ctx, "base-")?;
+        let (free, _) = vouchsafe_host::files::free_space(scratch.path()).map_err(failure::file)?;
+        if free < size {
+            return Err(session::unreadable(
+                &shown,
+                format!(
+                    "its copy needs about {size} bytes in {}, where {free} are free",
+                    ctx.work_dir.display()
+                ),
+                "make room, or put the state directory where there is some",
+            ));
+        }
+        let to = vouchsafe_host::files::canonicalize(scratch.path())
+            .map_err(failure::file)?
+            .join(DATA);
+        ctx.progress.phase("copy the server", None, Some(size));
+        let moment = ctx.clock.now();
+        self.copy_to(ctx, &login, &about, &data, &to)?;
+        let copy = Copy::look(&to)?;
+        about.position = copy.position.clone();
+        self.hand_over(ctx, sink, &about, &copy, moment)
+    }
+
+    fn restore(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+    ) -> Result<Restored, CaptureError> {
+        restore::restore(ctx, point, request)
+    }
+
+    /// Nothing can be digested anew: a server that was opened has changed its files.
+    fn digest(
+        &self,
+        _ctx: &CaptureContext<'_>,
+        _place: &Path,
+    ) -> Result<Option<DigestManifest>, CaptureError> {
+        Ok(None)
+    }
+
+    /// The rungs `opens` (the server starts, and every table opens), `position` (it has the tables of the source, at
+    /// the end of the copy or beyond), `checksums` (every page has its own) and, where there are any, `checks` (the
+    /// policy's own queries).
+    fn compare(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        expected: Option<&DigestManifest>,
+        _point: &dyn PointReader,
+    ) -> Result<Vec<Rung>, CaptureError> {
+        compare::compare(ctx, &restored.place, expected, &self.checks)
+    }
+
+    /// Changes one byte of one page of a table, which `checksums` sees.
+    fn spoil(
+        &self,
+        _ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Spoiled, CaptureError> {
+        spoil::spoil(&restored.place)
+    }
+
+    fn owns(&self, place: &Path) -> bool {
+        super::restore::running(place)
+            .and_then(|rest| Address::parse(rest).ok())
+            .is_some_and(|address| address.same_server(&self.address))
+    }
+}

@@ -1,0 +1,83 @@
+//! Bringing a base back: as files, or as a server of its own that has replayed its log.
+
+use std::path::Path;
+use std::time::Duration;
+
+use vouchsafe_capture::{
+    CaptureContext, CaptureError, Form, PointReader, RestoreRequest, Restored, TreePath,
+};
+use vouchsafe_host::files;
+use vouchsafe_host::process::run_captured;
+
+use super::super::about::{self, About};
+use super::super::about_of;
+use super::super::programs::{self, Kind};
+use super::super::restore::empty_place;
+use super::super::server::{self, data_directory};
+use super::files::points;
+use super::{DATA, serve};
+use crate::confine::Confined;
+use crate::failure;
+use crate::tree::{self, Ours, Scope};
+
+/// Replaying a log takes as long as the disk takes.
+const PREPARE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Restores as [`super::MySqlBaseSource`] says.
+pub(super) fn restore(
+    ctx: &CaptureContext<'_>,
+    point: &dyn PointReader,
+    request: &RestoreRequest,
+) -> Result<Restored, CaptureError> {
+    failure::check_interrupt(ctx)?;
+    if request.to.to_str().is_some_and(|to| to.contains("://")) {
+        let message =
+            "a whole server cannot be restored into one that runs; name a directory, or server:DIR";
+        return Err(failure::target(&request.to, message));
+    }
+    let mut root = TreePath::root();
+    // A constant that is a name.
+    let _ = root.push(about::DIRECTORY.as_bytes());
+    let scope = Scope::below(root).narrowed(point, request.include.as_ref())?;
+    if request.form == Form::Files {
+        return tree::restore(ctx, point, &scope, request);
+    }
+    if let Some(part) = request.include.as_ref().filter(|i| !i.names().is_empty()) {
+        return Err(CaptureError::Unreadable {
+            place: part.to_string(),
+            message: "a server is restored only whole".to_owned(),
+            remedy: "restore the part to a directory, as files".to_owned(),
+        });
+    }
+    empty_place(request)?;
+    // They are given to whoever serves them later; that user's number is not the original's.
+    let mut restored = tree::restore(ctx, &Ours::of(point), &scope, request)?;
+    if !restored.issues.is_empty() {
+        return Ok(restored);
+    }
+    restored.place = files::canonicalize(&restored.place).map_err(failure::file)?;
+    let about = about_of(&restored.place)?;
+    server::demand_product(&about)?;
+    prepare(ctx, &about, &restored.place)?;
+    serve(ctx, &restored.place)?.0.stop(ctx)?;
+    Ok(restored)
+}
+
+/// Replays the log that was copied with the files, up to the end of the copy.
+fn prepare(ctx: &CaptureContext<'_>, about: &About, place: &Path) -> Result<(), CaptureError> {
+    if points(&data_directory(place))?.is_prepared {
+        return Ok(());
+    }
+    ctx.progress.phase("replay the log", None, None);
+    let program = programs::of_series(ctx, Kind::Backup, about.product, about.series)?;
+    let confined = Confined::to(ctx, place)?;
+    let command = confined
+        .program(&program)
+        .args(["--no-defaults", "--prepare"])
+        .arg(format!("--target-dir={}", confined.seen(DATA).display()))
+        .env("TMPDIR", confined.seen(""));
+    let remedy = "what it said names the file; restore another point";
+    run_captured(ctx.spawn, command, PREPARE)
+        .map(drop)
+        .map_err(|e| failure::program("mariadb-backup --prepare", &e, remedy))
+}

@@ -1,0 +1,256 @@
+//! A server of our own over a data directory: for drills, and for restores that are to be a server.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use vouchsafe_capture::{CaptureContext, CaptureError};
+use vouchsafe_host::files;
+use vouchsafe_host::process::{Child, Command, run_captured};
+
+use super::about::About;
+use super::accounts::OURS;
+use super::address::{Address, Tls};
+use super::login::Login;
+use super::programs::{self, Kind, Product};
+use super::session::Session;
+use crate::confine::Confined;
+use crate::failure;
+
+/// A running server that listens on a socket in its own data directory and nowhere else.
+///
+/// Dropping it ends it at once; [`Server::stop`] ends it well.
+pub(super) struct Server {
+    /// Locked, because a stream that is read elsewhere may be the last to hold the server.
+    child: Mutex<Option<Child>>,
+    /// Held open: its number is the short way to the socket, whose path would be too long for the system otherwise.
+    directory: File,
+    data: PathBuf,
+    place: PathBuf,
+    /// For programs, which start in the data directory.
+    login: Login,
+}
+
+/// The socket's name in the data directory.
+const SOCKET: &str = "server.sock";
+/// The file of statements that let us in at each start.
+const INIT_FILE: &str = "server.sql";
+
+/// How long a start may take: it includes the replay of what a server left when it was killed.
+const START: Duration = Duration::from_secs(300);
+const STOP: Duration = Duration::from_secs(300);
+const INIT: Duration = Duration::from_secs(300);
+
+/// Nothing of what a configuration may say: no network, no log, no replication, nothing that acts by itself.
+const QUIET: [&str; 9] = [
+    "--skip-networking",
+    "--skip-log-bin",
+    "--event-scheduler=OFF",
+    "--local-infile=0",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--max-allowed-packet=1073741824",
+    "--max-connections=50",
+    "--innodb-buffer-pool-load-at-startup=OFF",
+    "--innodb-buffer-pool-dump-at-shutdown=OFF",
+];
+
+/// The directory of the data in a restored server's place.
+pub(super) fn data_directory(place: &Path) -> PathBuf {
+    place.join(DATA)
+}
+
+const DATA: &str = "data";
+
+/// Whether servers of ours can be made of what came from this product.
+pub(super) fn demand_product(about: &About) -> Result<(), CaptureError> {
+    if about.product == Product::MariaDb {
+        return Ok(());
+    }
+    Err(CaptureError::Program {
+        program: "mysqld".to_owned(),
+        message: "this version makes servers of its own of MariaDB only".to_owned(),
+        remedy: "restore the point as files, or into a server that runs: mysql://user@host/name"
+            .to_owned(),
+    })
+}
+
+/// Makes an empty server in `place`.
+pub(super) fn initialise(
+    ctx: &CaptureContext<'_>,
+    about: &About,
+    place: &Path,
+) -> Result<(), CaptureError> {
+    demand_product(about)?;
+    let server = programs::of_series(ctx, Kind::Server, about.product, about.series)?;
+    let confined = Confined::to(ctx, place)?;
+    let program = Path::new("mariadb-install-db");
+    let command = confined
+        .program(program)
+        .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+        .args(["--skip-test-db", "--skip-log-bin"])
+        .args(names(about))
+        .arg(option("--datadir", &confined.seen(DATA)))
+        .env("TMPDIR", confined.seen(""));
+    // The script looks for the server where it was installed itself.
+    let _ = server;
+    run_captured(ctx.spawn, command, INIT)
+        .map(drop)
+        .map_err(|e| {
+            failure::program(
+                "mariadb-install-db",
+                &e,
+                "see that there is room, and that the package mariadb-server is installed whole",
+            )
+        })
+}
+
+/// How names of tables are compared: a data directory belongs to one way.
+fn names(about: &About) -> Option<String> {
+    let way = about.lower_case_table_names.as_str();
+    ["0", "1", "2"]
+        .contains(&way)
+        .then(|| format!("--lower-case-table-names={way}"))
+}
+
+impl Server {
+    /// Starts the server in `place`, with more options beside those of ours, and waits until it answers.
+    pub(super) fn start(
+        ctx: &CaptureContext<'_>,
+        about: &About,
+        place: &Path,
+        more: &[String],
+    ) -> Result<Server, CaptureError> {
+        demand_product(about)?;
+        let program = programs::of_series(ctx, Kind::Server, about.product, about.series)?;
+        let data = files::canonicalize(data_directory(place)).map_err(failure::file)?;
+        let directory = files::open_read(&data).map_err(failure::file)?;
+        let place = files::canonicalize(place).map_err(failure::file)?;
+        files::write_atomic(place.join(INIT_FILE), let_in().as_bytes(), 0o600)
+            .map_err(failure::file)?;
+        let confined = Confined::to(ctx, &place)?;
+        let socket = Path::new("/proc/self/cwd").join(SOCKET);
+        let command = confined
+            .program(&program)
+            .arg("--no-defaults")
+            .arg(option("--datadir", &confined.seen(DATA)))
+            .arg(option("--tmpdir", &confined.seen(DATA)))
+            .arg(option("--init-file", &confined.seen(INIT_FILE)))
+            // It works in its data directory, whose path may be too long for a socket's.
+            .arg(option("--socket", &socket))
+            .arg(option("--pid-file", Path::new("server.pid")))
+            .args(QUIET)
+            .args(names(about))
+            .args(more);
+        let child = ctx.spawn.spawn(command).map_err(|e| {
+            failure::program(
+                "mariadbd",
+                &e.into(),
+                "see that the package mariadb-server is installed whole",
+            )
+        })?;
+        let server = Server {
+            child: Mutex::new(Some(child)),
+            login: Login::new(ctx, ours(socket), None)?,
+            directory,
+            data,
+            place,
+        };
+        server.wait_until_ready(ctx)?;
+        Ok(server)
+    }
+
+    /// Our own connection.
+    pub(super) fn session(&self, _ctx: &CaptureContext<'_>) -> Result<Session, CaptureError> {
+        let directory = format!("/proc/self/fd/{}", self.directory.as_raw_fd());
+        Session::open(&ours(Path::new(&directory).join(SOCKET)), None)
+    }
+
+    /// A program that connects: it starts in the data directory, and the socket is found through that.
+    pub(super) fn program(
+        &self,
+        _ctx: &CaptureContext<'_>,
+        program: &Path,
+        product: Product,
+    ) -> Result<Command, CaptureError> {
+        Ok(self.login.program(program, product).current_dir(&self.data))
+    }
+
+    /// Ends it so that everything is written, and takes away what let us in.
+    pub(super) fn stop(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {
+        let mut session = self.session(ctx)?;
+        session.execute(&format!("DROP USER '{OURS}'@'localhost'"))?;
+        session.execute("SHUTDOWN")?;
+        drop(session);
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut child) = child.take()
+            && child.wait_timeout(STOP).is_none()
+        {
+            child.kill_tree();
+            return Err(CaptureError::Program {
+                program: "mariadbd".to_owned(),
+                message: format!("it did not stop within {} s", STOP.as_secs()),
+                remedy: "see that there is room on the disk, and restore it again".to_owned(),
+            });
+        }
+        files::remove_file(self.place.join(INIT_FILE)).map_err(failure::file)
+    }
+
+    fn wait_until_ready(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {
+        let begun = ctx.clock.monotonic();
+        loop {
+            failure::check_interrupt(ctx)?;
+            let waiting = match self.session(ctx) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+            let ended = child.as_mut().and_then(Child::try_wait);
+            if let (Some(state), Some(child)) = (ended, child.as_ref()) {
+                return Err(CaptureError::Program {
+                    program: "mariadbd".to_owned(),
+                    message: format!(
+                        "{state} instead of starting; it said: {}",
+                        child.stderr_tail()
+                    ),
+                    remedy: "restore another point, and see what it said".to_owned(),
+                });
+            }
+            if ctx.clock.monotonic().saturating_sub(begun) > START {
+                return Err(waiting);
+            }
+            drop(child);
+            ctx.clock.sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// The account of ours, through a socket.
+fn ours(socket: PathBuf) -> Address {
+    Address {
+        host: "localhost".to_owned(),
+        port: 0,
+        socket: Some(socket),
+        user: OURS.to_owned(),
+        database: String::new(),
+        tls: Tls::Disabled,
+        authorities: None,
+    }
+}
+
+/// Statements that run before anybody is let in: nobody knows the passwords of the original. The right to let others act
+/// for anybody can be given to nobody by these statements, but written down.
+fn let_in() -> String {
+    format!(
+        "CREATE OR REPLACE USER '{OURS}'@'localhost';\n\
+         GRANT ALL PRIVILEGES ON *.* TO '{OURS}'@'localhost' WITH GRANT OPTION;\n\
+         REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) \
+         VALUES ('localhost', '{OURS}', '', '', 1, '');\n\
+         FLUSH PRIVILEGES;\n"
+    )
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("{name}={}", path.display())
+}

@@ -1,0 +1,313 @@
+//! Our own connection to a server: statements, snapshots, rows as the server writes them.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::mysql::MySqlRow;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row as _};
+use tokio::runtime::{Builder, Runtime};
+use vouchsafe_capture::CaptureError;
+use vouchsafe_model::Secret;
+
+use super::address::Address;
+
+/// One connection. Dropping it ends what it had begun.
+pub(super) struct Session {
+    runtime: Runtime,
+    connection: Option<MySqlConnection>,
+    shown: String,
+    /// Whether the server is MariaDB.
+    pub(super) is_maria: bool,
+}
+
+/// How long a server may take to accept a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a value looks like as text depends on these, and so do the names that a server takes. Results come as they are
+/// stored, in whatever character set that is; nothing may end a long transaction while we read.
+const SETTINGS: &str = "SET NAMES utf8mb4 COLLATE utf8mb4_bin; SET character_set_results = NULL; SET sql_mode = ''; \
+    SET time_zone = '+00:00'; SET lc_time_names = 'en_US'; SET div_precision_increment = 4; SET sql_auto_is_null = 0; \
+    SET sql_safe_updates = 0; SET sql_select_limit = DEFAULT; SET sql_big_selects = 1; SET sql_quote_show_create = 1; \
+    SET group_concat_max_len = 4294967295; SET wait_timeout = 604800; SET net_write_timeout = 86400; \
+    SET net_read_timeout = 86400; SET lock_wait_timeout = 60; \
+    SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+const SETTINGS_MARIA: &str =
+    "SET old_mode = ''; SET max_statement_time = 0; SET note_verbosity = ''";
+const SETTINGS_MYSQL: &str = "SET max_execution_time = 0; SET information_schema_stats_expiry = 0; SET print_identified_with_as_hex = 1";
+
+/// The values of a row as the server writes them; what is null has none.
+pub(super) type Row<'r> = &'r [Option<&'r [u8]>];
+
+/// A row as text; what is null has none.
+pub(super) type Texts = Vec<Option<String>>;
+
+impl Session {
+    /// Connects and fixes how values are written.
+    pub(super) fn open(
+        address: &Address,
+        password: Option<&Secret>,
+    ) -> Result<Session, CaptureError> {
+        let shown = address.shown();
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| CaptureError::io("start the connection to", shown.clone(), e))?;
+        let mut options = address.options();
+        if let Some(password) = password {
+            let text = std::str::from_utf8(password.expose())
+                .map_err(|_| unreadable(&shown, "the password is not UTF-8", "set another one"))?;
+            options = options.password(text);
+        }
+        let connected =
+            runtime.block_on(async { tokio::time::timeout(PATIENCE, options.connect()).await });
+        let connection = match connected {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(refused(address, &error)),
+            Err(_) => {
+                let message = format!("it did not answer within {} s", PATIENCE.as_secs());
+                return Err(unreadable(
+                    &shown,
+                    message,
+                    "see that host and port are right and that no firewall is in between",
+                ));
+            }
+        };
+        let mut session = Session {
+            runtime,
+            connection: Some(connection),
+            shown,
+            is_maria: false,
+        };
+        session.execute(SETTINGS)?;
+        session.is_maria = session.text("SELECT VERSION()")?.contains("MariaDB");
+        let more = if session.is_maria {
+            SETTINGS_MARIA
+        } else {
+            SETTINGS_MYSQL
+        };
+        for setting in more.split("; ") {
+            // Not every version has every one of them.
+            let _ = session.execute(setting);
+        }
+        Ok(session)
+    }
+
+    /// Runs statements that give no rows.
+    pub(super) fn execute(&mut self, sql: &str) -> Result<(), CaptureError> {
+        let connection = connection(&mut self.connection, &self.shown)?;
+        self.runtime
+            .block_on(async { sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await })
+            .map(drop)
+            .map_err(|e| failed(&self.shown, &e))
+    }
+
+    /// Hands `take` each row.
+    pub(super) fn each(
+        &mut self,
+        sql: &str,
+        take: &mut dyn FnMut(Row<'_>) -> Result<(), CaptureError>,
+    ) -> Result<(), CaptureError> {
+        let shown = &self.shown;
+        let connection = connection(&mut self.connection, shown)?;
+        self.runtime.block_on(async {
+            let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
+            while let Some(row) = rows.try_next().await.map_err(|e| failed(shown, &e))? {
+                take(&values(&row).map_err(|e| failed(shown, &e))?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// All rows as text.
+    pub(super) fn rows(&mut self, sql: &str) -> Result<Vec<Texts>, CaptureError> {
+        let mut out = Vec::new();
+        self.each(sql, &mut |row| {
+            let text = |value: &Option<&[u8]>| value.map(|v| String::from_utf8_lossy(v).into());
+            out.push(row.iter().map(text).collect());
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// The one text of a query that gives one row with one column that is not null.
+    pub(super) fn text(&mut self, sql: &str) -> Result<String, CaptureError> {
+        self.optional(sql)?
+            .ok_or_else(|| unreadable(&self.shown, "it gave no answer to a query", "see its log"))
+    }
+
+    /// The first text of a query's first row; nothing if it is null or there is no row.
+    pub(super) fn optional(&mut self, sql: &str) -> Result<Option<String>, CaptureError> {
+        let first = self.rows(sql)?.into_iter().next();
+        Ok(first.and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    /// A status variable of this session, or one of the server's; nothing if there is none of this name.
+    pub(super) fn status(&mut self, name: &str) -> Result<Option<String>, CaptureError> {
+        let rows = self.rows(&format!("SHOW STATUS LIKE {}", literal(name)))?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1))
+            .flatten())
+    }
+
+    /// A setting; nothing if this server does not have it.
+    pub(super) fn setting(&mut self, name: &str) -> Result<Option<String>, CaptureError> {
+        let rows = self.rows(&format!("SHOW VARIABLES LIKE {}", literal(name)))?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1))
+            .flatten())
+    }
+
+    /// The one value of a query that somebody else wrote, as text; nothing if it is null or there is no row.
+    pub(super) fn answer(&mut self, sql: &str) -> Result<Option<String>, CaptureError> {
+        let rows = self.rows(sql)?;
+        match rows.as_slice() {
+            [] => Ok(None),
+            [row] => match row.as_slice() {
+                [value] => Ok(value.clone()),
+                _ => Err(self.more_than_one()),
+            },
+            _ => Err(self.more_than_one()),
+        }
+    }
+
+    fn more_than_one(&self) -> CaptureError {
+        unreadable(
+            &self.shown,
+            "the query gives more than one value",
+            "write one that gives one",
+        )
+    }
+}
+
+/// The values of a row, whatever their types.
+fn values(row: &MySqlRow) -> Result<Vec<Option<&[u8]>>, sqlx::Error> {
+    (0..row.len())
+        .map(|at| row.try_get_unchecked::<Option<&[u8]>, _>(at))
+        .collect()
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // A server that does not answer is left to notice by itself.
+            let _ = self.runtime.block_on(async {
+                tokio::time::timeout(Duration::from_secs(2), connection.close()).await
+            });
+        }
+    }
+}
+
+fn connection<'c>(
+    connection: &'c mut Option<MySqlConnection>,
+    shown: &str,
+) -> Result<&'c mut MySqlConnection, CaptureError> {
+    connection
+        .as_mut()
+        .ok_or_else(|| unreadable(shown, "the connection is closed", "run it again"))
+}
+
+/// An error for a server that cannot be read.
+pub(super) fn unreadable(
+    shown: &str,
+    message: impl Into<String>,
+    remedy: impl Into<String>,
+) -> CaptureError {
+    CaptureError::Unreadable {
+        place: shown.to_owned(),
+        message: message.into(),
+        remedy: remedy.into(),
+    }
+}
+
+/// What the server said to a statement.
+fn failed(shown: &str, error: &sqlx::Error) -> CaptureError {
+    let remedy = match number(error) {
+        Some(1044 | 1045 | 1142 | 1143 | 1227 | 1370) => {
+            "grant the user what the guide to databases lists under rights"
+        }
+        Some(1205) => "somebody holds a lock on it; run it again later",
+        Some(1412) => "a table was altered meanwhile; run it again",
+        Some(1040 | 1203 | 1226) => {
+            "the server has no connection left; raise max_connections, or the user's limit"
+        }
+        Some(1053) => "the server is going down; run it again when it is there",
+        _ => "see the server's log",
+    };
+    unreadable(shown, message(error), remedy)
+}
+
+/// Why there is no connection.
+fn refused(address: &Address, error: &sqlx::Error) -> CaptureError {
+    let shown = address.shown();
+    let said = message(error);
+    let remedy = match number(error) {
+        Some(1044 | 1045 | 1698) => {
+            "see that `password:` in the policy is this user's, and that the account may come from this host".to_owned()
+        }
+        Some(1040 | 1203 | 1226) => {
+            "the server has no connection left; raise max_connections, or the user's limit".to_owned()
+        }
+        Some(1130) => "make an account for this user that may come from this host".to_owned(),
+        Some(_) => "see the server's log".to_owned(),
+        None if is_about_tls(error) => format!(
+            "TLS is {}; name the authority's file in the URL by ?ssl-ca=PATH, or lower it by ?ssl-mode=…, which is a finding",
+            address.tls.word()
+        ),
+        None if said.contains("authentication plugin") => {
+            "give the account the plugin mysql_native_password or caching_sha2_password".to_owned()
+        }
+        None if said.contains("RSA") || said.contains("rsa") => {
+            "this password is only sent over TLS: write ?ssl-mode=VERIFY_IDENTITY".to_owned()
+        }
+        None => "see that the server runs, and that host and port are right".to_owned(),
+    };
+    unreadable(&shown, said, remedy)
+}
+
+/// Errors of TLS come as themselves or wrapped in errors of the connection.
+fn is_about_tls(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Tls(_)) || message(error).contains("certificate")
+}
+
+fn number(error: &sqlx::Error) -> Option<u16> {
+    match error {
+        sqlx::Error::Database(database) => database
+            .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+            .map(|error| error.number()),
+        _ => None,
+    }
+}
+
+fn message(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::Io(io) => io.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// A name as SQL wants it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A text as SQL wants it, with backslashes escaped as our sessions have it.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_cannot_break_out() {
+        assert_eq!(quoted("a`b"), "`a``b`");
+        assert_eq!(literal("o'clock"), "'o''clock'");
+        assert_eq!(literal("a\\'b"), "'a\\\\''b'");
+    }
+}
