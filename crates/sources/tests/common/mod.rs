@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod memory;
 pub mod shop;
 pub mod trees;
+pub mod wal;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,184 @@
+//! Which point a drill restores, and to which moment a log brings it.
+
+use vouchsafe_capture::Until;
+use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::{Protection, Span, System, Time, VaultName};
+
+use crate::catalogue::{Catalogue, KnownPoint};
+use crate::drill::{DrillMoment, DrillOrder};
+use crate::error::KeeperError;
+use crate::keeper::Keeper;
+use crate::log_reach::{LogWindow, ProtectionLog, outside};
+
+/// What a drill restores.
+pub(crate) struct Chosen<'c> {
+    pub(crate) known: &'c KnownPoint,
+    /// From where; nothing leaves it to the drill.
+    pub(crate) vault: Option<VaultName>,
+    /// By which number it was chosen, if at random.
+    pub(crate) seed: Option<u64>,
+    /// How far the log is replayed, if it is.
+    pub(crate) until: Option<Until>,
+}
+
+impl Keeper {
+    /// What an order means for one protection.
+    pub(crate) fn choose<'c>(
+        &self,
+        facts: &[Recorded],
+        catalogue: &'c Catalogue,
+        (system, protection): (&System, &Protection),
+        order: &DrillOrder,
+    ) -> Result<Chosen<'c>, KeeperError> {
+        let mut points = catalogue.of_protection(&protection.id);
+        points.retain(|p| p.is_complete() && !p.copies.is_empty());
+        if let Some(vault) = &order.vault {
+            points.retain(|p| p.copies.iter().any(|c| c.vault.as_str() == vault));
+        }
+        let seed = (order.moment == DrillMoment::Random).then(|| self.tools.random.u64());
+        if let Some(chosen) = self.choose_by_log(facts, protection, &points, order, seed)? {
+            return Ok(chosen);
+        }
+        let none = |wanted: String| KeeperError::NoPoint {
+            system: system.name.clone(),
+            wanted,
+            remedy: format!("run `vouchsafe run {}`", system.name),
+        };
+        let found = match (order.moment, seed) {
+            (DrillMoment::At(at), _) => points.iter().rfind(|p| p.point.content_time <= at),
+            (_, Some(seed)) => one_of(&points, seed),
+            (_, None) => points.last(),
+        };
+        let known = found.copied().ok_or_else(|| match order.moment {
+            DrillMoment::At(at) => none(format!("as old as {}", at.minute())),
+            _ => none("that is complete".to_owned()),
+        })?;
+        Ok(Chosen {
+            known,
+            vault: None,
+            seed,
+            until: None,
+        })
+    }
+
+    /// Where a vault has a log, or should have one by the policy.
+    fn choose_by_log<'c>(
+        &self,
+        facts: &[Recorded],
+        protection: &Protection,
+        points: &[&'c KnownPoint],
+        order: &DrillOrder,
+        seed: Option<u64>,
+    ) -> Result<Option<Chosen<'c>>, KeeperError> {
+        let source = self.source(protection)?;
+        let Some(newest) = points.last().copied().filter(|_| source.replays()) else {
+            return Ok(None);
+        };
+        let name = match &order.vault {
+            Some(name) => crate::vaults::find(&self.policy, name)?.name.clone(),
+            None => self.least_drilled(facts, newest)?,
+        };
+        let vault = self.vault(&name)?;
+        let log = ProtectionLog::in_vault(&vault, &protection.id)?;
+        if log.is_empty() && protection.log_every.is_none() {
+            return Ok(None);
+        }
+        let windows = || log.windows(source.as_ref(), &vault.repo, &name, points);
+        let until = match (order.moment, seed) {
+            (DrillMoment::At(at), _) => Until::Time(at),
+            (_, Some(seed)) => {
+                let ended: Vec<Time> = points.iter().map(|p| p.point.completed).collect();
+                pick(seed, &windows()?, &ended).map_or(Until::End, Until::Time)
+            }
+            (_, None) => Until::End,
+        };
+        let (ways, refused) = log.ways(source.as_ref(), &vault.repo, &name, points, until)?;
+        let leads = |known: &&&KnownPoint| ways.iter().any(|way| way.point == known.point.point);
+        // By our clock the point was complete by then; by the log it may have been a little earlier.
+        let was_complete =
+            |known: &&&KnownPoint| !matches!(until, Until::Time(at) if at < known.point.completed);
+        let best = points.iter().rev().filter(leads).find(was_complete);
+        let known = best.or_else(|| points.iter().rev().find(leads)).copied();
+        match (known, order.moment) {
+            (None, DrillMoment::At(_)) => Err(outside(protection, until, &windows()?, &refused)),
+            // That no log leads anywhere is what such a drill finds.
+            (known, _) => Ok(Some(Chosen {
+                known: known.unwrap_or(newest),
+                vault: Some(name),
+                seed,
+                until: Some(until),
+            })),
+        }
+    }
+}
+
+fn one_of<'a, T>(all: &'a [T], seed: u64) -> Option<&'a T> {
+    let index = seed.checked_rem(all.len() as u64)?;
+    usize::try_from(index).ok().and_then(|index| all.get(index))
+}
+
+/// A moment by a seed: of four, one is the newest that there is, one that at which some point was complete, and two are
+/// any second of what can be restored. Nothing if there is none.
+fn pick(seed: u64, windows: &[LogWindow], ended: &[Time]) -> Option<Time> {
+    let newest = windows.iter().map(|window| window.to).max()?;
+    let (kind, rest) = (seed % 4, seed / 4);
+    let within = |time: &Time| windows.iter().any(|w| w.from <= *time && *time <= w.to);
+    let ended: Vec<Time> = ended.iter().copied().filter(within).collect();
+    match kind {
+        0 => Some(newest),
+        1 => one_of(&ended, rest).copied().or(Some(newest)),
+        _ => any_second(rest, windows).or(Some(newest)),
+    }
+}
+
+/// Every whole second of every window is as likely as any other.
+fn any_second(number: u64, windows: &[LogWindow]) -> Option<Time> {
+    const SECOND: u64 = 1_000_000;
+    let seconds = |window: &LogWindow| window.to.since(window.from).micros() / SECOND + 1;
+    let all: u64 = windows.iter().map(seconds).sum();
+    let mut left = number.checked_rem(all)?;
+    for window in windows {
+        let here = seconds(window);
+        if left < here {
+            return Some(window.from.plus(Span::from_secs(left)));
+        }
+        left -= here;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(from: i64, to: i64) -> LogWindow {
+        LogWindow {
+            vault: VaultName::new("local").unwrap(),
+            from: Time::from_secs(from),
+            to: Time::from_secs(to),
+        }
+    }
+
+    #[test]
+    fn a_seed_picks_only_what_can_be_restored_and_all_of_it() {
+        let windows = [window(100, 110), window(200, 205)];
+        let ended: Vec<Time> = [100, 150, 200].map(Time::from_secs).into();
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..400 {
+            let picked = pick(seed, &windows, &ended).unwrap();
+            assert!(
+                windows.iter().any(|w| w.from <= picked && picked <= w.to),
+                "{seed}"
+            );
+            assert_eq!(Some(picked), pick(seed, &windows, &ended));
+            if seed % 4 == 0 {
+                assert_eq!(picked, Time::from_secs(205));
+            } else if seed % 4 == 1 {
+                assert!(ended.contains(&picked));
+            }
+            seen.insert(picked);
+        }
+        assert_eq!(seen.len(), 17);
+        assert_eq!(pick(7, &[], &ended), None);
+    }
+}
