@@ -31,6 +31,7 @@ pub(super) struct Sieve {
     commits: u64,
     newest: Option<Time>,
     overtaken: u64,
+    /// Tokens behind the last record that may be replayed.
     tokens_beyond: Vec<Vec<u8>>,
 }
 
@@ -75,6 +76,12 @@ impl Sieve {
 
     /// The next record.
     pub(super) fn take(&mut self, record: &WalRecord) -> Verdict {
+        // Whether it is part of what is replayed, a later record tells.
+        if let Some(text) = token_in(record)
+            && self.tokens_beyond.len() < AFTER
+        {
+            self.tokens_beyond.push(text.to_vec());
+        }
         if self.stopped.is_some() {
             return self.look_beyond(record);
         }
@@ -156,6 +163,7 @@ impl Sieve {
     }
 
     fn reach(&mut self, record: &WalRecord) -> Verdict {
+        self.tokens_beyond.clear();
         self.last = Some(Reached {
             record: record.lsn,
             end: record.end,
@@ -183,11 +191,6 @@ impl Sieve {
             && matches!(self.until, Until::Time(until) if *time <= until)
         {
             self.overtaken += 1;
-        }
-        if let Some(text) = token_in(record)
-            && self.tokens_beyond.len() < AFTER
-        {
-            self.tokens_beyond.push(text.to_vec());
         }
         if self.after.len() < AFTER {
             self.after.extend(logged(record));
