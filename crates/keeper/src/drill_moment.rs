@@ -86,10 +86,18 @@ impl Keeper {
         let windows = || log.windows(source.as_ref(), &vault.repo, &name, points);
         let until = match (order.moment, seed) {
             (DrillMoment::At(at), _) => Until::Time(at),
-            (_, Some(seed)) => {
-                let ended: Vec<Time> = points.iter().map(|p| p.point.completed).collect();
-                pick(seed, &windows()?, &ended).map_or(Until::End, Until::Time)
-            }
+            (_, Some(seed)) => match pick(seed, &windows()?) {
+                Some(Picked::Moment(at)) => Until::Time(at),
+                Some(Picked::Point(number)) => {
+                    return Ok(one_of(points, number).map(|known| Chosen {
+                        known,
+                        vault: known.copy_in(&name).map(|_| name.clone()),
+                        seed: Some(seed),
+                        until: None,
+                    }));
+                }
+                None => Until::End,
+            },
             (_, None) => Until::End,
         };
         let (ways, refused) = log.ways(source.as_ref(), &vault.repo, &name, points, until)?;
@@ -117,17 +125,24 @@ fn one_of<'a, T>(all: &'a [T], seed: u64) -> Option<&'a T> {
     usize::try_from(index).ok().and_then(|index| all.get(index))
 }
 
-/// A moment by a seed: of four, one is the newest that there is, one that at which some point was complete, and two are
-/// any second of what can be restored. Nothing if there is none.
-fn pick(seed: u64, windows: &[LogWindow], ended: &[Time]) -> Option<Time> {
+/// What a seed picks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Picked {
+    /// This moment, by the log.
+    Moment(Time),
+    /// A point alone, the one with this number modulo how many there are.
+    Point(u64),
+}
+
+/// By a seed: of four, one is the newest moment that there is, one a point alone, and two are any second of what can be
+/// restored. Nothing if no log leads anywhere.
+fn pick(seed: u64, windows: &[LogWindow]) -> Option<Picked> {
     let newest = windows.iter().map(|window| window.to).max()?;
     let (kind, rest) = (seed % 4, seed / 4);
-    let within = |time: &Time| windows.iter().any(|w| w.from <= *time && *time <= w.to);
-    let ended: Vec<Time> = ended.iter().copied().filter(within).collect();
     match kind {
-        0 => Some(newest),
-        1 => one_of(&ended, rest).copied().or(Some(newest)),
-        _ => any_second(rest, windows).or(Some(newest)),
+        0 => Some(Picked::Moment(newest)),
+        1 => Some(Picked::Point(rest)),
+        _ => any_second(rest, windows).map(Picked::Moment),
     }
 }
 
@@ -162,23 +177,22 @@ mod tests {
     #[test]
     fn a_seed_picks_only_what_can_be_restored_and_all_of_it() {
         let windows = [window(100, 110), window(200, 205)];
-        let ended: Vec<Time> = [100, 150, 200].map(Time::from_secs).into();
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..400 {
-            let picked = pick(seed, &windows, &ended).unwrap();
-            assert!(
-                windows.iter().any(|w| w.from <= picked && picked <= w.to),
-                "{seed}"
-            );
-            assert_eq!(Some(picked), pick(seed, &windows, &ended));
-            if seed % 4 == 0 {
-                assert_eq!(picked, Time::from_secs(205));
-            } else if seed % 4 == 1 {
-                assert!(ended.contains(&picked));
+            let picked = pick(seed, &windows).unwrap();
+            assert_eq!(Some(picked), pick(seed, &windows));
+            match picked {
+                Picked::Point(_) => assert_eq!(seed % 4, 1),
+                Picked::Moment(at) => {
+                    assert!(windows.iter().any(|w| w.from <= at && at <= w.to), "{seed}");
+                    if seed % 4 == 0 {
+                        assert_eq!(at, Time::from_secs(205));
+                    }
+                    seen.insert(at);
+                }
             }
-            seen.insert(picked);
         }
         assert_eq!(seen.len(), 17);
-        assert_eq!(pick(7, &[], &ended), None);
+        assert_eq!(pick(7, &[]), None);
     }
 }

@@ -209,10 +209,11 @@ fn at_any_moment_exactly_what_was_committed_by_then_is_there() {
     // Nothing is left of what was refused.
     assert!(!past.world.path("beyond").exists() && !past.world.path("before").exists());
 
-    let (end, _) = shipped.commits[shipped.commits.len() - 100];
+    let (end, time) = shipped.commits[shipped.commits.len() - 100];
     let position = Until::Position(Position::Byte(end.0));
-    let there = all.len() - 99;
-    past.has_exactly(&shipped, position, &all[..there], "position");
+    let there = by(&committed, time);
+    assert!(there.len() < all.len());
+    past.has_exactly(&shipped, position, &there, "position");
 }
 
 #[test]

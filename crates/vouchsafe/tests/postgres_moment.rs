@@ -351,10 +351,7 @@ fn a_server_is_brought_to_any_moment_and_drilled_and_every_damage_to_its_log_is_
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|value| value.pointer("/drills/0").cloned())
         .expect("a result");
-    assert!(
-        drilled["seed"].is_u64() && drilled["moment"]["position"].is_string(),
-        "{drilled}"
-    );
+    assert!(drilled["seed"].is_u64(), "{drilled}");
 
     // What is lost in one vault is refused there, and had from the other.
     let last = newest_fragment(&shop.work, "local");

@@ -198,6 +198,9 @@ impl Fetching<'_> {
                 newest: pass.sieve.newest(),
             });
         };
+        if pass.sieve.may_be_too_early() {
+            return Err(self.too_early());
+        }
         let timeline = history.timeline_at(target.record);
         pass.segments.finish(target.end, timeline)?;
         self.write_histories()?;
@@ -312,7 +315,7 @@ impl Pass {
         let wal = WalReader::new(start).map_err(|e| fetching.broken(first, e.to_string()))?;
         Ok(Pass {
             wal,
-            sieve: Sieve::new(fetching.until, base.end.1),
+            sieve: Sieve::new(fetching.until, base.start.1, base.end.1),
             segments: Segments::new(&fetching.place, base.segment, history.clone(), first),
             next: first,
             enough: false,

@@ -20,17 +20,25 @@ pub(in crate::postgres) fn moment(
     let next: u64 = next.parse().unwrap_or_default();
     let around = &fetched.around;
     let mut found = Findings::default();
-    let mut known = 0;
+    let (mut known, mut forgotten) = (0, 0);
     for (commit, status) in statuses(session, &around.before, next)? {
         match status.as_deref() {
             Some("committed") => known += 1,
             // So long ago that the server has forgotten how it ended.
-            None => {}
+            None => forgotten += 1,
             Some(other) => found.add(format!(
                 "transaction {} of {} is {other}",
                 commit.transaction, commit.time
             )),
         }
+    }
+    let asked = known + forgotten + found.count();
+    let missing = (around.before.len() as u64).saturating_sub(asked);
+    if missing > 0 {
+        found.add(format!(
+            "transactions that should be committed and have not begun: {}",
+            number(missing)
+        ));
     }
     for (commit, status) in statuses(session, &around.after, next)? {
         if status.as_deref() == Some("committed") {
@@ -40,11 +48,11 @@ pub(in crate::postgres) fn moment(
             ));
         }
     }
-    if known == 0 && found.is_empty() {
+    if known == 0 && around.after.is_empty() && found.is_empty() {
         return Ok(Rung {
             name: NAME.to_owned(),
             question: QUESTION.to_owned(),
-            expected: "a transaction that was committed between the base and the moment".to_owned(),
+            expected: "a transaction that was committed since the base".to_owned(),
             actual: "there is none, so nothing was compared".to_owned(),
             outcome: RungOutcome::Skipped,
         });

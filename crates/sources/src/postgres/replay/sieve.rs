@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use vouchsafe_capture::{Around, LoggedCommit, Until};
 use vouchsafe_format::fragment::Position;
-use vouchsafe_model::Time;
+use vouchsafe_model::{Span, Time};
 use vouchsafe_translog::wal::{Lsn, Meaning, WalRecord};
 
 use super::tokens::token_in;
@@ -21,6 +21,8 @@ const AFTER: usize = 200;
 #[derive(Debug)]
 pub(super) struct Sieve {
     until: Until,
+    /// Where the base begins.
+    start: Lsn,
     /// The end of the base.
     floor: Lsn,
     last: Option<Reached>,
@@ -31,6 +33,8 @@ pub(super) struct Sieve {
     commits: u64,
     newest: Option<Time>,
     overtaken: u64,
+    /// When the base began, to the second.
+    began: Option<Time>,
     /// Tokens behind the last record that may be replayed.
     tokens_beyond: Vec<Vec<u8>>,
 }
@@ -59,9 +63,10 @@ pub(super) enum Verdict {
 }
 
 impl Sieve {
-    pub(super) fn new(until: Until, floor: Lsn) -> Sieve {
+    pub(super) fn new(until: Until, start: Lsn, floor: Lsn) -> Sieve {
         Sieve {
             until,
+            start,
             floor,
             last: None,
             stopped: None,
@@ -70,6 +75,7 @@ impl Sieve {
             commits: 0,
             newest: None,
             overtaken: 0,
+            began: None,
             tokens_beyond: Vec::new(),
         }
     }
@@ -81,6 +87,11 @@ impl Sieve {
             && self.tokens_beyond.len() < AFTER
         {
             self.tokens_beyond.push(text.to_vec());
+        }
+        if let Meaning::Checkpoint { redo, time, .. } = &record.meaning
+            && *redo == self.start
+        {
+            self.began = Some(*time);
         }
         if self.stopped.is_some() {
             return self.look_beyond(record);
@@ -104,6 +115,17 @@ impl Sieve {
     /// The last record that may be replayed; none if the base itself is not whole by then.
     pub(super) fn target(&self) -> Option<Reached> {
         self.last.filter(|last| last.end >= self.floor)
+    }
+
+    /// Whether the moment may lie before the base began. What was committed before that is in the base, and its commits
+    /// are not in the log that is read: so a moment has to be after one that is, or after the base's own checkpoint, of
+    /// which the second is known.
+    pub(super) fn may_be_too_early(&self) -> bool {
+        let Until::Time(until) = self.until else {
+            return false;
+        };
+        let second = Span::from_secs(1);
+        self.newest.is_none() && self.began.is_none_or(|began| until < began.plus(second))
     }
 
     /// The newest commit up to the target.
@@ -168,7 +190,9 @@ impl Sieve {
             record: record.lsn,
             end: record.end,
         });
-        if let Meaning::Commit { time, .. } = &record.meaning {
+        if let Meaning::Commit { time, .. } = &record.meaning
+            && self.start <= record.lsn
+        {
             self.commits += 1;
             self.newest = self.newest.max(Some(*time));
             if let Some(commit) = logged(record) {
@@ -252,7 +276,7 @@ mod tests {
     }
 
     fn sifted(until: Until, floor: u64, records: &[WalRecord]) -> (Sieve, Verdict) {
-        let mut sieve = Sieve::new(until, Lsn(floor));
+        let mut sieve = Sieve::new(until, Lsn(8), Lsn(floor));
         let mut verdict = Verdict::More;
         for each in records {
             verdict = sieve.take(each);
@@ -328,6 +352,38 @@ mod tests {
         assert_eq!(end(&sieve), None);
         let (_, verdict) = sifted(Until::Position(Position::Byte(24)), 32, &log);
         assert_eq!(verdict, Verdict::TooEarly);
+    }
+
+    #[test]
+    fn a_moment_before_the_base_began_is_not_taken_for_one_without_commits() {
+        let checkpoint = |secs: i64| {
+            let meaning = Meaning::Checkpoint {
+                redo: Lsn(8),
+                timeline: Timeline::FIRST,
+                previous: 1,
+                shutdown: false,
+                time: Time::from_secs(secs),
+            };
+            record(16, meaning)
+        };
+        let log = [record(8, Meaning::Other), checkpoint(50), commit(32, 99)];
+        for (until, too_early) in [
+            (40, true),
+            (50, true),
+            (51, false),
+            (60, false),
+            (99, false),
+        ] {
+            let (sieve, _) = sifted(at(until), 24, &log);
+            assert_eq!(sieve.may_be_too_early(), too_early, "{until}");
+        }
+        // Without its checkpoint nothing is known.
+        let (sieve, _) = sifted(at(60), 24, &[log[0].clone(), commit(32, 99)]);
+        assert!(sieve.may_be_too_early());
+        // A commit before the base began says nothing of it.
+        let mut before = Sieve::new(at(60), Lsn(16), Lsn(24));
+        before.take(&commit(8, 5));
+        assert_eq!(before.newest(), None);
     }
 
     #[test]
