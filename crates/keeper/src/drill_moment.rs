@@ -120,7 +120,7 @@ impl Keeper {
     }
 }
 
-fn one_of<'a, T>(all: &'a [T], seed: u64) -> Option<&'a T> {
+fn one_of<T>(all: &[T], seed: u64) -> Option<&T> {
     let index = seed.checked_rem(all.len() as u64)?;
     usize::try_from(index).ok().and_then(|index| all.get(index))
 }
