@@ -10,7 +10,7 @@ mod points;
 mod proof;
 
 pub(crate) use crate::assess::controls::is_known as is_known_framework;
-pub(crate) use crate::assess::points::is_outside;
+pub(crate) use crate::assess::points::{is_outside, region};
 
 use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::ids::ProtectionName;

@@ -1,7 +1,7 @@
 //! What each code means, why it matters, and what to do.
 
 /// Every code with its explanation, in order.
-pub const CODES: [(&str, &str); 66] = [
+pub const CODES: &[(&str, &str)] = &[
     (
         "P001",
         "The file is not YAML from this place on. What comes after it could not be read, so only this is reported. Look for a missing quote, bracket, colon or wrong indentation at or before the place.",
@@ -139,6 +139,10 @@ pub const CODES: [(&str, &str); 66] = [
         "P040",
         "A lock in governance mode is lifted by whoever has a special right (at AWS: s3:BypassGovernanceRetention). It protects from mistakes and from stolen logins without that right, not from a stolen administrator.",
     ),
+    (
+        "P050",
+        "`requirements` says which key of this file fulfils what somebody asks for. The path it names must lead to a key of the file; if the rule is taken out, this is the place where it shows.",
+    ),
     ("P101", "A policy without systems protects nothing."),
     (
         "P102",
@@ -174,11 +178,11 @@ pub const CODES: [(&str, &str); 66] = [
     ),
     (
         "P110",
-        "Between two captures lies more time than may be lost. If both are the same, every capture that takes a while breaks the RPO for as long as it runs.",
+        "Between two captures lies more time than may be lost. If both are the same, every capture that takes a while breaks the RPO for as long as it runs. Where a log is shipped, the log decides; where a system has several protections, the best of them.",
     ),
     (
         "P111",
-        "The transaction log is shipped less often than its RPO allows, or not at all.",
+        "The transaction log is shipped less often than its RPO, or that of its system, allows, or not at all.",
     ),
     (
         "P112",
@@ -254,6 +258,143 @@ pub const CODES: [(&str, &str); 66] = [
         "P131",
         "Rows are compared by digests that are taken in the dump's own snapshot. Without them a drill shows that the database opens and that everything is declared in it as it was, and nothing about what is in its tables. `digests: sample` counts every table and compares a share of the rows, for less.",
     ),
+    (
+        "P140",
+        "Providers divide a region into zones. Zones are buildings that share a region's control, staff and weather: a second zone survives the loss of a building, not that of the region. A zone is therefore never counted as another region. Write the region, and the zone beside it if it matters.",
+    ),
+    (
+        "P141",
+        "An audit trail records what was called. A backup that did not happen is no call, and a bad one is a call like any other, so neither is seen there. Absence is noticed by what knows that something was due: an alarm on missing data, or Vouchsafe's own obligations.",
+    ),
+    (
+        "P142",
+        "File synchronisation repeats every change within seconds: a deletion, and what malware has encrypted. It becomes a backup only by earlier versions that are kept for a stated time, and by a test that brings some of them back.",
+    ),
+    (
+        "P143",
+        "An alert without a number never sounds, or always. Say from which share, length or lead time on.",
+    ),
+    (
+        "P144",
+        "A test without a rhythm is never due, so nobody can see that it was not done.",
+    ),
+    (
+        "P145",
+        "Key services replace keys in periods of their own. AWS replaces the keys that it manages every year, and nobody can change that; a customer's key is replaced every 90 to 2560 days if a period is set, and every 365 days if not. A shorter promise needs a customer's key with its period.",
+    ),
+    (
+        "P146",
+        "If the log is shipped exactly as often as may be lost, each second that it is on its way breaks the RPO.",
+    ),
+    (
+        "P147",
+        "Some platforms give their transaction log away only in intervals; Amazon RDS and Aurora about every five minutes. Less than that cannot be promised by their own recovery to a point in time, and exactly that only if nothing takes time. A log that is captured by ourselves is not bound to it.",
+    ),
+    (
+        "P148",
+        "Two tests of one kind have different rhythms, and one of them does not say of what. Read literally they contradict each other. Mostly it is meant as a programme: any system each quarter, every application each year.",
+    ),
+    (
+        "P149",
+        "The platform deletes its own points after a time that cannot be raised: automated backups of Amazon RDS after 35 days. What is to live longer must be copied elsewhere.",
+    ),
+    (
+        "P150",
+        "Cloud SQL has two kinds of backup, one at a time for an instance: standard backups may lie in another region and be sealed by a customer's key; enhanced ones may be locked against deletion. What needs both needs a second way.",
+    ),
+    (
+        "P151",
+        "Another document lays down what is promised here. As long as it is not in this file and its bytes are not fixed by a digest, nobody can say whether the promise is kept, nor see that it has changed.",
+    ),
+    (
+        "P152",
+        "Arq offers to validate what it has stored only where the destination is a folder, a share or an SFTP server. At other destinations only another check shows that the copies are whole: a test restore, or a manifest.",
+    ),
+    (
+        "P153",
+        "Where another tool or a provider makes the copies, its log is the first thing that anyone asks for. Say where it is, or why there is none.",
+    ),
+    (
+        "P154",
+        "The log that is named belongs to another service than the one that makes the copies, so nothing of them is in it.",
+    ),
+    (
+        "P155",
+        "An export from Atlassian's own storage can be made once in seven days, is kept for 14 days, and leaves some kinds of data out. Say how often it is fetched, and not more often than that.",
+    ),
+    (
+        "P156",
+        "A snapshot of volumes is what a power failure would leave. A database comes back from it if data and journal are on one volume, so that both are of one moment. Otherwise writes have to be locked or the engine stopped while the snapshot is taken.",
+    ),
+    (
+        "P157",
+        "Copies of one environment are made in another one. Its data comes to where fewer rules hold, and when that machine is lost or rebuilt the backups end without anybody noticing in production.",
+    ),
+    (
+        "P158",
+        "What a code host keeps of its own repositories goes with the account, by a wrong command, or by the host's own fault. And only what is in git is in a clone: issues, wikis, releases and settings are not.",
+    ),
+    (
+        "P159",
+        "A fault that is noticed late outlives every good point if points live shorter than it takes to notice. Compare how often somebody looks (drills, checks, tests) with how long the oldest points live.",
+    ),
+    (
+        "P160",
+        "Points come and go between two readings of the vault, so most of them are never shown to be whole. Read everything at least once within the life of a point.",
+    ),
+    (
+        "P161",
+        "All versions cannot be kept and deleted after a time. Say for how long versions are kept, or let nothing be deleted.",
+    ),
+    (
+        "P162",
+        "Who runs a test wants it to succeed. Somebody else says whether it did.",
+    ),
+    (
+        "P163",
+        "A system is not back before those that it depends on are back. Its RTO cannot be shorter than theirs.",
+    ),
+    (
+        "P164",
+        "A copy on the machine that it protects is lost with that machine. It is useful for a quick return; one more has to lie elsewhere.",
+    ),
+    (
+        "P165",
+        "One stolen login then ends all backups. A second person who has to agree prevents it.",
+    ),
+    (
+        "P166",
+        "Passwords are stolen. The rights to restore, delete and change backups are those that matter most after a break-in.",
+    ),
+    (
+        "P167",
+        "A departure from a rule is somebody's decision for a time. Without who, why and until when it is a rule that nobody keeps.",
+    ),
+    ("P168", "The permission has run out; the rule holds again."),
+    (
+        "P169",
+        "The day has passed by which a paper is read again or says nothing more.",
+    ),
+    (
+        "P170",
+        "A right that is always there is used when nobody expects it. Rights that are given for some hours, for a reason, are seen.",
+    ),
+    (
+        "P171",
+        "The tier asks for several kinds of protection together, and the system lacks one of them.",
+    ),
+    (
+        "P172",
+        "What was written after the approval is not approved.",
+    ),
+    (
+        "P173",
+        "A provider's promise counts only for what somebody has read and understood in it. Name who does.",
+    ),
+    (
+        "P174",
+        "The requirement is written down, and no key of the file is named that fulfils it. It is shown as not traced.",
+    ),
 ];
 
 /// What the code means, why it matters, and what to do; nothing if there is no such code.
@@ -282,6 +423,10 @@ mod tests {
             include_str!("located.rs"),
             include_str!("sources.rs"),
             include_str!("lint.rs"),
+            include_str!("lint/detection.rs"),
+            include_str!("lint/platform.rs"),
+            include_str!("lint/tables.rs"),
+            include_str!("lower/declared.rs"),
             include_str!("lint/protections.rs"),
             include_str!("lower/custody.rs"),
             include_str!("lower/fields.rs"),

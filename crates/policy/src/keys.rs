@@ -1,7 +1,11 @@
 //! Every key that a policy file may hold: read by the lowering, written out by the schema.
 
+pub(crate) mod declared;
+pub(crate) mod more;
 mod vaults;
 
+use declared::{FRONT_MORE, REQUIREMENT, TABLES};
+use more::{DUTY_MORE, PLAN_MORE, PROTECTION_MORE, SYSTEM_MORE};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
 
 /// What stands behind a key.
@@ -35,6 +39,8 @@ pub(crate) enum Form {
     Word(&'static [&'static str]),
     /// The name of something declared elsewhere in the file.
     Reference(&'static str),
+    /// The same, if the file declares any of that kind; an address is always good.
+    Known(&'static str),
     /// A mapping with these keys.
     Section(&'static Section),
     /// A mapping from names of one's own to sections.
@@ -89,16 +95,17 @@ const fn section(name: &'static str, own: &'static [Key]) -> Section {
 }
 
 use Form::{
-    Any, Count, Date, Digest, Exact, Flag, Length, List, Named, NamedAny, Prose, Reference,
+    Any, Count, Date, Digest, Exact, Flag, Known, Length, List, Named, NamedAny, Prose, Reference,
     Schedule, Section as Map, Share, Text, WallTime, Word,
 };
 
 const TEXTS: Form = Any(&[Text, List(&Text)]);
+const PLACED: Form = Any(&[Map(&LOCATION), Known("locations")]);
 const COPIES: Form = Any(&[Text, List(&Any(&[Text, Map(&COPY)]))]);
 
-pub(crate) static ROOT: Section = section(
-    "policy file",
-    &[
+pub(crate) static ROOT: Section = Section {
+    name: "policy file",
+    own: &[
         key(
             "policy",
             Map(&FRONT),
@@ -113,7 +120,7 @@ pub(crate) static ROOT: Section = section(
         ),
         key(
             "plans",
-            Named(&RULES),
+            Named(&PLAN),
             "Reusable bundles of schedule, retention, copies, verification and drills.",
         ),
         key(
@@ -132,12 +139,18 @@ pub(crate) static ROOT: Section = section(
             Any(&[NamedAny(&[Prose, Map(&CLAUSE)]), List(&Text)]),
             "Sentences that are still prose, empty or planned.",
         ),
+        key(
+            "requirements",
+            NamedAny(&[Text, List(&Text), Map(&REQUIREMENT)]),
+            "What others ask for, by their own numbers, and the keys of this file that fulfil it.",
+        ),
     ],
-);
+    shared: &[&TABLES],
+};
 
-pub(crate) static FRONT: Section = section(
-    "policy",
-    &[
+pub(crate) static FRONT: Section = Section {
+    name: "policy",
+    own: &[
         key("id", Text, "The document's id."),
         key("title", Text, "The document's title."),
         key("owner", Text, "Who answers for the policy."),
@@ -151,11 +164,12 @@ pub(crate) static FRONT: Section = section(
         key("next_review", Date, "The day by which it is reviewed."),
         key(
             "frameworks",
-            TEXTS,
+            Any(&[Text, List(&Text), Named(&declared::FRAMEWORK)]),
             "Frameworks whose controls are reported: soc2, iso27001.",
         ),
     ],
-);
+    shared: &[&FRONT_MORE],
+};
 
 pub(crate) static TIER: Section = section(
     "tier",
@@ -172,8 +186,15 @@ pub(crate) static TIER: Section = section(
             Map(&TIER_COPIES),
             "How many copies there must be, and where.",
         ),
+        key(
+            "layers",
+            Any(&[LAYER, List(&LAYER)]),
+            "Which kinds of protection a system of it must have: replica, snapshots, archive.",
+        ),
     ],
 );
+
+const LAYER: Form = Word(&["replica", "snapshots", "archive"]);
 
 pub(crate) static TIER_COPIES: Section = section(
     "copies of a tier",
@@ -220,9 +241,15 @@ pub(crate) static CLASS: Section = section(
     ],
 );
 
+pub(crate) static PLAN: Section = Section {
+    name: "plan",
+    own: &[],
+    shared: &[&RULES, &PLAN_MORE],
+};
+
 /// What a plan holds, and a system or a protection may override.
 pub(crate) static RULES: Section = section(
-    "plan",
+    "rules",
     &[
         key("schedule", Schedule, "When it runs."),
         key("window", Map(&WINDOW), "When a run may start and must end."),
@@ -263,6 +290,23 @@ pub(crate) static WINDOW: Section = section(
             "A run starts at most this long after its scheduled time.",
         ),
         key("finish_by", WallTime, "A run ends by this time of day."),
+        key(
+            "blackout",
+            Map(&BLACKOUT),
+            "A time of day in which nothing runs.",
+        ),
+    ],
+);
+
+pub(crate) static BLACKOUT: Section = section(
+    "blackout",
+    &[
+        key("from", WallTime, "It begins."),
+        key(
+            "to",
+            WallTime,
+            "It ends, on the next day if that is earlier.",
+        ),
     ],
 );
 
@@ -349,16 +393,20 @@ pub(crate) static LOGS: Section = section(
 pub(crate) static SYSTEM: Section = Section {
     name: "system",
     own: &[
-        key("owner", Text, "Who answers for it."),
+        key("owner", Known("roles"), "Who answers for it."),
         key("class", Reference("classes"), "What kind of data it holds."),
         key(
             "tier",
             Reference("tiers"),
             "How precious it is; never laxer than its class says.",
         ),
-        key("location", Map(&LOCATION), "Where it lies."),
-        key("application", Text, "The application it belongs to."),
-        key("environment", Text, "prod, stg, dev …"),
+        key("location", PLACED, "Where it lies."),
+        key(
+            "application",
+            Known("applications"),
+            "The application it belongs to.",
+        ),
+        key("environment", Known("environments"), "prod, stg, dev …"),
         key("exempt", Text, "Why it is left out."),
         key("plan", Reference("plans"), "The plan it follows."),
         key(
@@ -367,13 +415,13 @@ pub(crate) static SYSTEM: Section = Section {
             "Several protections, each judged by itself.",
         ),
     ],
-    shared: &[&READS, &RULES],
+    shared: &[&READS, &PROTECTION_MORE, &SYSTEM_MORE, &RULES],
 };
 
 pub(crate) static PROTECTION: Section = Section {
     name: "protection",
     own: &[key("plan", Reference("plans"), "The plan it follows.")],
-    shared: &[&READS, &RULES],
+    shared: &[&READS, &PROTECTION_MORE, &RULES],
 };
 
 /// What a protection reads, and how.
@@ -423,6 +471,11 @@ pub(crate) static READS: Section = section(
 pub(crate) static MANUAL: Section = section(
     "manual",
     &[
+        key(
+            "from",
+            Text,
+            "What the person backs up, as a URL: confluence:site, firewall:name.",
+        ),
         key("every", Schedule, "How often."),
         key(
             "accept",
@@ -443,6 +496,7 @@ pub(crate) static LOCATION: Section = section(
     "location",
     &[
         key("region", Text, "The region."),
+        key("zone", Text, "The zone within the region."),
         key("country", Text, "ISO 3166 two-letter country code."),
     ],
 );
@@ -463,21 +517,25 @@ pub(crate) static SECRET: Section = section(
 pub(crate) static DEFAULTS: Section = section(
     "defaults",
     &[
-        key("owner", Text, "Who answers for it."),
+        key("owner", Known("roles"), "Who answers for it."),
         key("class", Reference("classes"), "What kind of data it holds."),
         key("tier", Reference("tiers"), "How precious it is."),
-        key("location", Map(&LOCATION), "Where it lies."),
-        key("application", Text, "The application it belongs to."),
-        key("environment", Text, "prod, stg, dev …"),
+        key("location", PLACED, "Where it lies."),
+        key(
+            "application",
+            Known("applications"),
+            "The application it belongs to.",
+        ),
+        key("environment", Known("environments"), "prod, stg, dev …"),
         key("plan", Reference("plans"), "The plan it follows."),
     ],
 );
 
-pub(crate) static DUTY: Section = section(
-    "duty",
-    &[
+pub(crate) static DUTY: Section = Section {
+    name: "duty",
+    own: &[
         key("every", Schedule, "How often."),
-        key("role", Text, "Who."),
+        key("role", Known("roles"), "Who."),
         key("input", Text, "What the person needs for it."),
         key(
             "escalate",
@@ -485,13 +543,14 @@ pub(crate) static DUTY: Section = section(
             "Who hears of it when it is late.",
         ),
     ],
-);
+    shared: &[&DUTY_MORE],
+};
 
 pub(crate) static ESCALATE: Section = section(
     "escalate",
     &[
         key("after", Length, "How long after it was due."),
-        key("to", Text, "Who."),
+        key("to", Known("roles"), "Who."),
     ],
 );
 
@@ -500,5 +559,10 @@ pub(crate) static CLAUSE: Section = section(
     &[
         key("text", Prose, "What it says."),
         key("planned", Flag, "Whether it is still to come."),
+        key(
+            "document",
+            Reference("documents"),
+            "The document in which more of it is written.",
+        ),
     ],
 );

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod assess;
+pub mod declared;
 pub mod explain;
 pub mod holds;
 pub mod lint;
@@ -11,13 +12,16 @@ pub mod lower;
 pub mod obligations;
 pub mod problem;
 pub mod retention;
+pub mod sarif;
 pub mod schedule;
 pub mod schema;
 pub mod template;
+pub mod trace;
 pub mod verification;
 pub mod words;
 
 mod keys;
+mod platforms;
 mod sources;
 
 pub use approval::{Approval, approval, approved_digest, is_approved};
@@ -27,5 +31,7 @@ pub use lint::lint;
 pub use lower::lower;
 pub use obligations::obligations;
 pub use problem::{Clause, ClauseState, Level, Lowered, Problem};
+pub use sarif::sarif;
 pub use schema::schema;
 pub use template::template;
+pub use trace::trace;

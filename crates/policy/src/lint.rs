@@ -1,9 +1,12 @@
 //! What a policy promises less than it seems to: findings with place, reason and remedy.
 
+mod detection;
+mod platform;
 mod protections;
+mod tables;
 
 use vouchsafe_model::policy::System;
-use vouchsafe_model::{Kms, Policy, Time};
+use vouchsafe_model::{Kms, Policy, Span, Time};
 
 use crate::assess::is_known_framework;
 use crate::problem::{ClauseState, Level, Lowered, Problem};
@@ -26,6 +29,7 @@ pub fn lint(lowered: &Lowered, today: Option<Time>) -> Vec<Problem> {
     lint.keys();
     lint.duties();
     lint.clauses();
+    lint.tables(today);
     if policy.systems.is_empty() {
         lint.say(
             Level::Warning,
@@ -42,6 +46,12 @@ pub fn lint(lowered: &Lowered, today: Option<Time>) -> Vec<Problem> {
     out.sort_by_key(|p| (p.line, p.column, p.code));
     out.dedup();
     out
+}
+
+/// The day of the newest change in the history.
+fn last_change(lowered: &Lowered) -> Option<&str> {
+    let history = lowered.declared.front.list("history");
+    history.filter_map(|change| change.text("date")).max()
 }
 
 fn whose_rotation(kms: &Kms) -> &'static str {
@@ -80,13 +90,11 @@ impl Lint<'_> {
     fn front(&mut self, today: Option<Time>) {
         let front = &self.policy.front;
         match &front.next_review {
-            None => self.say(
-                Level::Note,
-                "P115",
-                "policy",
-                "the policy names no day of review",
-                "write next_review: YYYY-MM-DD under `policy`",
-            ),
+            None => {
+                let (level, message) = self.unreviewed(today);
+                let remedy = "write next_review: YYYY-MM-DD under `policy`";
+                self.say(level, "P115", "policy", message, remedy);
+            }
             Some(day) => {
                 let begins = words::start_of_day(day).ok();
                 if today
@@ -103,6 +111,19 @@ impl Lint<'_> {
                 }
             }
         }
+        let changed = last_change(self.lowered);
+        if let (Some(approved), Some(changed)) = (&front.approved, changed)
+            && approved.as_str() < changed
+        {
+            let path = match self.lowered.places.contains_key("policy/approved") {
+                true => "policy/approved",
+                false => "policy/approved_date",
+            };
+            let message =
+                format!("the policy was changed on {changed}, and last approved on {approved}");
+            let remedy = "have what is new approved, and write the day";
+            self.say(Level::Warning, "P172", path, message, remedy);
+        }
         if front.approved.is_none() {
             let message = "the policy does not say when it was approved";
             let remedy = "write approved: YYYY-MM-DD under `policy`";
@@ -114,6 +135,22 @@ impl Lint<'_> {
                 let message = format!("no controls are known for `{framework}`");
                 self.say(Level::Note, "P126", &path, message, "known: soc2, iso27001");
             }
+        }
+    }
+
+    /// What is said of a policy that names no day of review.
+    fn unreviewed(&self, today: Option<Time>) -> (Level, String) {
+        let changed = last_change(self.lowered);
+        let old = changed.zip(today).is_some_and(|(changed, today)| {
+            let year = Span::from_days(366);
+            words::start_of_day(changed).is_ok_and(|day| day.plus(year) < today)
+        });
+        match changed {
+            Some(changed) if old => (
+                Level::Warning,
+                format!("the policy names no day of review, and was last changed on {changed}"),
+            ),
+            _ => (Level::Note, "the policy names no day of review".to_owned()),
         }
     }
 
@@ -149,6 +186,10 @@ impl Lint<'_> {
 
     fn duties(&mut self) {
         for duty in self.policy.duties.iter().filter(|d| d.every.is_none()) {
+            let more = self.lowered.declared.duties.get(&duty.name);
+            if more.is_some_and(|m| m.has("after")) {
+                continue;
+            }
             let path = format!("duties/{}", duty.name);
             let message = format!("duty `{}` does not say how often", duty.name);
             self.say(
@@ -201,6 +242,8 @@ impl Lint<'_> {
         for protection in system.protections.values() {
             self.protection(system, protection);
         }
+        self.detection(system);
+        self.together(system);
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the located tree to the policy, with every error and its place.
 
 mod custody;
+mod declared;
 mod fields;
 mod parts;
 mod systems;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use vouchsafe_model::Policy;
 
+use crate::declared::Declared;
 use crate::keys;
 use crate::located::{self, Node, Value};
 use crate::lower::fields::Ctx;
@@ -82,15 +84,23 @@ fn read(
     let known = ctx.problems.len();
     let fields = ctx.fields(root, &keys::ROOT);
     let mut policy = empty(base, digest);
-    if let Some(item) = fields.get(ctx, "policy") {
-        policy.front = tables::front(ctx, item);
-    }
+    let mut more = Declared::default();
     let tables = Tables::read(ctx, fields, base);
+    if let Some(item) = fields.get(ctx, "policy") {
+        policy.front = tables::front(ctx, item, &mut more);
+    }
+    more.root = declared::root(ctx, fields);
     let defaults = tables::defaults(ctx, fields, &tables);
-    policy.systems = systems::systems(ctx, fields, base, &tables, &defaults);
-    policy.duties = tables::duties(ctx, fields);
+    policy.systems = systems::systems(ctx, fields, base, &tables, &defaults, &mut more);
+    policy.duties = tables::duties(ctx, fields, &mut more.duties);
     lowered.clauses = tables::clauses(ctx, fields);
+    more.requirements = declared::requirements(ctx, fields);
+    more.everywhere.clone_from(&defaults.location);
+    more.places.clone_from(&tables.places);
+    more.layers.clone_from(&tables.layers);
+    more.plans.clone_from(&tables.more);
     lowered.unused = tables.unused(ctx);
+    lowered.declared = more;
     policy.vaults = tables
         .vaults
         .into_values()

@@ -5,6 +5,8 @@ use std::fmt;
 
 use vouchsafe_model::Policy;
 
+use crate::declared::Declared;
+
 /// How much a problem matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -97,6 +99,8 @@ pub struct Lowered {
     pub places: BTreeMap<String, Place>,
     /// The clauses that are stated as prose.
     pub clauses: Vec<Clause>,
+    /// What is declared beside the rules that this version acts on.
+    pub declared: Declared,
     /// Paths of the vaults, tiers, classes and plans that nothing refers to: `plans/nightly`.
     pub unused: Vec<String>,
     /// The plan that is named by a `plan` key, by the key's place.

@@ -97,6 +97,9 @@ fn form(form: &Form, definitions: &mut Definitions) -> Map<String, Value> {
         Form::Reference(to) => of(
             json!({ "type": ["string", "number", "null"], "$comment": format!("a name under `{to}`") }),
         ),
+        Form::Known(to) => of(
+            json!({ "type": ["string", "number", "null"], "$comment": format!("a name under `{to}`, if there are any") }),
+        ),
         Form::Section(section) => reference(section, definitions),
         Form::Named(section) => {
             let inner = reference(section, definitions);

@@ -156,7 +156,7 @@ fn is_local_git(rest: &str) -> bool {
 }
 
 /// Whether a text holds `user:password@` behind `//`, or a query key that names a secret.
-fn holds_password(text: &str) -> bool {
+pub(crate) fn holds_password(text: &str) -> bool {
     let (before, query) = text.split_once('?').unwrap_or((text, ""));
     let named = query.split(['&', ';']).any(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Init(Init),
     /// Say what is wrong with the policy, with file, line, reason and remedy.
     Lint(Lint),
+    /// Show which key of the policy fulfils which requirement, and what that rests on.
+    Trace,
     /// Show what will happen when.
     Agenda(Agenda),
     /// Fulfil obligations now: capture, copy, read back.
@@ -114,6 +116,20 @@ pub(crate) struct Lint {
     /// Explain a finding's code.
     #[arg(long, value_name = "CODE")]
     pub(crate) explain: Option<String>,
+    /// In which form; `--json` is the same as `json`.
+    #[arg(long, value_enum, default_value_t = LintFormat::Text)]
+    pub(crate) format: LintFormat,
+}
+
+/// The forms of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// Each finding with the lines around it.
+    Text,
+    /// One JSON object.
+    Json,
+    /// SARIF 2.1.0, for code hosts and editors.
+    Sarif,
 }
 
 /// `agenda`

@@ -56,6 +56,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Demo(args) => commands::demo::demo(&session, args),
         Command::Init(args) => commands::init::init(&session, args),
         Command::Lint(args) => commands::lint::lint(&session, args),
+        Command::Trace => commands::trace::requirements(&session),
         Command::Agenda(args) => commands::look::agenda(&session, args),
         Command::Run(args) => commands::deeds::run(&session, args),
         Command::Status(args) => commands::look::status(&session, args),

@@ -20,6 +20,8 @@ use crate::output::Output;
 pub(crate) struct Session {
     /// The policy file's path, absolute.
     pub(crate) policy_path: PathBuf,
+    /// The same as it was named, for those who know files by other addresses.
+    pub(crate) policy_argument: PathBuf,
     /// The state directory.
     pub(crate) state: State,
     /// Where results go.
@@ -39,6 +41,7 @@ impl Session {
         };
         Ok(Session {
             policy_path,
+            policy_argument: cli.policy.clone(),
             state: State::at(state),
             output: Output::new(cli.json),
             tools: Tools {
@@ -54,6 +57,7 @@ impl Session {
     pub(crate) fn elsewhere(&self, policy_path: PathBuf) -> Session {
         Session {
             state: State::at(PolicyFile::default_state(&policy_path)),
+            policy_argument: policy_path.clone(),
             policy_path,
             output: self.output,
             tools: self.tools.clone(),
@@ -67,9 +71,15 @@ impl Session {
 
     /// The policy, if it has no errors; else its findings as the failure.
     pub(crate) fn policy(&self) -> Result<(Policy, Vec<u8>), Failure> {
+        let (policy, file) = self.policy_file()?;
+        Ok((policy, file.text.into_bytes()))
+    }
+
+    /// The policy with everything that is known of its file.
+    pub(crate) fn policy_file(&self) -> Result<(Policy, PolicyFile), Failure> {
         let file = PolicyFile::read(&self.policy_path)?;
         match file.lowered.policy.clone() {
-            Some(policy) => Ok((policy, file.text.into_bytes())),
+            Some(policy) => Ok((policy, file)),
             None => {
                 let errors = file
                     .lowered

@@ -96,6 +96,45 @@ fn malformed_policies_are_told_with_their_line() {
 }
 
 #[test]
+fn findings_and_requirements_are_told_to_programs() {
+    let w = Workspace::ready();
+    let policy = include_str!("../../../examples/policies/stated/bangkok.yaml");
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    let (out, _) = w.exits(1, ["lint", "--format", "sarif"]);
+    let log: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let mode = results.iter().find(|r| r["ruleId"] == "P150").unwrap();
+    let place = &mode["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "policy.yaml");
+    let line = policy
+        .lines()
+        .position(|l| l.contains("cloudsql:"))
+        .unwrap()
+        + 1;
+    assert_eq!(place["region"]["startLine"], line);
+    let (out, _) = w.exits(1, ["lint", "--format", "json"]);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["findings"].as_array().unwrap().len(), results.len());
+    let (out, _) = w.exits(0, ["lint", "--explain", "p150"]);
+    assert!(out.contains("one at a time"), "{out}");
+    let (out, _) = w.exits(1, ["--json", "trace"]);
+    let traced: Value = serde_json::from_str(&out).unwrap();
+    let rows = traced["requirements"].as_array().unwrap();
+    assert_eq!((rows.len(), rows[0]["id"].as_str()), (21, Some("S3-1")));
+    assert!(traced["counts"]["not traced"].as_u64().unwrap() > 0);
+    // A rule that is taken out leaves its requirement without ground.
+    let without = policy.replace(
+        "    copies: { one: { region: differs-from-system, country: same } }\n",
+        "",
+    );
+    assert_ne!(without, policy);
+    fs::write(w.path("policy.yaml"), without).unwrap();
+    let (_, err) = w.exits(2, ["trace"]);
+    assert!(err.contains("P050") && err.contains("S3-14"), "{err}");
+}
+
+#[test]
 fn a_wrong_passphrase_is_a_wrong_key() {
     let w = Workspace::ready();
     w.ok(["run", "website"]);

@@ -13,6 +13,7 @@ use crate::assess::index::{LetGo, Seen, Track};
 use crate::assess::owed::{first_open, last_due, last_missed};
 use crate::assess::{Case, count, judged};
 use crate::holds::Holds;
+use crate::platforms::region_of_zone;
 use crate::retention::{self, PointAge, decide, zone_of};
 use crate::schedule::next_end;
 
@@ -194,10 +195,16 @@ pub(super) fn without_point(case: &Case<'_>) -> (Verdict, String, Vec<u64>) {
 pub(crate) fn is_outside(system: &System, vault: &Location) -> bool {
     match (&system.location.region, &vault.region) {
         (None, _) => true,
-        (Some(own), Some(other)) => own != other,
+        // Zones of one region share its fate.
+        (Some(own), Some(other)) => region(own) != region(other),
         // Where the vault's region is not declared, nothing says that it is another one.
         (Some(_), None) => false,
     }
+}
+
+/// The region that a name stands for, even where it names a zone.
+pub(crate) fn region(name: &str) -> &str {
+    region_of_zone(name).unwrap_or(name)
 }
 
 /// The copy with the youngest content outside the system's own failure domain.

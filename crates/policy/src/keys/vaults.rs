@@ -46,6 +46,7 @@ pub(crate) static VAULT: Section = section(
         ),
         key("limits", Map(&LIMITS), "How much the store may be used."),
         key("region", Text, "The region it lies in."),
+        key("zone", Text, "The zone within the region."),
         key("country", Text, "ISO 3166 two-letter country code."),
         key(
             "retention_lock",

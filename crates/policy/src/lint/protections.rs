@@ -5,32 +5,48 @@ use std::collections::BTreeSet;
 use vouchsafe_model::policy::{Digests, Protection, System, Vault, Way};
 use vouchsafe_model::{SourceKind, Span};
 
-use crate::assess::is_outside;
+use crate::assess::{is_outside, region};
+use crate::keys::PLAN;
 use crate::lint::Lint;
 use crate::problem::Level::{self, Error, Note, Warning};
 use crate::schedule::longest_gap;
 use crate::sources::{names_user, vault_path};
 
+/// Whether what a protection loses at most is within `rpo`; a replica loses all that its original does.
+fn meets(protection: &Protection, rpo: Span) -> bool {
+    let gap = || Some(longest_gap(&protection.schedule.as_ref()?.rule));
+    let loss = protection.log_every.or_else(gap);
+    !matches!(protection.way, Way::Replica(_)) && loss.is_some_and(|loss| loss <= rpo)
+}
+
 /// One protection and where it stands in the file.
-struct Subject<'p> {
-    system: &'p System,
-    protection: &'p Protection,
+pub(super) struct Subject<'p> {
+    pub(super) system: &'p System,
+    pub(super) protection: &'p Protection,
     /// The path of the protection, or of the system where the shorthand is used.
-    path: String,
-    outer: String,
+    pub(super) path: String,
+    pub(super) outer: String,
 }
 
 impl Lint<'_> {
-    pub(super) fn protection(&mut self, system: &System, protection: &Protection) {
+    pub(super) fn subject<'p>(
+        &self,
+        system: &'p System,
+        protection: &'p Protection,
+    ) -> Subject<'p> {
         let outer = format!("systems/{}", system.name);
         let own = format!("{outer}/protections/{}", protection.id.protection);
         let several = self.lowered.places.contains_key(&own);
-        let subject = Subject {
+        Subject {
             system,
             protection,
             path: if several { own } else { outer.clone() },
             outer,
-        };
+        }
+    }
+
+    pub(super) fn protection(&mut self, system: &System, protection: &Protection) {
+        let subject = self.subject(system, protection);
         if matches!(protection.way, Way::Replica(_)) {
             let message = format!(
                 "{} is a replica, which never counts as a backup",
@@ -55,10 +71,12 @@ impl Lint<'_> {
             self.proof(&subject);
         }
         self.source(&subject);
+        self.platform(&subject);
+        self.tool(&subject);
     }
 
     /// Speaks at the nearest place that sets `key` for the protection.
-    fn about(
+    pub(super) fn about(
         &mut self,
         subject: &Subject<'_>,
         level: Level,
@@ -83,6 +101,9 @@ impl Lint<'_> {
             if places.contains_key(&own) && base != "defaults" {
                 return Some(own);
             }
+            if !PLAN.knows(key) {
+                continue;
+            }
             let named = format!("{base}/plan");
             let Some(plan) = places
                 .get(&named)
@@ -102,6 +123,9 @@ impl Lint<'_> {
     fn schedule(&mut self, subject: &Subject<'_>) {
         let id = &subject.protection.id;
         let Some(schedule) = &subject.protection.schedule else {
+            if self.lowered.declared.of(id, "trigger").is_some() || self.export(subject).is_some() {
+                return;
+            }
             let message = format!("{id} has no schedule, so it runs only by hand");
             self.about(
                 subject,
@@ -117,6 +141,12 @@ impl Lint<'_> {
             return;
         };
         let gap = longest_gap(&schedule.rule);
+        // The log decides where there is one, and the best copy where there are several.
+        let others = subject.system.protections.values();
+        let met_by_another = others.filter(|p| p.id != *id).any(|p| meets(p, rpo));
+        if subject.protection.log_every.is_some() || (gap > rpo && met_by_another) {
+            return;
+        }
         if gap > rpo {
             let message = format!(
                 "{id} runs `{}`: up to {gap} are lost, and RPO is {rpo}",
@@ -138,7 +168,7 @@ impl Lint<'_> {
         let id = &subject.protection.id;
         let keep = &subject.protection.keep;
         let (least, most) = (keep.at_least, keep.at_most);
-        if keep.is_unsaid() {
+        if keep.is_unsaid() && self.lowered.declared.of(id, "versions").is_none() {
             let message = format!("{id} does not say how long points are kept");
             self.about(
                 subject,
@@ -218,7 +248,13 @@ impl Lint<'_> {
 
     fn logs(&mut self, subject: &Subject<'_>) {
         let id = &subject.protection.id;
-        let Some(log_rpo) = subject.system.tier.as_ref().and_then(|t| t.log_rpo) else {
+        let tier = subject.system.tier.as_ref();
+        let log_rpo = tier.and_then(|t| t.log_rpo);
+        let Some(target) = [log_rpo, tier.and_then(|t| t.rpo)]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
             return;
         };
         let has_log = match &subject.protection.way {
@@ -227,6 +263,7 @@ impl Lint<'_> {
         };
         match subject.protection.log_every {
             None if has_log => {
+                let Some(log_rpo) = log_rpo else { return };
                 let message =
                     format!("the tier asks for a log RPO of {log_rpo}, and {id} ships no log");
                 self.about(
@@ -238,8 +275,10 @@ impl Lint<'_> {
                     "write logs: { every: 5s, keep: 7 days }",
                 );
             }
-            Some(every) if every > log_rpo => {
-                let message = format!("{id} ships its log every {every}, and log RPO is {log_rpo}");
+            // That it cannot be had more often is said of the platform.
+            Some(_) if self.platform_logs(subject).is_some_and(|l| target <= l) => {}
+            Some(every) if every > target => {
+                let message = format!("{id} ships its log every {every}, and {target} may be lost");
                 self.about(
                     subject,
                     Warning,
@@ -248,6 +287,13 @@ impl Lint<'_> {
                     message,
                     "ship it more often",
                 );
+            }
+            Some(every) if every == target => {
+                let message = format!(
+                    "{id} ships its log every {every}, and no more than that may be lost: none is left for the way"
+                );
+                let remedy = "ship it more often than may be lost";
+                self.about(subject, Warning, "P146", "logs", message, remedy);
             }
             _ => {}
         }
@@ -283,6 +329,7 @@ impl Lint<'_> {
         let regions: BTreeSet<&str> = vaults
             .iter()
             .filter_map(|v| v.location.region.as_deref())
+            .map(region)
             .collect();
         let undeclared = vaults.iter().any(|v| v.location.region.is_none());
         match vaults.as_slice() {

@@ -121,7 +121,7 @@ fn each_gap_is_found_where_it_is() {
             "one: { region: differs-from-system }",
             "P120",
             Warning,
-            16,
+            12,
         ),
         (
             "source: files:/data",
@@ -265,4 +265,62 @@ fn a_drill_without_rows_is_told() {
     assert_eq!((note.level, note.line), (Level::Note, 2));
     assert_eq!(said("sample"), None);
     assert_eq!(said("full"), None);
+}
+
+#[test]
+fn zones_of_one_region_do_not_lie_apart() {
+    use vouchsafe_model::policy::Location;
+    let text = CLEAN
+        .replace("region: r1", "region: eu-west-2a")
+        .replace("region: r2", "region: eu-west-2b");
+    let codes: Vec<(&str, usize)> = found(&text, "2026-06-01T00:00:00Z")
+        .iter()
+        .map(|p| (p.code, p.line))
+        .collect();
+    assert_eq!(codes, [("P140", 2), ("P140", 2), ("P107", 8)]);
+    let lowered = lower(
+        "systems: { s: { location: { region: eu-west-2a } } }",
+        "p",
+        Path::new("/p"),
+        String::new(),
+    );
+    let policy = lowered.policy.unwrap();
+    let system = policy.systems.values().next().unwrap();
+    let lies = |region: &str| {
+        let region = Some(region.to_owned());
+        crate::assess::is_outside(
+            system,
+            &Location {
+                region,
+                country: None,
+            },
+        )
+    };
+    assert!(!lies("eu-west-2b") && !lies("eu-west-2") && lies("eu-west-1a"));
+}
+
+/// What is left to one of several protections is no fault of the others, and a log counts as what it ships.
+#[test]
+fn the_best_of_several_protections_is_held_against_the_rpo() {
+    let text = |more: &str| {
+        format!(
+            "tiers: {{ t: {{ rpo: 15m }} }}\nsystems:\n  s:\n    tier: t\n    protections:\n      \
+             a: {{ observe: 'x:y', schedule: daily, log: here }}\n{more}"
+        )
+    };
+    let said = |more: &str| -> Vec<&'static str> {
+        let all = found(&text(more), "2026-06-01T00:00:00Z");
+        let all = all.into_iter().map(|p| p.code);
+        all.filter(|c| matches!(*c, "P110" | "P111" | "P146"))
+            .collect()
+    };
+    assert_eq!(said(""), ["P110"]);
+    let log = |every: &str| {
+        format!("      b: {{ capture: 'pg://h', schedule: daily, logs: {{ every: {every} }} }}\n")
+    };
+    assert_eq!(said(&log("1m")), [""; 0]);
+    assert_eq!(said(&log("15m")), ["P146"]);
+    assert_eq!(said(&log("20m")), ["P110", "P111"]);
+    // A replica loses what its original loses.
+    assert_eq!(said("      b: { replica: 'pg://h' }\n"), ["P110"]);
 }

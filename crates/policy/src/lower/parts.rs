@@ -63,6 +63,11 @@ pub(super) fn rules(ctx: &mut Ctx, fields: Fields<'_>, tables: &Tables) -> Rules
 
 fn window(ctx: &mut Ctx, item: &Item) -> Window {
     let fields = ctx.fields(&item.node, &keys::WINDOW);
+    if let Some(blackout) = fields.get(ctx, "blackout") {
+        let blackout = ctx.fields(&blackout.node, &keys::BLACKOUT);
+        blackout.get(ctx, "from").and_then(|i| ctx.wall_time(i));
+        blackout.get(ctx, "to").and_then(|i| ctx.wall_time(i));
+    }
     Window {
         start_within: fields.get(ctx, "start_within").and_then(|i| ctx.span(i)),
         finish_by: fields.get(ctx, "finish_by").and_then(|i| ctx.wall_time(i)),

@@ -7,8 +7,10 @@ use vouchsafe_model::ids::ProtectionName;
 use vouchsafe_model::policy::{Keep, Location, Protection, System, Tier, Way, Window};
 use vouchsafe_model::{ProtectionId, SourceKind, SystemName};
 
+use crate::declared::Declared;
 use crate::keys;
 use crate::located::Item;
+use crate::lower::declared;
 use crate::lower::fields::{Ctx, Fields};
 use crate::lower::parts::{self, Rules};
 use crate::lower::tables::{Defaults, Tables, reference, section};
@@ -33,13 +35,15 @@ pub(super) fn systems(
     base: &Path,
     tables: &Tables,
     defaults: &Defaults,
+    declared: &mut Declared,
 ) -> BTreeMap<SystemName, System> {
     let mut out = BTreeMap::new();
     for item in section(ctx, root, "systems") {
-        let reader = Reader {
+        let mut reader = Reader {
             base,
             tables,
             defaults,
+            declared: &mut *declared,
         };
         if let Some(system) = reader.system(ctx, item) {
             out.insert(system.name.clone(), system);
@@ -52,30 +56,47 @@ struct Reader<'t> {
     base: &'t Path,
     tables: &'t Tables,
     defaults: &'t Defaults,
+    declared: &'t mut Declared,
 }
 
 impl Reader<'_> {
-    fn system(&self, ctx: &mut Ctx, item: &Item) -> Option<System> {
+    fn system(&mut self, ctx: &mut Ctx, item: &Item) -> Option<System> {
         let fields = ctx.fields(&item.node, &keys::SYSTEM);
         let name = SystemName::new(item.key.as_str()).map_err(|e| {
             ctx.error("P012", item.place(), e.to_string(), "choose another name");
         });
-        let text = |ctx: &mut Ctx, key, default: &Option<String>| {
-            let own = fields.get(ctx, key).and_then(|i| ctx.text(i));
+        let known = |ctx: &mut Ctx, key, table, default: &Option<String>| {
+            let own = fields.get(ctx, key);
+            let own = own.and_then(|i| declared::known(ctx, i, table));
             own.or_else(|| default.clone())
         };
         let system = System {
             // Reading goes on under a name that stands in, so that all errors are told.
             name: name.clone().or_else(|()| SystemName::new("x")).ok()?,
-            owner: text(ctx, "owner", &self.defaults.owner),
+            owner: known(ctx, "owner", "roles", &self.defaults.owner),
             class: self.class(ctx, fields),
             tier: self.tier(ctx, fields),
             location: self.location(ctx, fields),
-            application: text(ctx, "application", &self.defaults.application),
-            environment: text(ctx, "environment", &self.defaults.environment),
-            exempt: text(ctx, "exempt", &None),
+            application: known(
+                ctx,
+                "application",
+                "applications",
+                &self.defaults.application,
+            ),
+            environment: known(
+                ctx,
+                "environment",
+                "environments",
+                &self.defaults.environment,
+            ),
+            exempt: fields.get(ctx, "exempt").and_then(|i| ctx.text(i)),
             protections: BTreeMap::new(),
         };
+        let mut more = declared::among(ctx, fields, &keys::more::SYSTEM_MORE);
+        let for_all = declared::among(ctx, fields, &keys::more::PROTECTION_MORE);
+        more.sections.extend(for_all.sections);
+        more.said.extend(for_all.said);
+        self.declared.systems.insert(system.name.clone(), more);
         let protections = self.protections(ctx, item, fields, &system.name);
         name.is_ok().then_some(System {
             protections,
@@ -119,10 +140,7 @@ impl Reader<'_> {
 
     fn location(&self, ctx: &mut Ctx, fields: Fields<'_>) -> Location {
         match fields.get(ctx, "location") {
-            Some(item) => {
-                let fields = ctx.fields(&item.node, &keys::LOCATION);
-                parts::location(ctx, fields)
-            }
+            Some(item) => declared::location(ctx, item, &self.tables.places),
             None => self.defaults.location.clone(),
         }
     }
@@ -132,14 +150,15 @@ impl Reader<'_> {
     }
 
     fn protections(
-        &self,
+        &mut self,
         ctx: &mut Ctx,
         item: &Item,
         fields: Fields<'_>,
         system: &SystemName,
     ) -> BTreeMap<ProtectionName, Protection> {
         let own = parts::rules(ctx, fields, self.tables);
-        let plan = self.plan(ctx, fields).or(self.defaults.plan.as_ref());
+        let plan = self.plan(ctx, fields);
+        let plan = plan.or(self.defaults.plan.as_ref());
         let outer = match plan {
             Some(plan) => own.clone().or(plan),
             None => own.clone(),
@@ -167,7 +186,12 @@ impl Reader<'_> {
                     None => own.clone(),
                 }
                 .or(&outer);
-                self.put(ctx, &mut out, item, inner, system, &item.key, (&own, rules));
+                if let Some(id) =
+                    self.put(ctx, &mut out, item, inner, system, &item.key, (&own, rules))
+                {
+                    let more = declared::among(ctx, inner, &keys::more::PROTECTION_MORE);
+                    self.declared.protections.insert(id, more);
+                }
             }
         } else if shorthand.is_some() {
             self.put(ctx, &mut out, item, fields, system, "main", (&own, outer));
@@ -180,7 +204,7 @@ impl Reader<'_> {
         reason = "one reading, spread over what it needs"
     )]
     fn put(
-        &self,
+        &mut self,
         ctx: &mut Ctx,
         out: &mut BTreeMap<ProtectionName, Protection>,
         item: &Item,
@@ -188,18 +212,17 @@ impl Reader<'_> {
         system: &SystemName,
         name: &str,
         (own, rules): (&Rules, Rules),
-    ) {
+    ) -> Option<ProtectionId> {
         let name = match ProtectionName::new(name) {
             Ok(name) => name,
             Err(e) => {
                 ctx.error("P012", item.place(), e.to_string(), "choose another name");
-                return;
+                return None;
             }
         };
-        let Some((key, way, manual)) = self.way(ctx, item, fields) else {
-            return;
-        };
+        let (key, way, manual) = self.way(ctx, item, fields)?;
         check_keys(ctx, fields, key, &way);
+        let from = manual.from.clone();
         let rules = manual.with(ctx, own, rules, &way);
         if !way.is_connected() {
             let what = format!("{system}/{name} ({})", describe(&way));
@@ -228,8 +251,11 @@ impl Reader<'_> {
         let password = fields.get(ctx, "password");
         let exclude = fields.get(ctx, "exclude");
         let digests = fields.get(ctx, "digests");
+        if let Some(from) = from {
+            self.declared.manual.insert(id.clone(), from);
+        }
         let protection = Protection {
-            id,
+            id: id.clone(),
             way,
             password: password.and_then(|i| parts::password(ctx, i, self.base)),
             exclude: exclude.map(|i| ctx.texts(i)).unwrap_or_default(),
@@ -246,6 +272,7 @@ impl Reader<'_> {
             log_keep: rules.logs.and_then(|l| l.keep),
         };
         out.insert(name, protection);
+        Some(id)
     }
 
     /// How the protection keeps its system; reports none and more than one.
@@ -307,6 +334,7 @@ impl Reader<'_> {
 /// What stands under `manual`.
 #[derive(Default)]
 struct Manual {
+    from: Option<String>,
     accept: Option<String>,
     instructions: Option<String>,
     grace: Option<vouchsafe_model::policy::Length>,
@@ -318,6 +346,7 @@ impl Manual {
     fn read(ctx: &mut Ctx, item: &Item, tables: &Tables) -> Manual {
         let fields = ctx.fields(&item.node, &keys::MANUAL);
         Manual {
+            from: fields.get(ctx, "from").and_then(|i| declared::text(ctx, i)),
             accept: fields.get(ctx, "accept").and_then(|i| ctx.text(i)),
             instructions: fields.get(ctx, "instructions").and_then(|i| ctx.text(i)),
             grace: fields.get(ctx, "grace").and_then(|i| ctx.length(i)),
@@ -367,8 +396,8 @@ fn senseless(way: &Way) -> &'static [&'static str] {
             SourceKind::Postgres => &["exclude"],
             SourceKind::Other(_) => &[],
         },
-        Way::Orchestrate(_) => &["exclude", "digests", "verify", "logs"],
-        Way::Observe(_) => &["exclude", "digests", "window", "copies", "verify", "logs"],
+        Way::Orchestrate(_) => &["exclude", "digests", "verify"],
+        Way::Observe(_) => &["exclude", "digests", "window", "copies", "verify"],
         Way::Manual { .. } => &["password", "exclude", "digests", "window", "logs"],
         Way::Replica(_) => &[
             "exclude", "digests", "schedule", "window", "keep", "copies", "verify", "drill", "logs",

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use vouchsafe_model::policy::{Duty, FrontMatter, Location, Tier, Vault};
 
+use crate::declared::{Declared, Entry};
 use crate::keys;
 use crate::located::{Item, Value};
+use crate::lower::declared;
 use crate::lower::fields::{Ctx, Fields};
-use crate::lower::parts::{self, Rules, location};
+use crate::lower::parts::{self, Rules};
 use crate::lower::vaults;
 use crate::problem::{Clause, ClauseState};
 
@@ -19,6 +21,12 @@ pub(super) struct Tables {
     pub(super) tiers: BTreeMap<String, Tier>,
     pub(super) classes: BTreeMap<String, Class>,
     pub(super) plans: BTreeMap<String, Rules>,
+    /// What plans say beside their rules.
+    pub(super) more: BTreeMap<String, Entry>,
+    /// Declared places by name.
+    pub(super) places: BTreeMap<String, Location>,
+    /// The layers that tiers ask for.
+    pub(super) layers: BTreeMap<String, Vec<String>>,
 }
 
 /// A kind of data.
@@ -41,26 +49,17 @@ pub(super) struct Defaults {
 impl Tables {
     pub(super) fn read(ctx: &mut Ctx, root: Fields<'_>, base: &Path) -> Tables {
         let mut tables = Tables::default();
-        for (what, name) in [
-            ("vault", "vaults"),
-            ("tier", "tiers"),
-            ("class", "classes"),
-            ("plan", "plans"),
-        ] {
-            let names = root
-                .get(ctx, name)
-                .map(|i| i.node.keys().map(str::to_owned).collect());
-            ctx.declared.insert(what, names.unwrap_or_default());
-        }
+        declared::names(ctx, root);
+        tables.places = declared::places(ctx, root);
         for item in section(ctx, root, "vaults") {
             if let Some(vault) = vaults::vault(ctx, item, base) {
                 tables.vaults.insert(item.key.clone(), vault);
             }
         }
         for item in section(ctx, root, "tiers") {
-            if let Some(tier) = tier(ctx, item) {
-                tables.tiers.insert(item.key.clone(), tier);
-            }
+            let (tier, layers) = tier(ctx, item);
+            tables.tiers.insert(item.key.clone(), tier);
+            tables.layers.insert(item.key.clone(), layers);
         }
         for item in section(ctx, root, "classes") {
             let fields = ctx.fields(&item.node, &keys::CLASS);
@@ -72,8 +71,10 @@ impl Tables {
             tables.classes.insert(item.key.clone(), Class { tier });
         }
         for item in section(ctx, root, "plans") {
-            let fields = ctx.fields(&item.node, &keys::RULES);
+            let fields = ctx.fields(&item.node, &keys::PLAN);
             let rules = parts::rules(ctx, fields, &tables);
+            let more = declared::among(ctx, fields, &keys::more::PLAN_MORE);
+            tables.more.insert(item.key.clone(), more);
             tables.plans.insert(item.key.clone(), rules);
         }
         tables
@@ -115,8 +116,21 @@ pub(super) fn reference<'t, T>(
     ctx.resolve(item.node.place(), &text, name, known)
 }
 
-fn tier(ctx: &mut Ctx, item: &Item) -> Option<Tier> {
+const LAYERS: [&str; 3] = ["replica", "snapshots", "archive"];
+
+fn tier(ctx: &mut Ctx, item: &Item) -> (Tier, Vec<String>) {
     let fields = ctx.fields(&item.node, &keys::TIER);
+    let layers = match fields.get(ctx, "layers") {
+        Some(item) => ctx.texts(item),
+        None => Vec::new(),
+    };
+    if let Some(item) = fields.get(ctx, "layers")
+        && let Some(other) = layers.iter().find(|l| !LAYERS.contains(&l.as_str()))
+    {
+        let message = format!("`{other}` is no layer");
+        let remedy = format!("write {}", LAYERS.join(", "));
+        ctx.error("P018", item.node.place(), message, remedy);
+    }
     let mut tier = Tier {
         name: item.key.clone(),
         rpo: fields.get(ctx, "rpo").and_then(|i| ctx.span(i)),
@@ -137,30 +151,56 @@ fn tier(ctx: &mut Ctx, item: &Item) -> Option<Tier> {
                 .is_some_and(|i| ctx.word(i, &["same"]));
         }
     }
-    Some(tier)
+    (tier, layers)
 }
 
-/// Reads the document's head.
-pub(super) fn front(ctx: &mut Ctx, item: &Item) -> FrontMatter {
+/// Reads the document's head, and what it says beside what the policy goes by.
+pub(super) fn front(ctx: &mut Ctx, item: &Item, more: &mut Declared) -> FrontMatter {
     let fields = ctx.fields(&item.node, &keys::FRONT);
+    more.front = declared::among(ctx, fields, &keys::declared::FRONT_MORE);
+    let (approved, by_other_name) = (
+        fields.get(ctx, "approved"),
+        fields.get(ctx, "approved_date"),
+    );
+    if let (Some(_), Some(twice)) = (approved, by_other_name) {
+        let message = "`approved_date` stands beside `approved`";
+        ctx.error("P023", twice.place(), message, "keep one of the two");
+    }
     FrontMatter {
         id: fields.get(ctx, "id").and_then(|i| ctx.text(i)),
         title: fields.get(ctx, "title").and_then(|i| ctx.text(i)),
         owner: fields.get(ctx, "owner").and_then(|i| ctx.text(i)),
         version: fields.get(ctx, "version").and_then(|i| ctx.text(i)),
-        approved: fields.get(ctx, "approved").and_then(|i| ctx.date(i)),
+        approved: approved.or(by_other_name).and_then(|i| ctx.date(i)),
         approved_digest: fields
             .get(ctx, "approved_digest")
             .and_then(|i| digest(ctx, i)),
         next_review: fields.get(ctx, "next_review").and_then(|i| ctx.date(i)),
         frameworks: fields
             .get(ctx, "frameworks")
-            .map(|i| ctx.texts(i))
+            .map(|i| frameworks(ctx, i, more))
             .unwrap_or_default(),
     }
 }
 
-fn digest(ctx: &mut Ctx, item: &Item) -> Option<String> {
+/// Reads names of frameworks, or a mapping from them to their controls.
+fn frameworks(ctx: &mut Ctx, item: &Item, more: &mut Declared) -> Vec<String> {
+    if !matches!(item.node.value, Value::Map(_)) {
+        return ctx.texts(item);
+    }
+    let mut names = Vec::new();
+    for item in ctx.named(&item.node, "`frameworks`") {
+        let fields = ctx.fields(&item.node, &keys::declared::FRAMEWORK);
+        let controls = fields.get(ctx, "controls").map(|i| ctx.texts(i));
+        names.push(item.key.clone());
+        more.controls
+            .insert(item.key.clone(), controls.unwrap_or_default());
+    }
+    names
+}
+
+/// Reads a SHA-256 digest.
+pub(super) fn digest(ctx: &mut Ctx, item: &Item) -> Option<String> {
     let text = ctx.text(item)?.to_ascii_lowercase();
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Some(text);
@@ -184,26 +224,33 @@ pub(super) fn defaults(ctx: &mut Ctx, root: Fields<'_>, tables: &Tables) -> Defa
     let class = fields.get(ctx, "class");
     reference(ctx, fields, "class", &tables.classes);
     Defaults {
-        owner: fields.get(ctx, "owner").and_then(|i| ctx.text(i)),
+        owner: fields
+            .get(ctx, "owner")
+            .and_then(|i| declared::known(ctx, i, "roles")),
         class: class
             .and_then(|i| ctx.text(i))
             .filter(|c| tables.classes.contains_key(c)),
         tier: reference(ctx, fields, "tier", &tables.tiers).cloned(),
         location: fields
             .get(ctx, "location")
-            .map(|i| {
-                let fields = ctx.fields(&i.node, &keys::LOCATION);
-                location(ctx, fields)
-            })
+            .map(|i| declared::location(ctx, i, &tables.places))
             .unwrap_or_default(),
-        application: fields.get(ctx, "application").and_then(|i| ctx.text(i)),
-        environment: fields.get(ctx, "environment").and_then(|i| ctx.text(i)),
+        application: fields
+            .get(ctx, "application")
+            .and_then(|i| declared::known(ctx, i, "applications")),
+        environment: fields
+            .get(ctx, "environment")
+            .and_then(|i| declared::known(ctx, i, "environments")),
         plan: reference(ctx, fields, "plan", &tables.plans).cloned(),
     }
 }
 
-/// Reads the duties of people.
-pub(super) fn duties(ctx: &mut Ctx, root: Fields<'_>) -> Vec<Duty> {
+/// Reads the duties of people, and what they say beside rhythm and role.
+pub(super) fn duties(
+    ctx: &mut Ctx,
+    root: Fields<'_>,
+    more: &mut BTreeMap<String, Entry>,
+) -> Vec<Duty> {
     let mut out = Vec::new();
     for item in section(ctx, root, "duties") {
         let fields = ctx.fields(&item.node, &keys::DUTY);
@@ -211,12 +258,17 @@ pub(super) fn duties(ctx: &mut Ctx, root: Fields<'_>) -> Vec<Duty> {
         if let Some(escalate) = fields.get(ctx, "escalate") {
             let escalate = ctx.fields(&escalate.node, &keys::ESCALATE);
             escalate.get(ctx, "after").and_then(|i| ctx.length(i));
-            escalate.get(ctx, "to").and_then(|i| ctx.text(i));
+            let to = escalate.get(ctx, "to");
+            to.and_then(|i| declared::known(ctx, i, "roles"));
         }
+        let said = declared::among(ctx, fields, &keys::more::DUTY_MORE);
+        more.insert(item.key.clone(), said);
         out.push(Duty {
             name: item.key.clone(),
             every: fields.get(ctx, "every").and_then(|i| ctx.schedule(i)),
-            role: fields.get(ctx, "role").and_then(|i| ctx.text(i)),
+            role: fields
+                .get(ctx, "role")
+                .and_then(|i| declared::known(ctx, i, "roles")),
         });
     }
     out
@@ -258,6 +310,12 @@ fn named_clause(ctx: &mut Ctx, item: &Item) -> Clause {
     let fields = ctx.fields(&item.node, &keys::CLAUSE);
     let text = fields.get(ctx, "text").and_then(|i| ctx.text(i));
     let planned = fields.get(ctx, "planned").is_some_and(|i| ctx.flag(i));
+    if let Some(item) = fields.get(ctx, "document")
+        && let Some(name) = ctx.text(item)
+    {
+        let nothing: BTreeMap<String, ()> = BTreeMap::new();
+        ctx.resolve(item.node.place(), &name, "document", &nothing);
+    }
     clause(name, text.unwrap_or_default(), planned)
 }
 

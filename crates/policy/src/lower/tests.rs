@@ -433,6 +433,9 @@ fn passwords_are_refused_and_not_shown() {
         "systems: { a: { source: 'pg://u@h/db', password: { env: 'hunter2!' } } }",
         "vaults: { v: { url: 's3://k:hunter2@b/x' } }",
         "systems: { a: { source: 'pg://h/db?password=hunter2' } }",
+        "systems: { a: { observe: 'x:y', destination: 'sftp://u:hunter2@h/x' } }",
+        "systems: { a: { manual: { from: 'jira://u:hunter2@h/x' } } }",
+        "documents: { a: { url: 'https://h/x?access_token=hunter2' } }",
     ];
     for text in texts {
         let lowered = read(text);

@@ -20,6 +20,7 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
         ctx.error("P012", item.place(), e.to_string(), "choose another name");
     });
     let location = location(ctx, fields);
+    fields.get(ctx, "zone").and_then(|i| ctx.text(i));
     let retention_lock = fields
         .get(ctx, "retention_lock")
         .and_then(|i| ctx.length(i));

@@ -85,6 +85,16 @@ fn real_policies_fit() {
         EVERYTHING,
         crate::template("default").unwrap(),
         crate::template("files").unwrap(),
+        include_str!("../../../../examples/policies/stated/social-workshop.yaml"),
+        include_str!("../../../../examples/policies/stated/5x.yaml"),
+        include_str!("../../../../examples/policies/stated/web-firm.yaml"),
+        include_str!("../../../../examples/policies/stated/bangkok.yaml"),
+        include_str!("../../../../examples/policies/stated/quickseries.yaml"),
+        include_str!("../../../../examples/policies/corrected/social-workshop.yaml"),
+        include_str!("../../../../examples/policies/corrected/5x.yaml"),
+        include_str!("../../../../examples/policies/corrected/web-firm.yaml"),
+        include_str!("../../../../examples/policies/corrected/bangkok.yaml"),
+        include_str!("../../../../examples/policies/corrected/quickseries.yaml"),
     ] {
         assert_eq!(validate(text), Ok(()));
     }
@@ -149,4 +159,72 @@ fn every_key_says_what_it_is() {
             assert!(key.about.len() > 2, "{}/{}", section.name, key.name);
         }
     }
+}
+
+/// What stands behind a key, in a few words.
+fn plainly(form: &Form) -> String {
+    match form {
+        Form::Text | Form::Prose => "text".to_owned(),
+        Form::Flag => "true or false".to_owned(),
+        Form::Count => "number from 1".to_owned(),
+        Form::Length => "length, months too".to_owned(),
+        Form::Exact => "exact length".to_owned(),
+        Form::Schedule => "schedule".to_owned(),
+        Form::Share => "share".to_owned(),
+        Form::Rate => "bytes a second".to_owned(),
+        Form::WallTime => "time of day".to_owned(),
+        Form::Date => "day".to_owned(),
+        Form::Digest => "SHA-256".to_owned(),
+        Form::Word(words) => words.join(", "),
+        Form::Reference(to) => format!("name in `{to}`"),
+        Form::Known(to) => format!("name in `{to}`, if there are any"),
+        Form::Section(s) => format!("[{}](#{})", s.name, s.name.replace(' ', "-")),
+        Form::Named(s) => format!("names to [{}](#{})", s.name, s.name.replace(' ', "-")),
+        Form::NamedAny(forms) => format!("names to {}", either(forms)),
+        Form::Any(forms) => either(forms),
+        Form::List(inner) => format!("list of {}", plainly(inner)),
+    }
+}
+
+fn either(forms: &[Form]) -> String {
+    match forms {
+        // One of a kind, or several of it.
+        [one, Form::List(inner)] if plainly(one) == plainly(inner) => {
+            format!("{}; or a list", plainly(one))
+        }
+        forms => {
+            let all: Vec<String> = forms.iter().map(plainly).collect();
+            all.join("; or ")
+        }
+    }
+}
+
+fn reference_page() -> String {
+    let mut out = String::new();
+    for section in sections() {
+        out.push_str(&format!(
+            "### {}\n\n| key | what it takes | what it says |\n|---|---|---|\n",
+            section.name
+        ));
+        for key in section.keys() {
+            out.push_str(&format!(
+                "| `{}` | {} | {} |\n",
+                key.name,
+                plainly(&key.form),
+                key.about
+            ));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_documentation_has_every_key() {
+    let page = include_str!("../../../../docs/policy.md");
+    let reference = reference_page();
+    assert!(
+        page.trim_end().ends_with(reference.trim_end()),
+        "docs/policy.md must end with this:\n{reference}"
+    );
 }

@@ -3,7 +3,7 @@
 use vouchsafe_keeper::PolicyFile;
 use vouchsafe_policy::{Level, Problem};
 
-use crate::args::Lint;
+use crate::args::{Lint, LintFormat};
 use crate::exit::{Exit, Failure};
 use crate::findings;
 use crate::session::Session;
@@ -29,7 +29,12 @@ pub(crate) fn lint(session: &Session, args: &Lint) -> Result<Exit, Failure> {
     let problems = problems(&file, session);
     let count = |level| problems.iter().filter(|p| p.level == level).count();
     let said = |level, word| vouchsafe_evidence::count(vouchsafe_evidence::len(count(level)), word);
-    if session.output.json {
+    if args.format == LintFormat::Sarif {
+        let address = session.policy_argument.to_string_lossy();
+        let version = env!("CARGO_PKG_VERSION");
+        let log = vouchsafe_policy::sarif(&problems, &address, version);
+        session.output.json(&log)?;
+    } else if session.output.json || args.format == LintFormat::Json {
         let findings: Vec<_> = problems.iter().map(|p| findings::json(&file, p)).collect();
         session
             .output

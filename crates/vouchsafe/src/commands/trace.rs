@@ -1,0 +1,83 @@
+//! `trace`: which requirement rests on what.
+
+use vouchsafe_keeper::PolicyFile;
+use vouchsafe_policy::trace::{Footing, Traced, trace};
+
+use crate::exit::{Exit, Failure};
+use crate::session::Session;
+
+/// Prints every requirement with the keys that fulfil it, and how many rest on what; 1 if any rests on nothing.
+pub(crate) fn requirements(session: &Session) -> Result<Exit, Failure> {
+    let (_, file) = session.policy_file()?;
+    let traced = trace(&file.lowered);
+    if session.output.json {
+        session.output.json(&json(&file, &traced))?;
+    } else {
+        session.output.text(&text(&traced))?;
+    }
+    let nothing = traced.iter().any(|t| t.footing == Footing::Nothing);
+    Ok(if nothing { Exit::NotMet } else { Exit::Met })
+}
+
+fn counts(traced: &[Traced]) -> impl Iterator<Item = (&'static str, usize)> {
+    Footing::ALL.into_iter().map(|footing| {
+        let count = traced.iter().filter(|t| t.footing == footing).count();
+        (footing.word(), count)
+    })
+}
+
+fn json(file: &PolicyFile, traced: &[Traced]) -> serde_json::Value {
+    let rows: Vec<serde_json::Value> = traced
+        .iter()
+        .map(|t| {
+            let at: Vec<_> =
+                t.at.iter()
+                    .map(|(path, (line, column), footing)| {
+                        serde_json::json!({
+                            "path": path, "line": line, "column": column, "footing": footing.word(),
+                        })
+                    })
+                    .collect();
+            serde_json::json!({ "id": t.id, "text": t.text, "footing": t.footing.word(), "at": at })
+        })
+        .collect();
+    let counts: serde_json::Map<String, serde_json::Value> = counts(traced)
+        .map(|(word, count)| (word.to_owned(), count.into()))
+        .collect();
+    serde_json::json!({
+        "file": file.path.display().to_string(), "requirements": rows, "counts": counts,
+    })
+}
+
+fn text(traced: &[Traced]) -> String {
+    if traced.is_empty() {
+        return "the policy names no requirements; write them under `requirements`".to_owned();
+    }
+    let mut out = String::new();
+    let width = traced
+        .iter()
+        .map(|t| t.id.chars().count())
+        .max()
+        .unwrap_or(0);
+    for t in traced {
+        let at: Vec<String> =
+            t.at.iter()
+                .map(|(path, (line, _), _)| format!("{path} (line {line})"))
+                .collect();
+        let at = match at.is_empty() {
+            true => "nothing".to_owned(),
+            false => at.join(", "),
+        };
+        out.push_str(&format!("{:width$}  {:21} {at}\n", t.id, t.footing.word()));
+    }
+    let counts: Vec<String> = counts(traced)
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    out.push_str(&format!(
+        "{} requirements: {}",
+        traced.len(),
+        counts.join(", ")
+    ));
+    out
+}
