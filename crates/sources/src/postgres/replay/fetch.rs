@@ -14,7 +14,7 @@ use vouchsafe_translog::wal::{
     WalStart,
 };
 
-use super::path::{Base, histories, history_of, ranges, reach};
+use super::path::{Base, histories, history_of, ranges, reach, unknown_timeline};
 use super::segments::Segments;
 use super::sieve::{Sieve, Verdict};
 use super::{LOG, base_of, leads_to, not_covered, plan};
@@ -84,6 +84,16 @@ impl Fetching<'_> {
             .into_iter()
             .find(leads)
             .ok_or_else(|| not_covered(chart, &self.base))?;
+        let unknown = match self.until {
+            Until::Time(time) => unknown_timeline(chart, &self.base, Some(time)),
+            Until::End => unknown_timeline(chart, &self.base, None),
+            // Whoever names a position means the timeline on which it can be reached.
+            Until::Position(_) => None,
+        };
+        if let Some(timeline) = unknown {
+            let message = "there is log of it in the vault and no history, so that where it comes from is not known";
+            return Err(self.broken(format!("timeline {timeline}"), message));
+        }
         let mut later = None;
         loop {
             if files::exists(&self.place).map_err(failure::file)? {

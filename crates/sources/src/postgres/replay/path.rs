@@ -73,6 +73,24 @@ pub(super) fn history_of(chart: &LogChart, base: &Base, timeline: Timeline) -> O
     base.lies_on(&history).then_some(history)
 }
 
+/// A timeline of which there is log and no history, so that nobody knows where it left which other one; with `by`, only
+/// if it had begun by then, as far as headers tell.
+pub(super) fn unknown_timeline(chart: &LogChart, base: &Base, by: Option<Time>) -> Option<u64> {
+    let own = u64::from(base.end.0.number());
+    let is_unknown = |piece: &&LogPiece| {
+        let file = chart.timelines.get(&piece.timeline);
+        let number = u32::try_from(piece.timeline).ok().and_then(Timeline::new);
+        let known = number.zip(file).map(|(n, file)| History::parse(n, file));
+        own < piece.timeline && !matches!(known, Some(Ok(_)))
+    };
+    let had_begun = |piece: &LogPiece| match (by, piece.commits) {
+        (Some(by), Some(commits)) => Time::from_micros(commits.first) <= by,
+        _ => true,
+    };
+    let mut unknown = pieces(chart).filter(is_unknown);
+    unknown.find(|piece| had_begun(piece)).map(|p| p.timeline)
+}
+
 /// The parts of the log that are read along a history from `from` on.
 pub(super) fn ranges(history: &History, from: Lsn) -> Vec<TimelineRange> {
     history
@@ -214,6 +232,22 @@ mod tests {
             (reached.to, reached.bytes, reached.newest),
             (Lsn(SEGMENT), 0, None)
         );
+    }
+
+    #[test]
+    fn a_timeline_without_a_history_is_named_once_it_had_begun() {
+        let pieces = [
+            (1, SEGMENT, SEGMENT + 2000, 6),
+            (2, SEGMENT + 1500, SEGMENT + 3000, 9),
+        ];
+        let unknown = chart(&pieces, &[]);
+        let by = |secs: i64| unknown_timeline(&unknown, &base(), Some(Time::from_secs(secs)));
+        assert_eq!((by(8), by(9)), (None, Some(2)));
+        assert_eq!(unknown_timeline(&unknown, &base(), None), Some(2));
+        let known = chart(&pieces, &[(2, "1\t0/1005DC\tx\n")]);
+        assert_eq!(unknown_timeline(&known, &base(), None), None);
+        let damaged = chart(&pieces, &[(2, "nonsense\n")]);
+        assert_eq!(unknown_timeline(&damaged, &base(), None), Some(2));
     }
 
     #[test]
