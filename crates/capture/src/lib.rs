@@ -2,17 +2,21 @@
 
 mod error;
 mod log;
+mod log_reader;
 mod path;
 mod progress;
 mod reader;
+mod replay;
 mod sink;
 mod source;
 
 pub use error::CaptureError;
 pub use log::{LogPiece, LogReached, LogSink, LogTip};
+pub use log_reader::{Log, LogChart, LogPart, LogReader, LogRun, LogWindow};
 pub use path::{PathError, TreePath};
 pub use progress::{NoProgress, Progress};
 pub use reader::{ContentSink, PointReader, Visit};
+pub use replay::{Around, FetchedLog, LoggedCommit, ReplayError, ReplayPlan, ReplayTarget, Until};
 pub use sink::{CleanEnd, Content, Cutting, Sink, StreamContent};
 pub use source::{
     CaptureContext, Captured, Compare, Discovery, Form, MANIFEST_NAME, RestoreRequest, Restored,

@@ -8,9 +8,11 @@ use vouchsafe_host::signals::Interrupt;
 use vouchsafe_model::{Damage, DigestManifest, Engine, Issue, Rung, Time};
 
 use crate::error::CaptureError;
+use crate::log_reader::{Log, LogChart};
 use crate::path::TreePath;
 use crate::progress::Progress;
 use crate::reader::PointReader;
+use crate::replay::{FetchedLog, ReplayError, ReplayPlan, Until};
 use crate::sink::Sink;
 
 /// The name under which a source's manifest lies in the root of a point.
@@ -109,6 +111,8 @@ pub struct Restored {
     pub issues: Vec<Issue>,
     /// Where the usable data is: the directory, the database file, the repository.
     pub place: PathBuf,
+    /// The log that was replayed over it, if one was.
+    pub replayed: Option<FetchedLog>,
 }
 
 /// A restored copy that was damaged on purpose, for a negative control.
@@ -138,6 +142,53 @@ pub trait Source: Send + Sync {
         request: &RestoreRequest,
     ) -> Result<Restored, CaptureError>;
 
+    /// Whether a point can be brought to any later moment by the log of the same protection. If not, the three calls
+    /// below refuse.
+    fn replays(&self) -> bool {
+        false
+    }
+
+    /// What it takes to bring `point` to `until`, as far as the chart of the log tells. Of the log nothing is read.
+    fn plan_replay(
+        &self,
+        point: &dyn PointReader,
+        chart: &LogChart,
+        until: Until,
+    ) -> Result<ReplayPlan, ReplayError> {
+        let _ = (point, until);
+        Err(no_log(chart))
+    }
+
+    /// Fetches and verifies the log that `point` needs in order to be brought to `until`, into a new directory below
+    /// `to`, where the restore will go. If it fails, nothing is left there.
+    fn fetch_log(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        log: &Log<'_>,
+        until: Until,
+        to: &Path,
+    ) -> Result<FetchedLog, ReplayError> {
+        let _ = (ctx, point, until, to);
+        Err(no_log(&log.chart))
+    }
+
+    /// Writes a point out, as [`Form::Server`], and replays what was fetched for it, exactly up to its target; that it
+    /// stopped there is looked at. The log is removed afterwards, unless `keep_log`.
+    fn replay(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+        fetched: FetchedLog,
+        keep_log: bool,
+    ) -> Result<Restored, ReplayError> {
+        let _ = (ctx, point, request, keep_log);
+        Err(ReplayError::NoLog {
+            place: fetched.place.display().to_string(),
+        })
+    }
+
     /// Digests of restored data at `place`, by the same method as at capture; nothing if the tree is the manifest.
     fn digest(
         &self,
@@ -162,4 +213,10 @@ pub trait Source: Send + Sync {
 
     /// Whether `place` is this source's own data, which a restore or drill must never touch.
     fn owns(&self, place: &Path) -> bool;
+}
+
+fn no_log(chart: &LogChart) -> ReplayError {
+    ReplayError::NoLog {
+        place: chart.place.clone(),
+    }
 }

@@ -2,31 +2,34 @@
 
 use std::sync::Arc;
 
+use vouchsafe_capture::Until;
 use vouchsafe_host::files;
 use vouchsafe_host::sandbox::Sandbox;
 use vouchsafe_model::drill::SandboxRecord;
 use vouchsafe_model::fact::{Fact, Outcome, Recorded};
 use vouchsafe_model::{
-    DrillResult, Issue, NegativeControl, ObligationKind, Protection, RunId, System, Time,
+    DrillResult, DrilledMoment, Issue, NegativeControl, ObligationKind, Protection, RunId, System,
+    Time,
 };
 
 use crate::catalogue::{Catalogue, KnownPoint};
+use crate::drill_moment::Chosen;
 use crate::error::KeeperError;
 use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
-use crate::ladder::{Claim, Climb};
+use crate::ladder::{Claim, Climb, Climbed, Replay};
 use crate::twin::Controls;
 
 /// Which point a drill restores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DrillMoment {
-    /// The newest complete one.
+    /// The newest complete one; where a log leads on from it, the end of that log.
     #[default]
     Newest,
-    /// Any complete one, chosen by a recorded seed.
+    /// Any complete one, chosen by a recorded seed; where a log leads on, any moment that can be restored.
     Random,
-    /// The newest complete one whose content is not later than this.
+    /// The newest complete one whose content is not later than this; where a log leads on, this moment itself.
     At(Time),
 }
 
@@ -78,16 +81,20 @@ impl Keeper {
     ) -> Result<DrillResult, KeeperError> {
         let facts = self.facts()?;
         let catalogue = Catalogue::of(&facts);
-        let (known, seed) = self.choose(&catalogue, system, protection, order)?;
+        let chosen = self.choose(&facts, &catalogue, (system, protection), order)?;
         let run = self.open_run("drill", &protection.id.to_string(), None)?;
-        let subject = format!("{} at {}", protection.id, known.point.content_time.minute());
+        let subject = match chosen.until {
+            Some(until) => format!("{} at {until}", protection.id),
+            None => {
+                let at = chosen.known.point.content_time.minute();
+                format!("{} at {at}", protection.id)
+            }
+        };
         reporter.event(&Event::Started {
             deed: "drill",
             subject: subject.clone(),
         });
-        let result = self.rehearse(
-            &facts, system, protection, known, seed, &run, order, reporter,
-        );
+        let result = self.rehearse(&facts, system, protection, &chosen, &run, order, reporter);
         if self.tools.interrupt.requested() {
             let issue = Issue {
                 place: protection.id.to_string(),
@@ -130,64 +137,23 @@ impl Keeper {
         }
     }
 
-    fn choose<'c>(
-        &self,
-        catalogue: &'c Catalogue,
-        system: &System,
-        protection: &Protection,
-        order: &DrillOrder,
-    ) -> Result<(&'c KnownPoint, Option<u64>), KeeperError> {
-        let mut points = catalogue.of_protection(&protection.id);
-        points.retain(|p| p.is_complete() && !p.copies.is_empty());
-        if let Some(vault) = &order.vault {
-            points.retain(|p| p.copies.iter().any(|c| c.vault.as_str() == vault));
-        }
-        let none = |wanted: String| KeeperError::NoPoint {
-            system: system.name.clone(),
-            wanted,
-            remedy: format!("run `vouchsafe run {}`", system.name),
-        };
-        match order.moment {
-            DrillMoment::Newest => points
-                .last()
-                .map(|p| (*p, None))
-                .ok_or_else(|| none("that is complete".to_owned())),
-            DrillMoment::At(at) => points
-                .iter()
-                .rfind(|p| p.point.content_time <= at)
-                .map(|p| (*p, None))
-                .ok_or_else(|| none(format!("as old as {}", at.minute()))),
-            DrillMoment::Random => {
-                let seed = self.tools.random.u64();
-                let n = points.len() as u64;
-                let index = seed
-                    .checked_rem(n)
-                    .ok_or_else(|| none("that is complete".to_owned()))?;
-                usize::try_from(index)
-                    .ok()
-                    .and_then(|i| points.get(i))
-                    .map(|p| (*p, Some(seed)))
-                    .ok_or_else(|| none("that is complete".to_owned()))
-            }
-        }
-    }
-
     #[allow(clippy::too_many_arguments)]
     fn rehearse(
         &self,
         facts: &[Recorded],
         system: &System,
         protection: &Protection,
-        known: &KnownPoint,
-        seed: Option<u64>,
+        chosen: &Chosen<'_>,
         run: &RunId,
         order: &DrillOrder,
         reporter: &dyn Reporter,
     ) -> Result<DrillResult, KeeperError> {
         let started = self.tools.clock.now();
-        let vault_name = match &order.vault {
-            Some(name) => crate::vaults::find(&self.policy, name)?.name.clone(),
-            None => self.least_drilled(facts, known)?,
+        let known = chosen.known;
+        let vault_name = match (&order.vault, &chosen.vault) {
+            (Some(name), _) => crate::vaults::find(&self.policy, name)?.name.clone(),
+            (None, Some(name)) => name.clone(),
+            (None, None) => self.least_drilled(facts, known)?,
         };
         let (_, snapshot) = self.copy_to_read(known, Some(vault_name.as_str()))?;
         let spec = crate::vaults::find(&self.policy, vault_name.as_str())?;
@@ -202,12 +168,17 @@ impl Keeper {
             manifest: known.point.manifest.clone(),
             bytes: known.point.bytes,
         };
+        let replay = chosen.until.map(|until| Replay {
+            protection: protection.id.clone(),
+            until,
+        });
         let climb = Climb {
             tools: &self.tools,
             source: source.as_ref(),
             store,
             password: &password,
             claim: &claim,
+            replay: replay.as_ref(),
             place: sandbox.dir().join("restored"),
             spawn: &sandbox,
             reporter,
@@ -221,11 +192,16 @@ impl Keeper {
                 deed: "negative control",
                 subject: protection.id.to_string(),
             });
+            let replayed = climbed.restored.as_ref().and_then(|r| r.replayed.as_ref());
             let controls = Controls {
                 climb: &climb,
                 climbed: &climbed,
                 protection,
                 room,
+                replay: replayed.map(|log| Replay {
+                    protection: protection.id.clone(),
+                    until: Until::Position(log.target.end),
+                }),
             }
             .run()?;
             for control in &controls {
@@ -254,7 +230,8 @@ impl Keeper {
             obligations,
             started,
             ended: self.tools.clock.now(),
-            seed,
+            seed: chosen.seed,
+            moment: chosen.until.map(|until| drilled(until, &climbed)),
             achieved_rto: climbed.achieved_rto(),
             target_rto: system.tier.as_ref().and_then(|t| t.rto),
             bytes: climbed.restored.as_ref().map_or(0, |r| r.bytes),
@@ -289,7 +266,7 @@ impl Keeper {
     }
 
     /// The vault of the point whose last drill lies furthest back; vaults never drilled come first.
-    fn least_drilled(
+    pub(crate) fn least_drilled(
         &self,
         facts: &[Recorded],
         known: &KnownPoint,
@@ -320,6 +297,22 @@ impl Keeper {
                     .collect::<Vec<_>>()
                     .join(", "),
             })
+    }
+}
+
+/// The moment of a drill, for the record.
+fn drilled(until: Until, climbed: &Climbed) -> DrilledMoment {
+    let replayed = climbed.restored.as_ref().and_then(|r| r.replayed.as_ref());
+    let target = replayed.map(|log| &log.target);
+    DrilledMoment {
+        at: match until {
+            Until::Time(at) => Some(at),
+            Until::End | Until::Position(_) => None,
+        },
+        position: target.map(|target| target.shown.clone()),
+        newest_commit: target.and_then(|target| target.newest),
+        transactions: target.map_or(0, |target| target.commits),
+        log_bytes: replayed.map_or(0, |log| log.bytes),
     }
 }
 

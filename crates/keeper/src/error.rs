@@ -1,6 +1,6 @@
 //! What stops a deed, sorted by what the caller can do about it.
 
-use vouchsafe_capture::CaptureError;
+use vouchsafe_capture::{CaptureError, ReplayError};
 use vouchsafe_host::files::FileError;
 use vouchsafe_host::lockfile::LockError;
 use vouchsafe_host::sandbox::SandboxError;
@@ -81,6 +81,16 @@ pub enum KeeperError {
         wanted: String,
         /// What to do.
         remedy: String,
+    },
+    /// No log leads from a point to the moment that was asked for.
+    #[error("{protection} cannot be brought to {until}: {possible}")]
+    OutsideLog {
+        /// Which.
+        protection: ProtectionId,
+        /// The moment.
+        until: String,
+        /// What is possible instead, and why this is not.
+        possible: String,
     },
     /// A point has no copy in the vault that was asked for.
     #[error("point {point} has no copy in vault `{vault}`; copies are in {known}")]
@@ -303,6 +313,9 @@ pub enum KeeperError {
     /// A source could not be captured or restored.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// A log could not be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// A source cannot be opened.
     #[error(transparent)]
     Source(#[from] vouchsafe_sources::OpenSourceError),
@@ -348,6 +361,14 @@ impl KeeperError {
             | KeeperError::NoCopies { .. }
             | KeeperError::NoPoint { .. }
             | KeeperError::NoCopy { .. }
+            | KeeperError::OutsideLog { .. }
+            | KeeperError::Replay(
+                ReplayError::NoLog { .. }
+                | ReplayError::NotCovered { .. }
+                | ReplayError::TooEarly { .. }
+                | ReplayError::TooLate { .. }
+                | ReplayError::Capture(CaptureError::Target { .. }),
+            )
             | KeeperError::NoPassphrase { .. }
             | KeeperError::NotWrapped { .. }
             | KeeperError::ForeignLedger { .. }
@@ -406,7 +427,9 @@ impl KeeperError {
             {
                 Category::Interrupted
             }
-            KeeperError::Interrupted | KeeperError::Capture(CaptureError::Interrupted) => {
+            KeeperError::Interrupted
+            | KeeperError::Capture(CaptureError::Interrupted)
+            | KeeperError::Replay(ReplayError::Capture(CaptureError::Interrupted)) => {
                 Category::Interrupted
             }
             _ => Category::Failed,

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, Form, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source,
+    CaptureContext, FetchedLog, Form, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source,
+    Until,
 };
 use vouchsafe_evidence::{count, len};
 use vouchsafe_format::Id;
 use vouchsafe_host::clock::Clock;
 use vouchsafe_host::process::Spawn;
-use vouchsafe_model::{DigestManifest, Ladder, Phase, Rung, RungOutcome, Secret, Span};
+use vouchsafe_model::{
+    DigestManifest, Ladder, Phase, ProtectionId, Rung, RungOutcome, Secret, Span,
+};
 use vouchsafe_store::Store;
 use vouchsafe_vault::{Point, ReadBack, Repository};
 
 use crate::error::chain;
 use crate::events::Reporter;
 use crate::keeper::Tools;
+use crate::log_reach::{self, ProtectionLog};
 use crate::watch::{Watched, read_manifest};
 
 /// What the ledger says of a copy: the restore is held against this, never against what the vault says of itself.
@@ -29,6 +33,13 @@ pub(crate) struct Claim {
     pub bytes: u64,
 }
 
+/// What a climb is to do with the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Replay {
+    pub protection: ProtectionId,
+    pub until: Until,
+}
+
 /// Where a climb reads, and where it writes.
 pub(crate) struct Climb<'a> {
     pub tools: &'a Tools,
@@ -36,6 +47,8 @@ pub(crate) struct Climb<'a> {
     pub store: Arc<dyn Store>,
     pub password: &'a Secret,
     pub claim: &'a Claim,
+    /// To which moment the log is to bring it, and whose log.
+    pub replay: Option<&'a Replay>,
     /// A directory of its own inside the sandbox.
     pub place: PathBuf,
     /// The sandbox.
@@ -64,7 +77,7 @@ impl Climbed {
 }
 
 /// The rungs below the source's own, in order.
-const RUNGS: [(&str, &str); 7] = [
+const RUNGS: [(&str, &str); 9] = [
     ("key", "Does the vault open with the passphrase?"),
     (
         "identity",
@@ -82,9 +95,23 @@ const RUNGS: [(&str, &str); 7] = [
         "manifest",
         "Is the manifest the one whose digest the ledger recorded?",
     ),
+    (
+        "log",
+        "Is the log whole and unharmed from the point up to the moment?",
+    ),
+    (
+        "log-sealed",
+        "Are stored bytes of the log sealed under the vault's key, and not plaintext?",
+    ),
     ("bytes", "Did every blob read back match its hash?"),
     ("restore", "Was everything written out?"),
 ];
+
+/// Those of the log, which are only climbed where one is replayed; those of the restore.
+const LOG: usize = 5;
+const LOG_SEALED: usize = 6;
+const BYTES: usize = 7;
+const RESTORE: usize = 8;
 
 impl Climb<'_> {
     /// Climbs until the first red rung; what lies above it is skipped. Errors become red rungs.
@@ -92,7 +119,7 @@ impl Climb<'_> {
         let mut climbed = Climbed::default();
         let result = self.all_rungs(&mut climbed);
         if result.is_err() {
-            skip_the_rest(&mut climbed.ladder);
+            skip_the_rest(&mut climbed.ladder, self.replay.is_some());
         }
         climbed
     }
@@ -103,7 +130,17 @@ impl Climb<'_> {
         self.timed("prove", climbed, |c| self.stored(c, &repo))?;
         let manifest = self.timed("open", climbed, |c| self.manifest(c, &point))?;
         climbed.manifest.clone_from(&manifest);
-        let restored = self.timed("restore", climbed, |c| self.restore(c, &point))?;
+        let fetched = match self.replay {
+            Some(replay) => {
+                let fetched = self.timed("log", climbed, |c| self.log(c, &repo, &point, replay))?;
+                self.timed("prove", climbed, |c| {
+                    self.log_sealed(c, &repo, replay, &fetched)
+                })?;
+                Some(fetched)
+            }
+            None => None,
+        };
+        let restored = self.timed("restore", climbed, |c| self.restore(c, &point, fetched))?;
         climbed.restored = Some(restored.clone());
         self.timed("compare", climbed, |c| {
             self.compare(c, &restored, manifest.as_ref(), &point)
@@ -216,7 +253,74 @@ impl Climb<'_> {
         }
     }
 
-    fn restore(&self, climbed: &mut Climbed, point: &Point) -> Result<Restored, Stop> {
+    /// Fetches the log up to the moment, and verifies all of it.
+    fn log(
+        &self,
+        climbed: &mut Climbed,
+        repo: &Repository,
+        point: &Point,
+        replay: &Replay,
+    ) -> Result<FetchedLog, Stop> {
+        let expected = format!("whole and verified from the point up to {}", replay.until);
+        let log = ProtectionLog::of(&repo.logs(Arc::clone(&self.store)), &replay.protection);
+        let fetched = log.map_err(|error| chain(&error)).and_then(|log| {
+            let fetched = self.in_sandbox(|ctx| {
+                let (log, until) = (log.log(), replay.until);
+                self.source.fetch_log(ctx, point, &log, until, &self.place)
+            });
+            fetched.map_err(|error| chain(&error))
+        });
+        match fetched {
+            Ok(fetched) => {
+                let actual = format!(
+                    "{} with {}, every record verified, up to {}",
+                    vouchsafe_model::human_bytes(fetched.bytes),
+                    count(fetched.target.commits, "transaction"),
+                    fetched.target.shown
+                );
+                push(climbed, LOG, &expected, actual, true)?;
+                Ok(fetched)
+            }
+            Err(error) => Err(red(climbed, LOG, &expected, error)),
+        }
+    }
+
+    /// Looks at the stored bytes of the object that holds the last of what is replayed.
+    fn log_sealed(
+        &self,
+        climbed: &mut Climbed,
+        repo: &Repository,
+        replay: &Replay,
+        fetched: &FetchedLog,
+    ) -> Result<(), Stop> {
+        let expected = "opens under the key, is not the plaintext, refuses a changed byte";
+        let logs = repo.logs(Arc::clone(&self.store));
+        let probe = log_reach::last_object(&logs, replay, fetched)
+            .and_then(|(stream, part)| stream.probe(part).map_err(|e| chain(&e)));
+        match probe {
+            Ok(probe) => {
+                let actual = if probe.sealed {
+                    format!(
+                        "{} under key {}, {}",
+                        probe.cipher,
+                        short(&probe.key),
+                        probe.object
+                    )
+                } else {
+                    format!("{} is not sealed", probe.object)
+                };
+                push(climbed, LOG_SEALED, expected, actual, probe.sealed)
+            }
+            Err(error) => Err(red(climbed, LOG_SEALED, expected, error)),
+        }
+    }
+
+    fn restore(
+        &self,
+        climbed: &mut Climbed,
+        point: &Point,
+        fetched: Option<FetchedLog>,
+    ) -> Result<Restored, Stop> {
         self.reporter
             .progress()
             .phase("restore into the sandbox", None, Some(self.claim.bytes));
@@ -230,7 +334,16 @@ impl Climb<'_> {
             // What is drilled is what would be needed: a database that answers.
             form: Form::Server,
         };
-        let result = self.in_sandbox(|ctx| self.source.restore(ctx, &watched, &request));
+        let result = self.in_sandbox(|ctx| match fetched {
+            Some(fetched) => {
+                let replayed = self.source.replay(ctx, &watched, &request, fetched, true);
+                replayed.map_err(|error| chain(&error))
+            }
+            None => {
+                let restored = self.source.restore(ctx, &watched, &request);
+                restored.map_err(|error| chain(&error))
+            }
+        });
         let failures = watched.failures();
         let actual = match failures.first() {
             None => format!(
@@ -246,7 +359,7 @@ impl Climb<'_> {
         };
         push(
             climbed,
-            5,
+            BYTES,
             "every blob matches",
             actual,
             failures.is_empty(),
@@ -264,14 +377,14 @@ impl Climb<'_> {
                 };
                 push(
                     climbed,
-                    6,
+                    RESTORE,
                     "everything is written",
                     actual,
                     restored.issues.is_empty(),
                 )?;
                 Ok(restored)
             }
-            Err(error) => Err(red(climbed, 6, "everything is written", chain(&error))),
+            Err(error) => Err(red(climbed, RESTORE, "everything is written", error)),
         }
     }
 
@@ -402,7 +515,7 @@ fn named(
     Stop
 }
 
-fn skip_the_rest(ladder: &mut Ladder) {
+fn skip_the_rest(ladder: &mut Ladder, replays: bool) {
     let Some(last) = ladder.rungs.last().map(|r| r.name.clone()) else {
         return;
     };
@@ -413,6 +526,7 @@ fn skip_the_rest(ladder: &mut Ladder) {
     let compare = ("compare", "Does the restored data match?");
     let rest = RUNGS[from..]
         .iter()
+        .filter(|(name, _)| replays || !name.starts_with("log"))
         .chain((last != "compare").then_some(&compare));
     for (name, question) in rest {
         ladder.rungs.push(Rung {

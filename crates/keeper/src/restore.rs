@@ -2,14 +2,20 @@
 
 use std::path::PathBuf;
 
-use vouchsafe_capture::{Compare, Form, RestoreRequest, Restored, TreePath};
+use vouchsafe_capture::{Compare, Form, ReplayError, RestoreRequest, Restored, TreePath, Until};
 use vouchsafe_evidence::count;
-use vouchsafe_model::{PointId, Protection, SystemName, Time, VaultName, human_bytes};
+use vouchsafe_format::fragment::Position;
+use vouchsafe_model::{
+    PointId, Protection, ProtectionId, SystemName, Time, VaultName, human_bytes,
+};
+use vouchsafe_vault::Point;
 
 use crate::catalogue::{Catalogue, KnownPoint};
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
+use crate::log_reach::{ProtectionLog, outside};
+use crate::vaults::VaultHandle;
 
 /// Which point is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +23,13 @@ pub enum Moment {
     /// The newest complete one.
     #[default]
     Newest,
-    /// The newest one whose content is not later than this.
+    /// The newest one whose content is not later than this; where a log leads on from it and a server is made, the
+    /// state at this moment itself.
     At(Time),
+    /// As far as the log leads; the newest complete point where there is none.
+    Latest,
+    /// Up to this many bytes of the log, which PostgreSQL calls an LSN.
+    Byte(u64),
     /// This one.
     Point(PointId),
 }
@@ -44,6 +55,40 @@ pub struct RestoreOrder {
     pub form: Form,
 }
 
+/// What a restore is about to do.
+#[derive(Clone, Debug)]
+pub struct RestorePlan {
+    /// What is restored.
+    pub protection: ProtectionId,
+    /// The point.
+    pub point: PointId,
+    /// The moment whose state it holds.
+    pub content_time: Time,
+    /// From which vault.
+    pub vault: VaultName,
+    /// Files or other items in it.
+    pub items: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The log that is replayed over it, if one is.
+    pub log: Option<LogPlan>,
+}
+
+/// A log that is about to be replayed.
+#[derive(Clone, Debug)]
+pub struct LogPlan {
+    /// Up to where.
+    pub until: Until,
+    /// Bytes of log to be fetched at most.
+    pub bytes: u64,
+    /// From where to where, as the database writes it.
+    pub shown: String,
+    /// The newest transaction that could be reached.
+    pub newest: Option<Time>,
+    /// Points to begin from, the best first.
+    ways: Vec<PointId>,
+}
+
 /// What was restored.
 #[derive(Clone, Debug)]
 pub struct RestoreReport {
@@ -58,53 +103,65 @@ pub struct RestoreReport {
 }
 
 impl Keeper {
-    /// Restores a point. Nothing is recorded: a restore changes no promise.
+    /// What [`Keeper::restore`] would do. Nothing is written.
+    pub fn plan_restore(&self, order: &RestoreOrder) -> Result<RestorePlan, KeeperError> {
+        let chosen = self.select(std::slice::from_ref(&order.system))?;
+        let facts = self.facts()?;
+        let catalogue = Catalogue::of(&facts);
+        if let Some(plan) = self.plan_by_log(&catalogue, &chosen, order)? {
+            return Ok(plan);
+        }
+        let known = self.wanted_point(&catalogue, &chosen, order)?;
+        let (vault, _) = self.copy_to_read(known, order.vault.as_deref())?;
+        Ok(plan_of(known, vault, None))
+    }
+
+    /// Restores a point, and replays the log where that is what was asked for. Nothing is recorded: a restore changes
+    /// no promise.
     pub fn restore(
         &self,
         order: &RestoreOrder,
         reporter: &dyn Reporter,
     ) -> Result<RestoreReport, KeeperError> {
-        let chosen = self.select(std::slice::from_ref(&order.system))?;
+        self.restore_as_planned(order, &self.plan_restore(order)?, reporter)
+    }
+
+    /// Does what [`Keeper::plan_restore`] has shown.
+    pub fn restore_as_planned(
+        &self,
+        order: &RestoreOrder,
+        plan: &RestorePlan,
+        reporter: &dyn Reporter,
+    ) -> Result<RestoreReport, KeeperError> {
         let facts = self.facts()?;
         let catalogue = Catalogue::of(&facts);
-        let known = self.wanted_point(&catalogue, &chosen, order)?;
-        let protection = chosen
-            .iter()
-            .map(|(_, p)| *p)
-            .find(|p| p.id == known.point.protection)
-            .ok_or_else(|| self.unknown(&order.system))?;
-        let (vault_name, snapshot) = self.copy_to_read(known, order.vault.as_deref())?;
+        let protection = self.protection_of(&plan.protection)?;
         if !order.force {
             self.refuse_known_places(&order.to)?;
         }
-        let vault = self.vault(&vault_name)?;
-        let reader = vault
-            .repo
-            .reader(&snapshot)
-            .map_err(|source| KeeperError::Repository {
-                vault: vault_name.to_string(),
-                source: Box::new(source),
-            })?;
-        let subject = format!(
-            "{} at {} from {vault_name}",
-            protection.id,
-            known.point.content_time.minute()
-        );
+        let subject = subject(plan);
         reporter.event(&Event::Started {
             deed: "restore",
             subject: subject.clone(),
         });
-        reporter
-            .progress()
-            .phase("restore", Some(known.point.items), Some(known.point.bytes));
-        let request = RestoreRequest {
-            to: order.to.clone(),
-            include: order.include.clone(),
-            force: order.force,
-            compare: order.compare,
-            form: order.form,
+        let deed = Deed {
+            keeper: self,
+            catalogue: &catalogue,
+            protection,
+            vault: self.vault(&plan.vault)?,
+            request: RestoreRequest {
+                to: order.to.clone(),
+                include: order.include.clone(),
+                force: order.force,
+                compare: order.compare,
+                form: order.form,
+            },
+            reporter,
         };
-        let restored = self.write_out(protection, &reader, &request, reporter)?;
+        let (point, restored) = match &plan.log {
+            Some(log) => deed.by_log(log)?,
+            None => (plan.point.clone(), deed.by_point(&plan.point)?),
+        };
         for issue in &restored.issues {
             reporter.event(&Event::Issue {
                 protection: Some(protection.id.clone()),
@@ -114,37 +171,109 @@ impl Keeper {
         reporter.event(&Event::Finished {
             deed: "restore",
             subject,
-            summary: format!(
-                "{}{}, {} to {}",
-                count(restored.items, "file"),
-                match restored.unchanged {
-                    0 => String::new(),
-                    n => format!(" ({n} were there already)"),
-                },
-                human_bytes(restored.bytes),
-                restored.place.display()
-            ),
+            summary: summary(&restored),
             good: restored.issues.is_empty(),
         });
+        let content_time = catalogue
+            .get(&point)
+            .map_or(plan.content_time, |known| known.point.content_time);
         Ok(RestoreReport {
-            point: known.point.point.clone(),
-            content_time: known.point.content_time,
-            vault: vault_name,
+            point,
+            content_time,
+            vault: plan.vault.clone(),
             restored,
         })
     }
 
-    fn write_out(
+    fn protection_of(&self, id: &ProtectionId) -> Result<&Protection, KeeperError> {
+        let mut all = self.policy.protections().map(|(_, p)| p);
+        all.find(|p| p.id == *id)
+            .ok_or_else(|| self.unknown(&id.to_string()))
+    }
+
+    /// Where a server is to be made of a moment, and a vault has a log for it: from which point, and how far. Nothing
+    /// where there is no log, so that the moments of the points are all that there are.
+    fn plan_by_log(
         &self,
+        catalogue: &Catalogue,
+        chosen: &[(&vouchsafe_model::System, &Protection)],
+        order: &RestoreOrder,
+    ) -> Result<Option<RestorePlan>, KeeperError> {
+        let until = match order.moment {
+            _ if order.form != Form::Server => return Ok(None),
+            Moment::At(time) => Until::Time(time),
+            Moment::Latest => Until::End,
+            Moment::Byte(at) => Until::Position(Position::Byte(at)),
+            Moment::Newest | Moment::Point(_) => return Ok(None),
+        };
+        let mut refusal = None;
+        for (_, protection) in chosen {
+            if !protection.way.is_connected() || !self.source(protection)?.replays() {
+                continue;
+            }
+            match self.ways_in_vaults(catalogue, protection, order.vault.as_deref(), until)? {
+                Found::Way(plan) => return Ok(Some(*plan)),
+                Found::Outside(error) => refusal = refusal.or(Some(error)),
+                Found::NoLog => {}
+            }
+        }
+        match refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(None),
+        }
+    }
+
+    fn ways_in_vaults(
+        &self,
+        catalogue: &Catalogue,
         protection: &Protection,
-        reader: &vouchsafe_vault::Point,
-        request: &RestoreRequest,
-        reporter: &dyn Reporter,
-    ) -> Result<Restored, KeeperError> {
+        vault: Option<&str>,
+        until: Until,
+    ) -> Result<Found, KeeperError> {
         let source = self.source(protection)?;
-        self.with_context(&protection.id, reporter, |ctx| {
-            Ok(source.restore(ctx, reader, request)?)
+        let mut points = catalogue.of_protection(&protection.id);
+        points.retain(|p| p.is_complete());
+        let (mut windows, mut refused, mut has_log) = (Vec::new(), Vec::new(), false);
+        for name in self.vaults_to_read(&points, vault)? {
+            let handle = self.vault(&name)?;
+            let log = ProtectionLog::in_vault(&handle, &protection.id)?;
+            if log.is_empty() {
+                continue;
+            }
+            has_log = true;
+            let (ways, why) = log.ways(source.as_ref(), &handle.repo, &name, &points, until)?;
+            let known = ways.first().and_then(|way| catalogue.get(&way.point));
+            if let (Some(first), Some(known)) = (ways.first(), known) {
+                let plan = LogPlan {
+                    until,
+                    bytes: first.plan.bytes,
+                    shown: first.plan.shown.clone(),
+                    newest: first.plan.newest,
+                    ways: ways.iter().map(|way| way.point.clone()).collect(),
+                };
+                return Ok(Found::Way(Box::new(plan_of(known, name, Some(plan)))));
+            }
+            windows.extend(log.windows(source.as_ref(), &handle.repo, &name, &points)?);
+            refused.extend(why);
+        }
+        Ok(if has_log {
+            Found::Outside(outside(protection, until, &windows, &refused))
+        } else {
+            Found::NoLog
         })
+    }
+
+    /// The vaults that hold copies of these points, in the order of the policy; only the one that was asked for.
+    pub(crate) fn vaults_to_read(
+        &self,
+        points: &[&KnownPoint],
+        vault: Option<&str>,
+    ) -> Result<Vec<VaultName>, KeeperError> {
+        if let Some(name) = vault {
+            return Ok(vec![crate::vaults::find(&self.policy, name)?.name.clone()]);
+        }
+        let holds = |name: &&VaultName| points.iter().any(|p| p.copy_in(name).is_some());
+        Ok(self.connected_vaults().filter(holds).cloned().collect())
     }
 
     fn wanted_point<'c>(
@@ -161,7 +290,7 @@ impl Keeper {
         points.retain(|p| chosen.iter().any(|(_, c)| c.id == p.point.protection));
         points.retain(|p| !p.copies.is_empty());
         let found = match &order.moment {
-            Moment::Newest => points
+            Moment::Newest | Moment::Latest => points
                 .iter()
                 .rev()
                 .find(|p| p.is_complete())
@@ -173,6 +302,7 @@ impl Keeper {
                 .find(|p| p.point.content_time <= *at)
                 .copied(),
             Moment::Point(id) => points.iter().find(|p| p.point.point == *id).copied(),
+            Moment::Byte(_) => None,
         };
         found.ok_or_else(|| no_point(system, &order.moment, &points))
     }
@@ -213,9 +343,139 @@ impl Keeper {
     }
 }
 
+/// What came of looking for a log.
+enum Found {
+    Way(Box<RestorePlan>),
+    Outside(KeeperError),
+    NoLog,
+}
+
+fn plan_of(known: &KnownPoint, vault: VaultName, log: Option<LogPlan>) -> RestorePlan {
+    RestorePlan {
+        protection: known.point.protection.clone(),
+        point: known.point.point.clone(),
+        content_time: known.point.content_time,
+        vault,
+        items: known.point.items,
+        bytes: known.point.bytes,
+        log,
+    }
+}
+
+fn subject(plan: &RestorePlan) -> String {
+    let at = match &plan.log {
+        Some(log) => log.until.to_string(),
+        None => plan.content_time.minute(),
+    };
+    format!("{} at {at} from {}", plan.protection, plan.vault)
+}
+
+fn summary(restored: &Restored) -> String {
+    let replayed = match &restored.replayed {
+        Some(log) => format!(
+            ", {} of log replayed up to {} ({})",
+            human_bytes(log.bytes),
+            log.target.shown,
+            count(log.target.commits, "transaction"),
+        ),
+        None => String::new(),
+    };
+    format!(
+        "{}{}, {}{replayed} to {}",
+        count(restored.items, "file"),
+        match restored.unchanged {
+            0 => String::new(),
+            n => format!(" ({n} were there already)"),
+        },
+        human_bytes(restored.bytes),
+        restored.place.display()
+    )
+}
+
+/// A restore under way.
+struct Deed<'a> {
+    keeper: &'a Keeper,
+    catalogue: &'a Catalogue,
+    protection: &'a Protection,
+    vault: VaultHandle,
+    request: RestoreRequest,
+    reporter: &'a dyn Reporter,
+}
+
+impl Deed<'_> {
+    fn by_point(&self, id: &PointId) -> Result<Restored, KeeperError> {
+        let (known, reader) = self.reader(id)?;
+        self.phase(known);
+        let source = self.keeper.source(self.protection)?;
+        self.keeper
+            .with_context(&self.protection.id, self.reporter, |ctx| {
+                Ok(source.restore(ctx, &reader, &self.request)?)
+            })
+    }
+
+    /// From the first point that will do: only the log itself tells whether one was whole by the moment.
+    fn by_log(&self, plan: &LogPlan) -> Result<(PointId, Restored), KeeperError> {
+        let source = self.keeper.source(self.protection)?;
+        let log = ProtectionLog::in_vault(&self.vault, &self.protection.id)?;
+        let log = log.log();
+        let mut too_early = None;
+        for id in &plan.ways {
+            let (known, reader) = self.reader(id)?;
+            let restored = self
+                .keeper
+                .with_context(&self.protection.id, self.reporter, |ctx| {
+                    let to = &self.request.to;
+                    let fetched = source.fetch_log(ctx, &reader, &log, plan.until, to)?;
+                    self.phase(known);
+                    Ok(source.replay(ctx, &reader, &self.request, fetched, false)?)
+                });
+            match restored {
+                Err(KeeperError::Replay(error @ ReplayError::TooEarly { .. })) => {
+                    too_early = Some(error);
+                }
+                other => return other.map(|restored| (id.clone(), restored)),
+            }
+        }
+        Err(too_early.map_or_else(
+            || KeeperError::NoPoint {
+                system: self.protection.id.system.clone(),
+                wanted: "that the log could bring there".to_owned(),
+                remedy: format!("see `vouchsafe points {}`", self.protection.id.system),
+            },
+            KeeperError::from,
+        ))
+    }
+
+    fn phase(&self, known: &KnownPoint) {
+        let (items, bytes) = (known.point.items, known.point.bytes);
+        let progress = self.reporter.progress();
+        progress.phase("restore", Some(items), Some(bytes));
+    }
+
+    fn reader(&self, id: &PointId) -> Result<(&KnownPoint, Point), KeeperError> {
+        let vault = self.vault.name();
+        let known = self.catalogue.get(id).ok_or_else(|| KeeperError::NoPoint {
+            system: self.protection.id.system.clone(),
+            wanted: format!("called {id}"),
+            remedy: format!("see `vouchsafe points {}`", self.protection.id.system),
+        })?;
+        let (_, snapshot) = self.keeper.copy_to_read(known, Some(vault.as_str()))?;
+        let reader =
+            self.vault
+                .repo
+                .reader(&snapshot)
+                .map_err(|source| KeeperError::Repository {
+                    vault: vault.to_string(),
+                    source: Box::new(source),
+                })?;
+        Ok((known, reader))
+    }
+}
+
 fn no_point(system: SystemName, moment: &Moment, points: &[&KnownPoint]) -> KeeperError {
     let wanted = match moment {
-        Moment::Newest => "at all".to_owned(),
+        Moment::Newest | Moment::Latest => "at all".to_owned(),
+        Moment::Byte(_) => "that a log could bring to a position".to_owned(),
         Moment::At(at) => format!("as old as {}", at.minute()),
         Moment::Point(id) => format!("called {id}"),
     };

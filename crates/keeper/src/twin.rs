@@ -16,8 +16,10 @@ use vouchsafe_vault::{BackupOptions, BackupReport, Repository, StoredBlob};
 
 use crate::error::KeeperError;
 use crate::error::chain;
-use crate::ladder::{Claim, Climb, Climbed};
+use crate::ladder::{Claim, Climb, Climbed, Replay};
 use crate::watch::{push_bytes, push_manifest};
+
+mod log;
 
 /// Everything the controls of one drill share.
 pub(crate) struct Controls<'a> {
@@ -29,6 +31,8 @@ pub(crate) struct Controls<'a> {
     pub protection: &'a Protection,
     /// An empty directory inside the sandbox.
     pub room: PathBuf,
+    /// How far the log is replayed over twins, if it is.
+    pub replay: Option<Replay>,
 }
 
 impl Controls<'_> {
@@ -45,14 +49,48 @@ impl Controls<'_> {
             self.flipped_byte(pair_green)?,
         ];
         out.push(self.swapped_snapshot(pair_green)?);
-        if let Some(restored) = &self.climbed.restored {
+        let fetched = self
+            .climbed
+            .restored
+            .as_ref()
+            .and_then(|r| r.replayed.as_ref());
+        if let Some(fetched) = fetched {
+            out.extend(log::controls(self, pair_green, fetched)?);
+        }
+        // What is captured anew must lie where the point lay in the log, so nothing may have been replayed over it.
+        let alone = fetched.map(|_| self.climb_alone());
+        let climbed = alone.as_ref().unwrap_or(self.climbed);
+        if let Some(restored) = &climbed.restored {
             if let Some(manifest) = &self.climbed.manifest {
                 out.push(self.stale_manifest(pair_green, restored, manifest)?);
+                if fetched.is_some() {
+                    out.push(log::other_server(self, pair_green, restored, manifest)?);
+                }
             }
             // Last, because it damages the restored data itself.
             out.push(self.wrong_content(pair_green, restored)?);
         }
         Ok(out)
+    }
+
+    /// The undamaged point without the log.
+    fn climb_alone(&self) -> Climbed {
+        let climb = self.climb_of(
+            "alone",
+            self.overlay(),
+            self.climb.password,
+            self.climb.claim,
+        );
+        let climb = Climb {
+            replay: None,
+            ..climb
+        };
+        let made =
+            vouchsafe_host::files::create_dir_all(crate::ladder::work_dir(&climb.place), 0o700);
+        match made {
+            Ok(()) => climb.climb(),
+            Err(_) => Climbed::default(),
+        }
     }
 
     fn wrong_key(&self, pair_green: bool) -> NegativeControl {
@@ -177,7 +215,11 @@ impl Controls<'_> {
             tree,
             ..self.climb.claim.clone()
         };
-        let climbed = self.climb_twin("wrong-content", twin, self.climb.password, &claim);
+        let climb = Climb {
+            replay: None,
+            ..self.climb_of("wrong-content", twin, self.climb.password, &claim)
+        };
+        let climbed = self.climb_and_remove(&climb);
         let detail = format!("{}; validly sealed", spoilt.detail);
         Ok(control(name, detail, rung, &climbed, pair_green))
     }
@@ -193,16 +235,33 @@ impl Controls<'_> {
         password: &Secret,
         claim: &Claim,
     ) -> Climbed {
-        let climb = Climb {
+        let climb = self.climb_of(name, twin, password, claim);
+        self.climb_and_remove(&climb)
+    }
+
+    /// Where the twin is to be climbed. A log is replayed to the very position that was reached undamaged: the end of a
+    /// shorter log would be another one.
+    fn climb_of<'c>(
+        &'c self,
+        name: &str,
+        twin: Arc<Overlay>,
+        password: &'c Secret,
+        claim: &'c Claim,
+    ) -> Climb<'c> {
+        Climb {
             tools: self.climb.tools,
             source: self.climb.source,
             store: twin,
             password,
             claim,
+            replay: self.replay.as_ref(),
             place: self.room.join(name),
             spawn: self.climb.spawn,
             reporter: self.climb.reporter,
-        };
+        }
+    }
+
+    fn climb_and_remove(&self, climb: &Climb<'_>) -> Climbed {
         let made =
             vouchsafe_host::files::create_dir_all(crate::ladder::work_dir(&climb.place), 0o700);
         let climbed = climb.climb();

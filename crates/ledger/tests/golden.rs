@@ -271,6 +271,7 @@ fn drill(run: RunId) -> DrillResult {
         started: at(41),
         ended: at(44),
         seed: Some(42),
+        moment: None,
         ladder: Ladder {
             rungs: vec![Rung {
                 name: "rows".into(),

@@ -100,6 +100,24 @@ pub struct SandboxRecord {
     pub destroyed: bool,
 }
 
+/// To which moment a drill brought its point by the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrilledMoment {
+    /// The moment; nothing means the end of the log.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub at: Option<Time>,
+    /// Where in the log that is, as the database writes it; nothing if the log could not be followed up to there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub position: Option<String>,
+    /// The newest transaction that is part of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub newest_commit: Option<Time>,
+    /// How many transactions were replayed.
+    pub transactions: u64,
+    /// Bytes of log that were read.
+    pub log_bytes: u64,
+}
+
 /// One drill, whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrillResult {
@@ -120,6 +138,9 @@ pub struct DrillResult {
     /// The seed by which the point was chosen, if it was chosen at random.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seed: Option<u64>,
+    /// The moment to which the log brought the point, if it was to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub moment: Option<DrilledMoment>,
     /// What was compared.
     pub ladder: Ladder,
     /// What took how long.

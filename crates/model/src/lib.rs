@@ -19,7 +19,9 @@ pub mod verdict;
 
 pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessment, Question};
 pub use custody::{AwsKey, Kms, WrapCommand};
-pub use drill::{Damage, DrillResult, Ladder, NegativeControl, Phase, Rung, RungOutcome};
+pub use drill::{
+    Damage, DrillResult, DrilledMoment, Ladder, NegativeControl, Phase, Rung, RungOutcome,
+};
 pub use fact::{Entry, Fact, Issue, Outcome};
 pub use hold::{Hold, HoldRelease};
 pub use ids::{

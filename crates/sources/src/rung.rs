@@ -26,6 +26,11 @@ impl Findings {
         self.count == 0
     }
 
+    /// How many were found.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Takes over what another comparison found.
     pub(crate) fn append(&mut self, other: Findings) {
         self.count += other.count;

@@ -47,6 +47,31 @@ impl Postgres {
         Postgres::launch(Some(port), &[], &[])
     }
 
+    /// Starts a server on a copy of the data directory `data`, whoever owns that, as stock PostgreSQL with the
+    /// configuration that lies in it.
+    pub fn on_copy_of(data: &Path) -> Postgres {
+        let programs = programs();
+        let home = TempDir::with_prefix("vouchsafe-pg-").expect("a temporary directory");
+        give_to_server_user(home.path());
+        let place = home.path().join("data");
+        run(Command::new("cp").arg("-a").arg(data).arg(&place));
+        if let Some((user, group)) = server_user() {
+            let owner = format!("{user}:{group}");
+            run(Command::new("chown").args(["-R", &owner]).arg(&place));
+        }
+        let server = spawn(&programs, home.path(), &[]);
+        let mut started = Postgres {
+            server,
+            programs,
+            home,
+            settings: Vec::new(),
+            databases: AtomicU64::new(0),
+            port: None,
+        };
+        started.wait_until_ready();
+        started
+    }
+
     /// The file of the authority that signed the server's certificate.
     pub fn authority(&self) -> PathBuf {
         self.home.path().join("ca.crt")
@@ -242,6 +267,13 @@ impl Drop for Postgres {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+/// Runs a program that must succeed.
+fn run(command: &mut Command) {
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
 }
 
 fn spawn(programs: &Path, home: &Path, settings: &[String]) -> Child {

@@ -180,8 +180,10 @@ pub(crate) struct Restore {
     /// server), or server:DIR for a database server of its own in a new directory.
     #[arg(long, value_name = "DEST")]
     pub(crate) to: PathBuf,
-    /// The newest point whose content is not later than this time (RFC 3339).
-    #[arg(long, value_name = "TIME", conflicts_with = "point")]
+    /// The newest point whose content is not later than this time (RFC 3339). With --to server:DIR and a log in the
+    /// vault: everything that was committed up to and including this time; `latest` is all that the log holds, and a
+    /// position in it is written like 16/B374D848.
+    #[arg(long, value_name = "TIME|latest|LSN", conflicts_with = "point")]
     pub(crate) at: Option<String>,
     /// This point.
     #[arg(long, value_name = "ID")]
@@ -192,6 +194,9 @@ pub(crate) struct Restore {
     /// Only this path and what lies below it.
     #[arg(long, value_name = "PATH")]
     pub(crate) include: Option<String>,
+    /// Show what would be restored, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Overwrite existing data; of files, only those that differ.
     #[arg(long)]
     pub(crate) force: bool,
@@ -237,7 +242,8 @@ pub(crate) struct Prune {
 pub(crate) struct Drill {
     /// SYSTEM or SYSTEM/PROTECTION; all if none is named.
     pub(crate) names: Vec<String>,
-    /// `random`, or the newest point not later than this time.
+    /// `random`, or the newest point not later than this time. Where the vault has a log: any moment that can be
+    /// restored, or exactly this time; without `--at` the end of the log.
     #[arg(long, value_name = "random|TIME")]
     pub(crate) at: Option<String>,
     /// From this vault; the one drilled longest ago if not named.

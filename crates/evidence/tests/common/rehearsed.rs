@@ -167,6 +167,7 @@ pub fn drill(p: &RecoveryPoint, day: u64, red: bool, controls: bool) -> DrillRes
         started: t(day, 9, 0),
         ended: t(day, 9, 1),
         seed: Some(42),
+        moment: None,
         ladder: ladder(red),
         phases: vec![
             ms("open", 412),

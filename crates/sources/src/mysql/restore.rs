@@ -116,6 +116,7 @@ fn as_server(
         bytes,
         issues: Vec::new(),
         place,
+        replayed: None,
     })
 }
 
@@ -202,6 +203,7 @@ fn into_running(
         bytes,
         issues: Vec::new(),
         place,
+        replayed: None,
     })
 }
 

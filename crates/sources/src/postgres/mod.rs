@@ -8,6 +8,7 @@ mod digest;
 mod dump;
 mod login;
 mod programs;
+mod replay;
 mod restore;
 mod server;
 mod session;
@@ -185,7 +186,7 @@ fn serve(ctx: &CaptureContext<'_>, place: &Path) -> Result<(Server, About), Capt
     let json = vouchsafe_host::files::read(place.join(about::NAME), 1 << 20)
         .map_err(crate::failure::file)?;
     let about = About::parse(&shown, &json)?;
-    let server = Server::start(ctx, about.major, place, &about.superuser, Settings::Ours)?;
+    let server = Server::start(ctx, about.major, place, &about.superuser, &Settings::Ours)?;
     Ok((server, about))
 }
 

@@ -97,7 +97,7 @@ fn as_server(
     files::write_atomic(place.join(about::NAME), &json, 0o600).map_err(failure::file)?;
     ctx.progress.phase("make a server", None, None);
     server::initialise(ctx, about.major, &place, &about.superuser)?;
-    let server = Server::start(ctx, about.major, &place, &about.superuser, Settings::Ours)?;
+    let server = Server::start(ctx, about.major, &place, &about.superuser, &Settings::Ours)?;
     let door = Door::Own(server.into());
     let programs = programs::for_serving(ctx, about.major)?;
     if let Some(globals) = &parts.globals {
@@ -122,6 +122,7 @@ fn as_server(
         bytes,
         issues: Vec::new(),
         place,
+        replayed: None,
     })
 }
 
@@ -198,6 +199,7 @@ fn into_running(
         bytes,
         issues: Vec::new(),
         place,
+        replayed: None,
     })
 }
 

@@ -35,6 +35,10 @@ const PORT: u16 = 5432;
 
 /// How long a start may take: it includes the replay of what a server left when it was killed.
 const START: Duration = Duration::from_secs(300);
+/// How long a log may be replayed that was fetched for it.
+const REPLAY_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long at most is waited between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const STOP: Duration = Duration::from_secs(120);
 const SYNC: Duration = Duration::from_secs(3600);
 const INIT: Duration = Duration::from_secs(300);
@@ -89,12 +93,14 @@ pub(super) fn data_directory(place: &Path) -> PathBuf {
 const DATA: &str = "data";
 
 /// What a server of ours is started with, beside its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Settings {
     /// A cluster that we made.
     Ours,
     /// A cluster that came with the configuration of the original.
     Brought,
+    /// The same, with a log to replay first, as these settings say.
+    Replaying(Vec<String>),
 }
 
 /// Makes an empty cluster in `place` whose superuser has the given name.
@@ -137,13 +143,13 @@ impl Server {
         major: u32,
         place: &Path,
         superuser: &str,
-        settings: Settings,
+        settings: &Settings,
     ) -> Result<Server, CaptureError> {
         let programs = programs::for_serving(ctx, major)?;
         let data = files::canonicalize(data_directory(place)).map_err(failure::file)?;
         let directory = files::open_read(&data).map_err(failure::file)?;
         let place = files::canonicalize(place).map_err(failure::file)?;
-        if settings == Settings::Brought {
+        if *settings != Settings::Ours {
             configure(&place)?;
         }
         let confined = Confined::to(ctx, &place)?;
@@ -155,7 +161,7 @@ impl Server {
         for setting in QUIET {
             command = command.args(["-c", setting]);
         }
-        if settings == Settings::Brought {
+        if *settings != Settings::Ours {
             let (config, hba) = (confined.seen(CONFIG), confined.seen(HBA));
             for setting in REPLAY {
                 command = command.args(["-c", setting]);
@@ -164,6 +170,14 @@ impl Server {
                 .args(["-c", &format!("config_file={}", config.display())])
                 .args(["-c", &format!("hba_file={}", hba.display())])
                 .args(["-c", &format!("ident_file={}", config.display())]);
+        }
+        let mut patience = START;
+        if let Settings::Replaying(more) = settings {
+            patience = REPLAY_LASTS;
+            // Of two values of one setting the later counts.
+            for setting in more {
+                command = command.args(["-c", setting]);
+            }
         }
         let child = ctx.spawn.spawn(command).map_err(|e| {
             programs::failed(
@@ -180,7 +194,7 @@ impl Server {
             major,
             superuser: superuser.to_owned(),
         };
-        server.wait_until_ready(ctx)?;
+        server.wait_until_ready(ctx, patience)?;
         Ok(server)
     }
 
@@ -241,8 +255,13 @@ impl Server {
             .map_err(|e| programs::failed("initdb --sync-only", &e, remedy))
     }
 
-    fn wait_until_ready(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {
+    fn wait_until_ready(
+        &self,
+        ctx: &CaptureContext<'_>,
+        patience: Duration,
+    ) -> Result<(), CaptureError> {
         let begun = ctx.clock.monotonic();
+        let mut pause = Duration::from_millis(20);
         loop {
             failure::check_interrupt(ctx)?;
             let waiting = match self.login(ctx, "postgres")?.session() {
@@ -261,11 +280,12 @@ impl Server {
                     remedy: "restore another point, and see what it said".to_owned(),
                 });
             }
-            if ctx.clock.monotonic().saturating_sub(begun) > START {
+            if ctx.clock.monotonic().saturating_sub(begun) > patience {
                 return Err(waiting);
             }
             drop(child);
-            ctx.clock.sleep(Duration::from_millis(20));
+            ctx.clock.sleep(pause);
+            pause = (pause * 11 / 10).min(LONGEST_PAUSE);
         }
     }
 }

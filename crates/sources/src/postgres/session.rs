@@ -110,7 +110,10 @@ impl Session {
     }
 
     /// The one value of a query that somebody else wrote, as text; nothing if it is null or there is no row.
+    ///
+    /// It finds names as the database's own users do, from here on in this session.
     pub(super) fn answer(&mut self, sql: &str) -> Result<Option<String>, CaptureError> {
+        self.execute("RESET search_path")?;
         let shown = &self.shown;
         let connection = connection(&mut self.connection, shown)?;
         let rows = self

@@ -71,6 +71,7 @@ pub(super) fn restore(
         bytes,
         issues,
         place: target,
+        replayed: None,
     })
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn restore(
         bytes: restore.bytes.into_inner(),
         issues: restore.metadata.into_issues(),
         place: to.to_path_buf(),
+        replayed: None,
     })
 }
 

@@ -4,6 +4,7 @@
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::expect_used,
+    clippy::panic,
     unreachable_pub
 )]
 
@@ -12,6 +13,7 @@ pub mod maria;
 pub mod memory;
 pub mod shop;
 pub mod trees;
+pub mod wal;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,12 +1,12 @@
 //! Copying a stream to another vault: only what that lacks, and under its own key. The chain stays the same.
 
+use vouchsafe_capture::LogRun;
 use vouchsafe_format::fragment::{Header, Part, Position, Stretch};
 
 use super::compact::store;
 use super::error::LogError;
 use super::read::Pass;
 use super::stream::LogStream;
-use super::window::LogRun;
 
 /// What a copy has done. Everything in it was read back.
 #[derive(Debug, Default)]

@@ -2,30 +2,15 @@
 
 use std::io;
 
-use vouchsafe_format::fragment::{Commits, Header, Link, Piece, Position, Span, Stretch};
+use vouchsafe_capture::{LogPart, LogRun};
+use vouchsafe_format::fragment::{Header, Link, Piece, Position, Span, Stretch};
 
 use super::cut::beyond;
 use super::error::LogError;
 use super::stream::LogStream;
-use super::window::LogRun;
 use follow::{Follower, Step};
 
 mod follow;
-
-/// A part of a log as it is handed out.
-#[derive(Debug, Clone, Copy)]
-pub struct LogPart<'a> {
-    /// The place of the fragment that it comes from.
-    pub sequence: u64,
-    /// The timeline of the positions.
-    pub timeline: u64,
-    /// The positions that these bytes cover.
-    pub span: Span,
-    /// The commits of the whole fragment, if there are any and their times are known.
-    pub commits: Option<Commits>,
-    /// The log itself.
-    pub log: &'a [u8],
-}
 
 impl LogStream {
     /// Hands out what a run holds between two positions, in the order of the stream; memory is bounded by one object.

@@ -1,7 +1,7 @@
 //! What a vault holds of a stream: only what is contiguous, present and authenticated is claimed.
 
-use vouchsafe_format::Id;
-use vouchsafe_format::fragment::{Chain, Commits, Event, Header, Kind, Position, Run, Span};
+use vouchsafe_capture::LogRun;
+use vouchsafe_format::fragment::{Chain, Event, Header, Kind, Run, Span, StreamName};
 
 use super::error::LogError;
 use super::objects::Listed;
@@ -25,31 +25,6 @@ pub struct Window {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-}
-
-/// A part of a stream that can be read from its beginning to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogRun {
-    /// The place of the first fragment.
-    pub first: u64,
-    /// The place of the last one.
-    pub last: u64,
-    /// The digest of the chain before it.
-    pub previous: Id,
-    /// The digest of the chain at its end.
-    pub digest: Id,
-    /// The position at which it begins.
-    pub from: Position,
-    /// The position up to which its last timeline is whole.
-    pub to: Position,
-    /// The timeline at its beginning.
-    pub first_timeline: u64,
-    /// The timeline at its end.
-    pub timeline: u64,
-    /// The writer at its end.
-    pub epoch: u64,
-    /// The first and the last commit of which the time is known.
-    pub commits: Option<Commits>,
 }
 
 /// So many headers are in memory at a time.
@@ -150,14 +125,14 @@ impl Fold {
         self.done.extend(done);
         let mut all: Vec<Header> = open
             .iter()
-            .filter_map(|run| run.as_header(&stream))
+            .filter_map(|run| as_header(run, &stream))
             .collect();
         all.extend(headers);
         let chain = Chain::of(&all);
         self.open = chain
             .runs
             .into_iter()
-            .map(|run| LogRun::of(run, &open))
+            .map(|run| run_of(run, &open))
             .collect();
         let new = chain
             .events
@@ -181,46 +156,44 @@ impl Fold {
     }
 }
 
-impl LogRun {
-    fn of(run: Run, open: &[LogRun]) -> LogRun {
-        let begins = |one: &&LogRun| one.first == run.first && one.previous == run.previous;
-        let known = open.iter().find(begins);
-        LogRun {
-            first: run.first,
-            last: run.last,
-            previous: run.previous,
-            digest: run.digest,
-            from: known.map_or(run.from, |one| one.from),
-            to: run.to,
-            first_timeline: known.map_or(run.first_timeline, |one| one.first_timeline),
-            timeline: run.timeline,
-            epoch: run.epoch,
-            commits: run.commits,
-        }
+fn run_of(run: Run, open: &[LogRun]) -> LogRun {
+    let begins = |one: &&LogRun| one.first == run.first && one.previous == run.previous;
+    let known = open.iter().find(begins);
+    LogRun {
+        first: run.first,
+        last: run.last,
+        previous: run.previous,
+        digest: run.digest,
+        from: known.map_or(run.from, |one| one.from),
+        to: run.to,
+        first_timeline: known.map_or(run.first_timeline, |one| one.first_timeline),
+        timeline: run.timeline,
+        epoch: run.epoch,
+        commits: run.commits,
     }
+}
 
-    /// All of it as if it were one object. Nothing if it is too long for one, of which no stream is in our time.
-    fn as_header(&self, stream: &vouchsafe_format::fragment::StreamName) -> Option<Header> {
-        let count = self.last.checked_sub(self.first)?.checked_add(1)?;
-        Some(Header {
-            kind: Kind::Segment,
-            stream: stream.clone(),
-            sequence: self.first,
-            count: u32::try_from(count).ok()?,
-            epoch: self.epoch,
-            last_epoch: self.epoch,
-            timeline: self.timeline,
-            // After a change of the timeline the end may be before the beginning.
-            span: Span::new(self.from, self.to)
-                .or_else(|_| Span::new(self.to, self.to))
-                .ok()?,
-            commits: self.commits,
-            previous: self.previous,
-            digest: self.digest,
-            length: 0,
-            compressed: false,
-        })
-    }
+/// All of a run as if it were one object. Nothing if it is too long for one, of which no stream is in our time.
+fn as_header(run: &LogRun, stream: &StreamName) -> Option<Header> {
+    let count = run.last.checked_sub(run.first)?.checked_add(1)?;
+    Some(Header {
+        kind: Kind::Segment,
+        stream: stream.clone(),
+        sequence: run.first,
+        count: u32::try_from(count).ok()?,
+        epoch: run.epoch,
+        last_epoch: run.epoch,
+        timeline: run.timeline,
+        // After a change of the timeline the end may be before the beginning.
+        span: Span::new(run.from, run.to)
+            .or_else(|_| Span::new(run.to, run.to))
+            .ok()?,
+        commits: run.commits,
+        previous: run.previous,
+        digest: run.digest,
+        length: 0,
+        compressed: false,
+    })
 }
 
 /// The place that an event is about; nothing if it is about an object that is not needed.

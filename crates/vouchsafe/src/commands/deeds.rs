@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use vouchsafe_capture::{Compare, Form, TreePath};
+use vouchsafe_capture::{Compare, FetchedLog, Form, TreePath};
 use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
-use vouchsafe_keeper::{Moment, RestoreOrder, RunDone, RunOrder, RunReport, VerifyOutcome};
-use vouchsafe_model::{DrillResult, Outcome, PointId};
+use vouchsafe_keeper::{
+    Moment, RestoreOrder, RestorePlan, RestoreReport, RunDone, RunOrder, RunReport, VerifyOutcome,
+};
+use vouchsafe_model::{DrillResult, Outcome, PointId, human_bytes};
 use vouchsafe_vault::Budget;
 
 use crate::args::reading::CompareBy;
@@ -174,6 +176,13 @@ pub(crate) fn drill_text(result: &DrillResult) -> String {
         "{} from vault {} (point {})",
         result.protection, result.vault, result.point
     )];
+    if let Some(moment) = &result.moment {
+        let at = moment
+            .at
+            .map_or("the end of the log".to_owned(), |at| at.to_string());
+        let position = moment.position.as_deref().unwrap_or("not reached");
+        lines.push(format!("  brought by the log to {at} ({position})"));
+    }
     for rung in &result.ladder.rungs {
         let mark = match rung.outcome {
             vouchsafe_model::RungOutcome::Green => "✓",
@@ -222,7 +231,7 @@ pub(crate) fn drill_text(result: &DrillResult) -> String {
 pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure> {
     let keeper = session.keeper()?;
     let moment = match (&args.at, &args.point) {
-        (Some(text), _) => Moment::At(session.time(text)?),
+        (Some(text), _) => moment(session, text)?,
         (None, Some(id)) => {
             Moment::Point(PointId::new(id.clone()).map_err(|e| Failure::Usage(e.to_string()))?)
         }
@@ -256,7 +265,14 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             CompareBy::Content => Compare::Content,
         },
     };
-    let report = keeper.restore(&order, &Console::new(session.output))?;
+    let plan = keeper.plan_restore(&order)?;
+    if plan.log.is_some() || args.dry_run {
+        show_plan(session, &plan)?;
+    }
+    if args.dry_run {
+        return Ok(Exit::Met);
+    }
+    let report = keeper.restore_as_planned(&order, &plan, &Console::new(session.output))?;
     let issues = report.restored.issues.len();
     if session.output.json {
         session.output.json(&serde_json::json!({
@@ -269,11 +285,12 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             "bytes": report.restored.bytes,
             "place": report.restored.place.display().to_string(),
             "issues": report.restored.issues,
+            "replayed": report.restored.replayed.as_ref().map(replayed_json),
         }))?;
     } else {
         session.output.text(&format!(
             "restored the state of {} from vault {} to {}{}",
-            report.content_time.minute(),
+            state(&report),
             report.vault,
             report.restored.place.display(),
             if issues == 0 {
@@ -287,6 +304,90 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
         Exit::Met
     } else {
         Exit::Incomplete
+    })
+}
+
+/// A time, `latest`, or a position in PostgreSQL's log like `16/B374D848`.
+fn moment(session: &Session, text: &str) -> Result<Moment, Failure> {
+    if text == "latest" {
+        return Ok(Moment::Latest);
+    }
+    let half = |digits: &str| u32::from_str_radix(digits, 16).ok();
+    let position = text
+        .split_once('/')
+        .and_then(|(high, low)| Some((half(high)?, half(low)?)));
+    match position {
+        Some((high, low)) => Ok(Moment::Byte(u64::from(high) << 32 | u64::from(low))),
+        None => Ok(Moment::At(session.time(text)?)),
+    }
+}
+
+/// The worklist of a restore.
+fn show_plan(session: &Session, plan: &RestorePlan) -> Result<(), Failure> {
+    let log = plan.log.as_ref();
+    if session.output.json {
+        return Ok(session.output.json(&serde_json::json!({
+            "event": "plan",
+            "protection": plan.protection,
+            "point": plan.point,
+            "content_time": plan.content_time,
+            "vault": plan.vault,
+            "items": plan.items,
+            "bytes": plan.bytes,
+            "log": log.map(|log| serde_json::json!({
+                "until": log.until.to_string(),
+                "span": log.shown,
+                "bytes": log.bytes,
+                "newest": log.newest,
+            })),
+        }))?);
+    }
+    let mut lines = vec![format!(
+        "  restore point {} of {} ({}, {}) from vault {}",
+        plan.point,
+        plan.content_time.minute(),
+        count(plan.items, "file"),
+        human_bytes(plan.bytes),
+        plan.vault
+    )];
+    if let Some(log) = log {
+        lines.push(format!(
+            "  replay {} of log at most, {}, up to {}",
+            human_bytes(log.bytes),
+            log.shown,
+            log.until
+        ));
+    }
+    Ok(session.output.text(&lines.join("\n"))?)
+}
+
+/// What was restored, for people: a moment, or what a replay reached.
+fn state(report: &RestoreReport) -> String {
+    let Some(log) = &report.restored.replayed else {
+        return report.content_time.minute();
+    };
+    let newest = log.target.newest.map_or_else(
+        || "no transaction since the base".to_owned(),
+        |newest| format!("newest transaction {newest}"),
+    );
+    let overtaken = match log.overtaken {
+        0 => String::new(),
+        n => format!(
+            "; {} with an earlier time of commit stand behind a later one in the log and are not part of it",
+            count(n, "transaction")
+        ),
+    };
+    format!("{} ({}, {newest}{overtaken})", log.until, log.target.shown)
+}
+
+fn replayed_json(log: &FetchedLog) -> serde_json::Value {
+    serde_json::json!({
+        "until": log.until.to_string(),
+        "position": log.target.shown,
+        "newest_commit": log.target.newest,
+        "commits": log.target.commits,
+        "overtaken": log.overtaken,
+        "log_bytes": log.bytes,
     })
 }
 

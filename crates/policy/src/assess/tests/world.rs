@@ -209,6 +209,7 @@ impl World {
             started: at.minus(Span::from_mins(5)),
             ended: at,
             seed: None,
+            moment: None,
             ladder: Ladder { rungs: vec![rung] },
             phases: Vec::new(),
             achieved_rto: Span::from_mins(4),

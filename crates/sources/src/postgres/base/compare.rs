@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use vouchsafe_capture::{CaptureContext, CaptureError};
+use vouchsafe_capture::{CaptureContext, CaptureError, FetchedLog, Restored};
 use vouchsafe_host::process::{ProcessError, run_captured};
 use vouchsafe_model::{DigestManifest, Rung, RungOutcome};
 
 use super::super::about::About;
 use super::super::programs;
+use super::super::replay;
 use super::super::server::Server;
 use super::super::session::literal;
 use super::{DATA, DATABASE, PostgresBaseSource, serve};
@@ -17,16 +18,20 @@ use crate::rung::{Findings, skipped};
 
 const OPENS: &str = "Does the restored server start, and does every database open?";
 const POSITION: &str = "Is it the same server, at the end of its copy or beyond?";
+const EXACT: &str =
+    "Is it the same server, recovered up to exactly the position that was asked for?";
 const CHECKSUMS: &str = "Does every page have its checksum?";
 const PAGES: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The rungs from `opens` upwards.
 pub(super) fn compare(
     ctx: &CaptureContext<'_>,
-    place: &Path,
+    restored: &Restored,
     expected: Option<&DigestManifest>,
     checks: &[String],
 ) -> Result<Vec<Rung>, CaptureError> {
+    let place = restored.place.as_path();
+    let replayed = restored.replayed.as_ref();
     let mut opens = Findings::default();
     let served = match serve(ctx, place) {
         Ok((server, about)) => {
@@ -47,10 +52,22 @@ pub(super) fn compare(
     let mut rungs = vec![opens.rung("opens", OPENS, format!("PostgreSQL {version} serves it"))];
     let (Some((server, about)), false) = (served, red) else {
         rungs.push(skipped("position", POSITION, "opens"));
+        if replayed.is_some() {
+            rungs.push(skipped("moment", replay::MOMENT, "opens"));
+            rungs.push(skipped("tokens", replay::TOKENS, "opens"));
+        }
         rungs.push(skipped("checksums", CHECKSUMS, "opens"));
         return Ok(rungs);
     };
-    rungs.push(position(ctx, &server, expected)?);
+    match replayed {
+        None => rungs.push(position(ctx, &server, expected)?),
+        Some(log) => {
+            rungs.push(position_of_replay(ctx, &server, place, expected, log)?);
+            let mut session = server.login(ctx, DATABASE)?.session()?;
+            rungs.push(replay::moment(&mut session, log)?);
+            rungs.push(replay::tokens(place, log)?);
+        }
+    }
     let login = server.login(ctx, DATABASE)?;
     let answers: Vec<_> = checks
         .iter()
@@ -145,6 +162,34 @@ fn position(
         format!(
             "server {}, timeline and position {end} reached",
             noted("system")
+        ),
+    ))
+}
+
+fn position_of_replay(
+    ctx: &CaptureContext<'_>,
+    server: &Server,
+    place: &Path,
+    expected: Option<&DigestManifest>,
+    log: &FetchedLog,
+) -> Result<Rung, CaptureError> {
+    let mut found = Findings::default();
+    let mut session = server.login(ctx, DATABASE)?.session()?;
+    let system = session.text("SELECT system_identifier::text FROM pg_control_system()")?;
+    let noted = expected.and_then(|manifest| manifest.entries.get("system"));
+    let noted = noted.map_or("unknown", |entry| entry.digest.as_str());
+    if system != noted {
+        found.add(format!("expected server {noted}, found {system}"));
+    }
+    for difference in replay::at_the_target(&mut session, place, &log.target)? {
+        found.add(difference);
+    }
+    Ok(found.rung(
+        "position",
+        EXACT,
+        format!(
+            "server {noted}, recovered up to exactly {}",
+            log.target.shown
         ),
     ))
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
-    Source, Spoiled, StreamContent,
+    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Log, LogChart, PointReader,
+    ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent, Until,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_host::process::{Command, Stdout};
@@ -27,9 +27,11 @@ use super::dump::Door;
 use super::login::Login;
 use super::server::{Server, Settings};
 use super::session::Session;
-use super::{about, engine, node, programs, session};
+use super::{about, engine, node, programs, replay, session};
 use crate::spooled::{Written, pages_cut};
 use crate::{OpenSourceError, failure};
+
+pub(in crate::postgres) use restore::refuse_existing;
 
 /// All databases of a server, by a base backup: `postgres://user@host:5432`, without a database.
 ///
@@ -50,7 +52,7 @@ pub struct PostgresBaseSource {
 /// The directory of the data in a point.
 pub(super) const DATA: &str = "data";
 /// The database that every server has.
-const DATABASE: &str = "postgres";
+pub(super) const DATABASE: &str = "postgres";
 
 const REMEDY: &str = "the user needs the attribute REPLICATION, a line `host replication` in pg_hba.conf, and a free place in max_wal_senders";
 
@@ -120,7 +122,13 @@ fn serve(ctx: &CaptureContext<'_>, place: &Path) -> Result<(Server, About), Capt
     let json =
         vouchsafe_host::files::read(place.join(about::NAME), 1 << 20).map_err(failure::file)?;
     let about = About::parse(&shown, &json)?;
-    let server = Server::start(ctx, about.major, place, &about.superuser, Settings::Brought)?;
+    let server = Server::start(
+        ctx,
+        about.major,
+        place,
+        &about.superuser,
+        &Settings::Brought,
+    )?;
     Ok((server, about))
 }
 
@@ -227,6 +235,48 @@ impl Source for PostgresBaseSource {
         restore::restore(ctx, &self.shown(), point, request)
     }
 
+    fn replays(&self) -> bool {
+        true
+    }
+
+    fn plan_replay(
+        &self,
+        point: &dyn PointReader,
+        chart: &LogChart,
+        until: Until,
+    ) -> Result<ReplayPlan, ReplayError> {
+        replay::plan(point, chart, until)
+    }
+
+    fn fetch_log(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        log: &Log<'_>,
+        until: Until,
+        to: &Path,
+    ) -> Result<FetchedLog, ReplayError> {
+        replay::fetch(ctx, point, log, until, to)
+    }
+
+    fn replay(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+        fetched: FetchedLog,
+        keep_log: bool,
+    ) -> Result<Restored, ReplayError> {
+        Ok(restore::replay(
+            ctx,
+            &self.shown(),
+            point,
+            request,
+            fetched,
+            keep_log,
+        )?)
+    }
+
     /// Nothing can be digested anew: a server that was opened has changed its files.
     fn digest(
         &self,
@@ -246,7 +296,7 @@ impl Source for PostgresBaseSource {
         expected: Option<&DigestManifest>,
         _point: &dyn PointReader,
     ) -> Result<Vec<Rung>, CaptureError> {
-        compare::compare(ctx, &restored.place, expected, &self.checks)
+        compare::compare(ctx, restored, expected, &self.checks)
     }
 
     /// Changes one byte of one page of a table, which `checksums` sees; where pages have none, one of the control file,

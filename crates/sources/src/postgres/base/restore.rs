@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Form, PointReader, RestoreRequest, Restored, TreePath,
+    CaptureContext, CaptureError, FetchedLog, Form, PointReader, RestoreRequest, Restored, TreePath,
 };
 use vouchsafe_host::files;
 use vouchsafe_host::process::run_captured;
@@ -12,6 +12,7 @@ use vouchsafe_model::Issue;
 
 use super::super::about::{self, About};
 use super::super::programs;
+use super::super::replay;
 use super::super::server::data_directory;
 use super::{DATA, serve};
 use crate::confine::Confined;
@@ -29,18 +30,76 @@ pub(super) fn restore(
     request: &RestoreRequest,
 ) -> Result<Restored, CaptureError> {
     failure::check_interrupt(ctx)?;
-    if request.to.to_str().is_some_and(|to| to.contains("://")) {
+    refuse_running(&request.to)?;
+    if request.form == Form::Files {
+        return tree::restore(ctx, point, &scope(point, request)?, request);
+    }
+    refuse_existing(&request.to)?;
+    let (restored, about) = write_out(ctx, shown, point, request)?;
+    if about.is_some() {
+        ctx.progress.phase("replay the log", None, None);
+        serve(ctx, &restored.place)?.0.stop(ctx)?;
+    }
+    Ok(restored)
+}
+
+/// The same, with a log that was fetched into the target before.
+pub(super) fn replay(
+    ctx: &CaptureContext<'_>,
+    shown: &str,
+    point: &dyn PointReader,
+    request: &RestoreRequest,
+    fetched: FetchedLog,
+    keep_log: bool,
+) -> Result<Restored, CaptureError> {
+    failure::check_interrupt(ctx)?;
+    refuse_running(&request.to)?;
+    // Nothing else is there than what was fetched.
+    let request = RestoreRequest {
+        force: true,
+        ..request.clone()
+    };
+    let (mut restored, about) = write_out(ctx, shown, point, &request)?;
+    let log = restored.place.join(replay::LOG);
+    if let Some(about) = about {
+        let bytes = Some(fetched.bytes);
+        ctx.progress.phase("replay the log", None, bytes);
+        restored.issues = replay::recover(ctx, &restored.place, &about, &fetched)?;
+    }
+    if !keep_log {
+        files::remove_tree(&log).map_err(failure::file)?;
+    }
+    restored.replayed = Some(FetchedLog {
+        place: log,
+        ..fetched
+    });
+    Ok(restored)
+}
+
+fn refuse_running(to: &Path) -> Result<(), CaptureError> {
+    if to.to_str().is_some_and(|to| to.contains("://")) {
         let message =
             "a whole server cannot be restored into one that runs; name a directory, or server:DIR";
-        return Err(failure::target(&request.to, message));
+        return Err(failure::target(to, message));
     }
+    Ok(())
+}
+
+fn scope(point: &dyn PointReader, request: &RestoreRequest) -> Result<Scope, CaptureError> {
     let mut root = TreePath::root();
     // A constant that is a name.
     let _ = root.push(about::DIRECTORY.as_bytes());
-    let scope = Scope::below(root).narrowed(point, request.include.as_ref())?;
-    if request.form == Form::Files {
-        return tree::restore(ctx, point, &scope, request);
-    }
+    Scope::below(root).narrowed(point, request.include.as_ref())
+}
+
+/// Writes the files of a server out, verifies them, and makes the server ready to be started; what it is told of its
+/// origin comes with it only if all is as it should be.
+fn write_out(
+    ctx: &CaptureContext<'_>,
+    shown: &str,
+    point: &dyn PointReader,
+    request: &RestoreRequest,
+) -> Result<(Restored, Option<About>), CaptureError> {
     if let Some(part) = request.include.as_ref().filter(|i| !i.names().is_empty()) {
         return Err(CaptureError::Unreadable {
             place: part.to_string(),
@@ -48,32 +107,29 @@ pub(super) fn restore(
             remedy: "restore the part to a directory, as files".to_owned(),
         });
     }
-    refuse_existing(&request.to)?;
     // They are given to whoever serves them later; that user's number is not the original's.
     let ours = Ours::of(point);
-    let mut restored = tree::restore(ctx, &ours, &scope, request)?;
-    if !restored.issues.is_empty() {
-        return Ok(restored);
-    }
+    let mut restored = tree::restore(ctx, &ours, &scope(point, request)?, request)?;
     restored.place = files::canonicalize(&restored.place).map_err(failure::file)?;
+    if !restored.issues.is_empty() {
+        return Ok((restored, None));
+    }
     let json = files::read(restored.place.join(about::NAME), 1 << 20).map_err(failure::file)?;
     let about = About::parse(shown, &json)?;
     ctx.progress
         .phase("verify the files", None, Some(restored.bytes));
     restored.issues = verify(ctx, &about, &restored.place)?;
     if !restored.issues.is_empty() {
-        return Ok(restored);
+        return Ok((restored, None));
     }
     for signal in ["standby.signal", "recovery.signal"] {
         files::remove_file(data_directory(&restored.place).join(signal)).map_err(failure::file)?;
     }
-    ctx.progress.phase("replay the log", None, None);
-    serve(ctx, &restored.place)?.0.stop(ctx)?;
-    Ok(restored)
+    Ok((restored, Some(about)))
 }
 
 /// Also by force: a server that was there would be torn.
-fn refuse_existing(to: &Path) -> Result<(), CaptureError> {
+pub(in crate::postgres) fn refuse_existing(to: &Path) -> Result<(), CaptureError> {
     let there = files::exists(to).map_err(failure::file)?;
     if there && !files::list_dir(to).map_err(failure::file)?.is_empty() {
         return Err(failure::target(

@@ -1,12 +1,12 @@
 //! From object to object along the chain: the longest that begins at a place and opens, else another one that holds it.
 
+use vouchsafe_capture::LogRun;
 use vouchsafe_format::fragment::{Header, Link, Part, Position, Stretch};
 
 use super::Pass;
 use crate::logs::compact::split;
 use crate::logs::error::{LogDamage, LogError};
 use crate::logs::objects::{Listed, LogObjects};
-use crate::logs::window::LogRun;
 
 /// Where somebody stands who follows a run.
 pub(super) struct Follower<'a> {

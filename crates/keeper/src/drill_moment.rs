@@ -1,0 +1,198 @@
+//! Which point a drill restores, and to which moment a log brings it.
+
+use vouchsafe_capture::Until;
+use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::{Protection, Span, System, Time, VaultName};
+
+use crate::catalogue::{Catalogue, KnownPoint};
+use crate::drill::{DrillMoment, DrillOrder};
+use crate::error::KeeperError;
+use crate::keeper::Keeper;
+use crate::log_reach::{LogWindow, ProtectionLog, outside};
+
+/// What a drill restores.
+pub(crate) struct Chosen<'c> {
+    pub(crate) known: &'c KnownPoint,
+    /// From where; nothing leaves it to the drill.
+    pub(crate) vault: Option<VaultName>,
+    /// By which number it was chosen, if at random.
+    pub(crate) seed: Option<u64>,
+    /// How far the log is replayed, if it is.
+    pub(crate) until: Option<Until>,
+}
+
+impl Keeper {
+    /// What an order means for one protection.
+    pub(crate) fn choose<'c>(
+        &self,
+        facts: &[Recorded],
+        catalogue: &'c Catalogue,
+        (system, protection): (&System, &Protection),
+        order: &DrillOrder,
+    ) -> Result<Chosen<'c>, KeeperError> {
+        let mut points = catalogue.of_protection(&protection.id);
+        points.retain(|p| p.is_complete() && !p.copies.is_empty());
+        if let Some(vault) = &order.vault {
+            points.retain(|p| p.copies.iter().any(|c| c.vault.as_str() == vault));
+        }
+        let seed = (order.moment == DrillMoment::Random).then(|| self.tools.random.u64());
+        if let Some(chosen) = self.choose_by_log(facts, protection, &points, order, seed)? {
+            return Ok(chosen);
+        }
+        let none = |wanted: String| KeeperError::NoPoint {
+            system: system.name.clone(),
+            wanted,
+            remedy: format!("run `vouchsafe run {}`", system.name),
+        };
+        let found = match (order.moment, seed) {
+            (DrillMoment::At(at), _) => points.iter().rfind(|p| p.point.content_time <= at),
+            (_, Some(seed)) => one_of(&points, seed),
+            (_, None) => points.last(),
+        };
+        let known = found.copied().ok_or_else(|| match order.moment {
+            DrillMoment::At(at) => none(format!("as old as {}", at.minute())),
+            _ => none("that is complete".to_owned()),
+        })?;
+        Ok(Chosen {
+            known,
+            vault: None,
+            seed,
+            until: None,
+        })
+    }
+
+    /// Where a vault has a log, or should have one by the policy.
+    fn choose_by_log<'c>(
+        &self,
+        facts: &[Recorded],
+        protection: &Protection,
+        points: &[&'c KnownPoint],
+        order: &DrillOrder,
+        seed: Option<u64>,
+    ) -> Result<Option<Chosen<'c>>, KeeperError> {
+        let source = self.source(protection)?;
+        let Some(newest) = points.last().copied().filter(|_| source.replays()) else {
+            return Ok(None);
+        };
+        let name = match &order.vault {
+            Some(name) => crate::vaults::find(&self.policy, name)?.name.clone(),
+            None => self.least_drilled(facts, newest)?,
+        };
+        let vault = self.vault(&name)?;
+        let log = ProtectionLog::in_vault(&vault, &protection.id)?;
+        if log.is_empty() && protection.log_every.is_none() {
+            return Ok(None);
+        }
+        let windows = || log.windows(source.as_ref(), &vault.repo, &name, points);
+        let until = match (order.moment, seed) {
+            (DrillMoment::At(at), _) => Until::Time(at),
+            (_, Some(seed)) => match pick(seed, &windows()?) {
+                Some(Picked::Moment(at)) => Until::Time(at),
+                Some(Picked::Point(number)) => {
+                    return Ok(one_of(points, number).map(|known| Chosen {
+                        known,
+                        vault: known.copy_in(&name).map(|_| name.clone()),
+                        seed: Some(seed),
+                        until: None,
+                    }));
+                }
+                None => Until::End,
+            },
+            (_, None) => Until::End,
+        };
+        let (ways, refused) = log.ways(source.as_ref(), &vault.repo, &name, points, until)?;
+        let leads = |known: &&&KnownPoint| ways.iter().any(|way| way.point == known.point.point);
+        // By our clock the point was complete by then; by the log it may have been a little earlier.
+        let was_complete =
+            |known: &&&KnownPoint| !matches!(until, Until::Time(at) if at < known.point.completed);
+        let best = points.iter().rev().filter(leads).find(was_complete);
+        let known = best.or_else(|| points.iter().rev().find(leads)).copied();
+        match (known, order.moment) {
+            (None, DrillMoment::At(_)) => Err(outside(protection, until, &windows()?, &refused)),
+            // That no log leads anywhere is what such a drill finds.
+            (known, _) => Ok(Some(Chosen {
+                known: known.unwrap_or(newest),
+                vault: Some(name),
+                seed,
+                until: Some(until),
+            })),
+        }
+    }
+}
+
+fn one_of<T>(all: &[T], seed: u64) -> Option<&T> {
+    let index = seed.checked_rem(all.len() as u64)?;
+    usize::try_from(index).ok().and_then(|index| all.get(index))
+}
+
+/// What a seed picks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Picked {
+    /// This moment, by the log.
+    Moment(Time),
+    /// A point alone, the one with this number modulo how many there are.
+    Point(u64),
+}
+
+/// By a seed: of four, one is the newest moment that there is, one a point alone, and two are any second of what can be
+/// restored. Nothing if no log leads anywhere.
+fn pick(seed: u64, windows: &[LogWindow]) -> Option<Picked> {
+    let newest = windows.iter().map(|window| window.to).max()?;
+    let (kind, rest) = (seed % 4, seed / 4);
+    match kind {
+        0 => Some(Picked::Moment(newest)),
+        1 => Some(Picked::Point(rest)),
+        _ => any_second(rest, windows).map(Picked::Moment),
+    }
+}
+
+/// Every whole second of every window is as likely as any other.
+fn any_second(number: u64, windows: &[LogWindow]) -> Option<Time> {
+    const SECOND: u64 = 1_000_000;
+    let seconds = |window: &LogWindow| window.to.since(window.from).micros() / SECOND + 1;
+    let all: u64 = windows.iter().map(seconds).sum();
+    let mut left = number.checked_rem(all)?;
+    for window in windows {
+        let here = seconds(window);
+        if left < here {
+            return Some(window.from.plus(Span::from_secs(left)));
+        }
+        left -= here;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(from: i64, to: i64) -> LogWindow {
+        LogWindow {
+            vault: VaultName::new("local").unwrap(),
+            from: Time::from_secs(from),
+            to: Time::from_secs(to),
+        }
+    }
+
+    #[test]
+    fn a_seed_picks_only_what_can_be_restored_and_all_of_it() {
+        let windows = [window(100, 110), window(200, 205)];
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..400 {
+            let picked = pick(seed, &windows).unwrap();
+            assert_eq!(Some(picked), pick(seed, &windows));
+            match picked {
+                Picked::Point(_) => assert_eq!(seed % 4, 1),
+                Picked::Moment(at) => {
+                    assert!(windows.iter().any(|w| w.from <= at && at <= w.to), "{seed}");
+                    if seed % 4 == 0 {
+                        assert_eq!(at, Time::from_secs(205));
+                    }
+                    seen.insert(at);
+                }
+            }
+        }
+        assert_eq!(seen.len(), 17);
+        assert_eq!(pick(7, &[]), None);
+    }
+}

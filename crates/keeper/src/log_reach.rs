@@ -1,0 +1,226 @@
+//! To which moments the log in a vault can bring which points.
+
+use vouchsafe_capture::{FetchedLog, Log, LogChart, ReplayError, ReplayPlan, Source, Until};
+use vouchsafe_format::fragment::{LogName, Part, StreamName};
+use vouchsafe_model::{PointId, Protection, ProtectionId, Time, VaultName};
+use vouchsafe_vault::Repository;
+use vouchsafe_vault::logs::{LogStream, LogVault};
+
+use crate::catalogue::KnownPoint;
+use crate::error::KeeperError;
+use crate::error::chain;
+use crate::ladder::Replay;
+use crate::vaults::VaultHandle;
+
+/// The stream that holds the log itself, and the one in which its timelines are told.
+const WAL: &str = "wal";
+const TIMELINES: &str = "timelines";
+
+/// The log of one protection in one vault, with what its headers say.
+pub(crate) struct ProtectionLog {
+    stream: LogStream,
+    chart: LogChart,
+}
+
+/// A span of time to every moment of which one vault can bring back a system.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LogWindow {
+    /// Which vault.
+    pub vault: VaultName,
+    /// The oldest moment: when the oldest point of the span was complete.
+    pub from: Time,
+    /// The newest one: the newest transaction that is known to be whole.
+    pub to: Time,
+}
+
+/// A point from which a moment can be reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) point: PointId,
+    pub(crate) plan: ReplayPlan,
+}
+
+impl ProtectionLog {
+    /// Reads the headers of the log in a vault.
+    pub(crate) fn of(vault: &LogVault, id: &ProtectionId) -> Result<ProtectionLog, KeeperError> {
+        let stream = vault.stream(stream_name(id, WAL)?);
+        let timelines = vault.stream(stream_name(id, TIMELINES)?);
+        let chart = LogChart::draw(&stream, Some(&timelines))?;
+        Ok(ProtectionLog { stream, chart })
+    }
+
+    /// The log of a protection in an open vault.
+    pub(crate) fn in_vault(
+        vault: &VaultHandle,
+        id: &ProtectionId,
+    ) -> Result<ProtectionLog, KeeperError> {
+        ProtectionLog::of(&vault.repo.logs(std::sync::Arc::clone(&vault.root)), id)
+    }
+
+    /// Whether the vault holds nothing of it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chart.is_empty() && self.chart.problems.is_empty()
+    }
+
+    /// For a source that replays it.
+    pub(crate) fn log(&self) -> Log<'_> {
+        Log {
+            chart: self.chart.clone(),
+            reader: &self.stream,
+        }
+    }
+
+    /// The ways to a moment, those from the newest points first, and why there are no others.
+    pub(crate) fn ways(
+        &self,
+        source: &dyn Source,
+        repo: &Repository,
+        vault: &VaultName,
+        points: &[&KnownPoint],
+        until: Until,
+    ) -> Result<(Vec<Way>, Vec<ReplayError>), KeeperError> {
+        let (mut ways, mut refused) = (Vec::new(), Vec::new());
+        for known in points.iter().rev() {
+            let too_new = matches!(until, Until::Time(t) if t < known.point.content_time);
+            if too_new || !known.is_complete() || known.lost_in.contains(vault) {
+                continue;
+            }
+            match self.plan(source, repo, vault, known, until)? {
+                None => {}
+                Some(Ok(plan)) => ways.push(Way {
+                    point: known.point.point.clone(),
+                    plan,
+                }),
+                Some(Err(error)) => refused.push(error),
+            }
+        }
+        Ok((ways, refused))
+    }
+
+    /// The spans of time to every moment of which this log brings the points, the oldest first.
+    pub(crate) fn windows(
+        &self,
+        source: &dyn Source,
+        repo: &Repository,
+        vault: &VaultName,
+        points: &[&KnownPoint],
+    ) -> Result<Vec<LogWindow>, KeeperError> {
+        let mut windows: Vec<LogWindow> = Vec::new();
+        for known in points {
+            if !known.is_complete() || known.lost_in.contains(vault) {
+                continue;
+            }
+            let plan = self.plan(source, repo, vault, known, Until::End)?;
+            let newest = plan.and_then(Result::ok).and_then(|plan| plan.newest);
+            let from = known.point.completed;
+            let Some(to) = newest.filter(|to| from <= *to) else {
+                continue;
+            };
+            match windows.last_mut() {
+                // What follows from the older point without a gap holds the newer one.
+                Some(last) if from <= last.to => last.to = last.to.max(to),
+                _ => windows.push(LogWindow {
+                    vault: vault.clone(),
+                    from,
+                    to,
+                }),
+            }
+        }
+        Ok(windows)
+    }
+
+    /// What it takes from one point; nothing if the vault has no copy of it.
+    fn plan(
+        &self,
+        source: &dyn Source,
+        repo: &Repository,
+        vault: &VaultName,
+        known: &KnownPoint,
+        until: Until,
+    ) -> Result<Option<Result<ReplayPlan, ReplayError>>, KeeperError> {
+        let snapshot = known
+            .copy_in(vault)
+            .and_then(|copy| copy.snapshot.parse().ok());
+        let Some(snapshot) = snapshot else {
+            return Ok(None);
+        };
+        let reader = repo
+            .reader(&snapshot)
+            .map_err(|source| KeeperError::Repository {
+                vault: vault.to_string(),
+                source: Box::new(source),
+            })?;
+        Ok(Some(source.plan_replay(&reader, &self.chart, until)))
+    }
+}
+
+/// The object that holds the last record of what was fetched, and its stream.
+pub(crate) fn last_object(
+    logs: &LogVault,
+    replay: &Replay,
+    fetched: &FetchedLog,
+) -> Result<(LogStream, Part), String> {
+    let objects = objects_of(logs, &replay.protection, fetched)?;
+    let last = objects.1.last().map(|name| name.part);
+    let part = last.ok_or_else(|| "no object holds the last record".to_owned())?;
+    Ok((objects.0, part))
+}
+
+/// The stream of a log, and the objects of it that hold what was fetched, in their order.
+pub(crate) fn objects_of(
+    logs: &LogVault,
+    id: &ProtectionId,
+    fetched: &FetchedLog,
+) -> Result<(LogStream, Vec<LogName>), String> {
+    let name = stream_name(id, WAL).map_err(|error| chain(&error))?;
+    let stream = logs.stream(name);
+    let (from, to) = (fetched.target.from, fetched.target.end);
+    let mut names = Vec::new();
+    let window = stream.window().map_err(|error| chain(&error))?;
+    for run in &window.runs {
+        let objects = stream.objects_between(run, from, to);
+        let objects = objects.map_err(|error| chain(&error))?;
+        names.extend(objects);
+    }
+    Ok((stream, names))
+}
+
+/// What the streams of a protection are called.
+pub(crate) fn stream_name(id: &ProtectionId, part: &str) -> Result<StreamName, KeeperError> {
+    let stream = format!("{}/{part}", id.protection);
+    StreamName::new(id.system.as_str(), stream).map_err(|error| KeeperError::Damaged {
+        place: id.to_string(),
+        message: chain(&error),
+    })
+}
+
+/// The refusal of a moment that no log reaches.
+pub(crate) fn outside(
+    protection: &Protection,
+    until: Until,
+    windows: &[LogWindow],
+    refused: &[ReplayError],
+) -> KeeperError {
+    let shown = |window: &LogWindow| {
+        format!(
+            "from {} to {} by the copy in {}",
+            window.from, window.to, window.vault
+        )
+    };
+    let possible = match windows {
+        [] => "the log reaches no moment from any of its points".to_owned(),
+        some => {
+            let some: Vec<String> = some.iter().map(shown).collect();
+            format!("it can be brought to any moment {}", some.join(", or "))
+        }
+    };
+    let why = refused
+        .first()
+        .map(|e| format!(" ({e})"))
+        .unwrap_or_default();
+    KeeperError::OutsideLog {
+        protection: protection.id.clone(),
+        until: until.to_string(),
+        possible: format!("{possible}{why}"),
+    }
+}
