@@ -1,7 +1,7 @@
 //! What each code means, why it matters, and what to do.
 
 /// Every code with its explanation, in order.
-pub const CODES: [(&str, &str); 66] = [
+pub const CODES: [(&str, &str); 67] = [
     (
         "P001",
         "The file is not YAML from this place on. What comes after it could not be read, so only this is reported. Look for a missing quote, bracket, colon or wrong indentation at or before the place.",
@@ -253,6 +253,10 @@ pub const CODES: [(&str, &str); 66] = [
     (
         "P131",
         "Rows are compared by digests that are taken in the dump's own snapshot. Without them a drill shows that the database opens and that everything is declared in it as it was, and nothing about what is in its tables. `digests: sample` counts every table and compares a share of the rows, for less.",
+    ),
+    (
+        "P132",
+        "A log tells of pages of a whole server. A dump is made of statements, and no log can be replayed on top of it. Capture the server itself beside the dump, by a URL without a database, and give that protection the `logs`.",
     ),
 ];
 

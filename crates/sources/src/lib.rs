@@ -26,7 +26,10 @@ use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
-pub use postgres::{PostgresBaseSource, PostgresSource};
+pub use postgres::{
+    FoundGap, LogCut, LogFollower, LogReader, LogStep, LogTick, PostgresBaseSource, PostgresLog,
+    PostgresSource,
+};
 pub use sample::write_sample_database;
 pub use sqlite::SqliteSource;
 

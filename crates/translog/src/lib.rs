@@ -7,4 +7,5 @@ pub mod binlog;
 mod checksum;
 mod fields;
 pub mod gtid;
+pub mod token;
 pub mod wal;

@@ -116,6 +116,9 @@ impl Lint<'_> {
         let Some(rpo) = subject.system.tier.as_ref().and_then(|t| t.rpo) else {
             return;
         };
+        if subject.protection.ships_log_every().is_some() {
+            return;
+        }
         let gap = longest_gap(&schedule.rule);
         if gap > rpo {
             let message = format!(
@@ -218,15 +221,24 @@ impl Lint<'_> {
 
     fn logs(&mut self, subject: &Subject<'_>) {
         let id = &subject.protection.id;
+        let Way::Capture(url) = &subject.protection.way else {
+            return;
+        };
+        if *url.kind() == SourceKind::Postgres
+            && !url.names_whole_server()
+            && subject.protection.log_every.is_some()
+        {
+            let message =
+                format!("{id} is a dump, which no log can be replayed on; none is shipped");
+            let remedy =
+                "give the logs to a protection of the whole server: a URL without a database";
+            self.about(subject, Warning, "P132", "logs", message, remedy);
+        }
         let Some(log_rpo) = subject.system.tier.as_ref().and_then(|t| t.log_rpo) else {
             return;
         };
-        let has_log = match &subject.protection.way {
-            Way::Capture(url) => url.has_log(),
-            _ => false,
-        };
         match subject.protection.log_every {
-            None if has_log => {
+            None if url.has_log() && !self.ships_elsewhere(subject) => {
                 let message =
                     format!("the tier asks for a log RPO of {log_rpo}, and {id} ships no log");
                 self.about(
@@ -251,6 +263,14 @@ impl Lint<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether another protection of the same system ships a log: then a dump beside it need not.
+    fn ships_elsewhere(&self, subject: &Subject<'_>) -> bool {
+        let others = subject.system.protections.values();
+        others
+            .filter(|other| other.id != subject.protection.id)
+            .any(|other| other.ships_log_every().is_some())
     }
 
     fn vaults_of(&self, subject: &Subject<'_>) -> Vec<Vault> {

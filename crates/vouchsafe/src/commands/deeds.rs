@@ -5,7 +5,9 @@ use std::time::Duration;
 use vouchsafe_capture::{Compare, Form, TreePath};
 use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
-use vouchsafe_keeper::{Moment, RestoreOrder, RunDone, RunOrder, RunReport, VerifyOutcome};
+use vouchsafe_keeper::{
+    LogDone, Moment, RestoreOrder, RunDone, RunOrder, RunReport, VerifyOutcome,
+};
 use vouchsafe_model::{DrillResult, Outcome, PointId};
 use vouchsafe_vault::Budget;
 
@@ -23,12 +25,23 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         due: args.due,
         reason: args.reason.clone(),
     };
-    let done = keeper.run(&order, &Console::new(session.output))?;
+    let console = Console::new(session.output);
+    // What was committed before the command was given is safe when it ends; what is due has its own rhythm.
+    let positions = match order.due {
+        true => None,
+        false => Some(keeper.log_positions(&order)?),
+    };
+    let done = keeper.run(&order, &console)?;
+    let logs = match &positions {
+        Some(positions) => keeper.logs_reach(positions, &console)?,
+        None => Vec::new(),
+    };
     let reports = &done.reports;
     if session.output.json {
         let rows: Vec<_> = reports.iter().map(run_json).collect();
         session.output.json(&serde_json::json!({
             "event": "result", "runs": rows, "less_locked": done.less_locked,
+            "logs": logs.iter().map(log_json).collect::<Vec<_>>(),
         }))?;
     } else if reports.is_empty() {
         session.output.text("nothing is due")?;
@@ -36,8 +49,23 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         for report in reports {
             session.output.text(&run_line(report))?;
         }
+        for log in &logs {
+            session.output.text(&super::worker::line(log))?;
+        }
     }
-    Ok(run_exit(&done))
+    Ok(match logs.iter().all(|log| log.complete) {
+        true => run_exit(&done),
+        false => Exit::Incomplete,
+    })
+}
+
+/// How a log was brought to its vaults.
+pub(crate) fn log_json(log: &LogDone) -> serde_json::Value {
+    serde_json::json!({
+        "protection": log.protection,
+        "complete": log.complete,
+        "issues": log.issues,
+    })
 }
 
 /// Incomplete before not met: what could not be read outweighs what was not kept, by the contract's order.

@@ -15,3 +15,4 @@ pub(crate) mod repair;
 pub(crate) mod vault;
 mod vault_env;
 mod vault_locks;
+pub(crate) mod worker;

@@ -49,7 +49,7 @@ pub struct PostgresBaseSource {
 /// The directory of the data in a point.
 pub(super) const DATA: &str = "data";
 /// The database that every server has.
-const DATABASE: &str = "postgres";
+pub(super) const DATABASE: &str = "postgres";
 
 const REMEDY: &str = "the user needs the attribute REPLICATION, a line `host replication` in pg_hba.conf, and a free place in max_wal_senders";
 
