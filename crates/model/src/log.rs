@@ -98,6 +98,8 @@ pub enum LogGapCause {
     Diverged,
     /// What was received is damaged.
     Damaged,
+    /// What was received is gone from the spool before this vault had it.
+    SpoolLost,
     /// Another server answers under this address: its log is not shipped.
     OtherServer,
 }
@@ -115,6 +117,7 @@ impl LogGapCause {
             LogGapCause::Removed => "the server had removed what was not received yet",
             LogGapCause::Diverged => "the server went on from another past",
             LogGapCause::Damaged => "what was received is damaged",
+            LogGapCause::SpoolLost => "what was received was lost before every vault had it",
             LogGapCause::OtherServer => "another server answers under this address",
         }
     }
@@ -142,6 +145,9 @@ pub struct LogGap {
     /// From where on it goes on; nothing if it does not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<String>,
+    /// The vault that lacks it, if others have it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vault: Option<VaultName>,
     /// When it was found.
     pub found: Time,
     /// What the server or its program said.

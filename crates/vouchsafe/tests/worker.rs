@@ -52,7 +52,7 @@ systems:
     source: "{url}"
     tier: critical
     owner: o@example.com
-    region: here
+    location: {{ region: here, country: GB }}
     schedule: "daily at 02:00 UTC"
     keep: {{ at_least: 35 days }}
     copies: [ local, offsite ]
@@ -212,7 +212,7 @@ fn a_lost_slot_is_a_gap_in_the_record_and_a_new_base_is_made() {
     shop.server
         .sql("ALTER SYSTEM SET max_wal_size = '32MB'; SELECT pg_reload_conf()");
     for _ in 0..4 {
-        shop.server.sql("INSERT INTO orders (note) SELECT repeat('x', 2000) FROM generate_series(1, 12000); CHECKPOINT");
+        shop.server.sql("INSERT INTO orders (note) SELECT repeat('x', 1900) FROM generate_series(1, 12000); CHECKPOINT");
     }
     let worker = shop.worker();
     let begun = Instant::now();

@@ -1,13 +1,13 @@
 //! What is recorded of a shipped log: every few minutes, and each gap at once.
 
 use vouchsafe_model::fact::Fact;
-use vouchsafe_model::{LogGap, LogShipped, LogToken, ProtectionId, Span, Time};
+use vouchsafe_model::{LogGap, LogGapCause, LogShipped, LogToken, ProtectionId, Span, Time};
 use vouchsafe_sources::FoundGap;
 use vouchsafe_translog::token::Token;
 use vouchsafe_translog::wal::Lsn;
 
-use super::WAL;
 use super::destination::{Destination, Since};
+use super::{WAL, written};
 
 /// When the last record was made, and how often one is to be.
 pub(super) struct Account {
@@ -80,9 +80,27 @@ impl Account {
             timeline: gap.timeline,
             from: Lsn(gap.from).to_string(),
             to: gap.to.map(|lsn| Lsn(lsn).to_string()),
+            vault: None,
             found: now,
             detail: gap.detail.clone(),
         }
+    }
+
+    /// The record of pieces that one vault will never get.
+    pub(super) fn lost(&self, one: &mut Destination, now: Time) -> Option<LogGap> {
+        let lost = std::mem::take(&mut one.lost);
+        let (first, last) = (lost.first()?, lost.last()?);
+        Some(LogGap {
+            protection: self.protection.clone(),
+            stream: WAL.to_owned(),
+            cause: LogGapCause::SpoolLost,
+            timeline: first.timeline,
+            from: written(first.span.from()),
+            to: Some(written(last.span.to())),
+            vault: Some(one.vault.clone()),
+            found: now,
+            detail: one.problem.clone().unwrap_or_default(),
+        })
     }
 }
 

@@ -24,7 +24,14 @@ pub(super) struct Destination {
     pub(super) is_apart: bool,
     pub(super) held: Held,
     pub(super) since: Since,
+    /// How often the step that it gets next could not be read.
+    unreadable: u32,
+    /// Pieces that neither the spool nor another vault had for it.
+    pub(super) lost: Vec<LogPiece>,
 }
+
+/// So often a vault is brought level with the others before what the spool has lost is given up.
+const UNREADABLE: u32 = 3;
 
 /// Both streams in an open vault.
 #[derive(Clone)]
@@ -72,6 +79,8 @@ impl Destination {
             is_apart: false,
             held: Held::default(),
             since: Since::default(),
+            unreadable: 0,
+            lost: Vec::new(),
         }
     }
 
@@ -141,14 +150,22 @@ impl Destination {
             match put(writers, step, reader) {
                 Ok(put) => {
                     self.problem = None;
+                    self.unreadable = 0;
                     self.next += 1;
                     self.count(step, &put);
                 }
                 Err(Failed::Reading(message)) => {
                     // Another vault may have it: then it is brought level.
                     self.problem = Some(message);
-                    self.writers = None;
-                    return;
+                    self.unreadable += 1;
+                    if self.unreadable < UNREADABLE {
+                        self.writers = None;
+                        return;
+                    }
+                    if let LogStep::Log(cut) = step {
+                        self.lost.push(cut.piece);
+                    }
+                    self.next += 1;
                 }
                 Err(Failed::Writing(error)) => {
                     self.problem = Some(chain(&error));

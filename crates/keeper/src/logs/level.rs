@@ -18,7 +18,17 @@ impl Keeper {
                 Err(error) => one.problem = Some(chain(&error)),
             }
         }
-        level(all);
+        // Those at work are not disturbed until somebody can be brought to where they are.
+        let mut is_back = false;
+        for one in all.iter_mut().filter(|one| one.writers.is_none()) {
+            match one.take_over() {
+                Ok(()) => is_back |= one.writers.is_some(),
+                Err(error) => one.problem = Some(chain(&error)),
+            }
+        }
+        if is_back {
+            level(all);
+        }
     }
 
     fn open_streams(

@@ -122,8 +122,11 @@ impl<'k> Shipping<'k> {
             gap: None,
             flushed: tick.flushed,
         };
-        if let Some(gap) = &tick.gap {
-            let gap = self.account.gap(gap, clock.now());
+        let now = clock.now();
+        let found = tick.gap.as_ref().map(|gap| self.account.gap(gap, now));
+        let lost = self.destinations.iter_mut();
+        let lost: Vec<_> = lost.filter_map(|one| self.account.lost(one, now)).collect();
+        for gap in found.into_iter().chain(lost) {
             self.keeper.record(vec![Fact::LogGap(gap.clone())])?;
             let message = format!("the log has a gap from {} on: {}", gap.from, gap.cause);
             self.tell_issue(message, reporter);

@@ -149,6 +149,7 @@ fn a_gap_is_not_met_until_a_base_lies_behind_it() {
         timeline: 1,
         from: "0/1800000".into(),
         to: Some("0/1900000".into()),
+        vault: None,
         found: t("2026-06-10T11:00:00Z"),
         detail: String::new(),
     };

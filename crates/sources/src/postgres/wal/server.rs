@@ -112,6 +112,18 @@ impl Slot {
             .map(drop)
     }
 
+    /// Ends the connection that has it: that of a receiver whose owner was killed, or one that the network has swallowed.
+    /// Whoever begins to receive is the only one who may.
+    pub(super) fn free(session: &mut Session, name: &str) -> Result<(), CaptureError> {
+        let name = literal(name);
+        session
+            .rows(&format!(
+                "SELECT pg_terminate_backend(active_pid)::text FROM pg_replication_slots \
+                 WHERE slot_name = {name} AND active_pid IS NOT NULL"
+            ))
+            .map(drop)
+    }
+
     /// Whether the server still keeps what it promised.
     pub(super) fn holds(&self) -> bool {
         self.keeps_from.is_some() && self.status != "lost"

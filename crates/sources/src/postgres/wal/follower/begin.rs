@@ -13,6 +13,9 @@ use crate::postgres::wal::server::{ServerLog, Slot};
 use crate::postgres::wal::spool::{Identity, Spool};
 use crate::postgres::wal::tail::Tail;
 
+/// How long it is waited for a slot that somebody else has.
+const FREEING: Duration = Duration::from_secs(5);
+
 impl LogFollower {
     pub(super) fn keep_receiving(
         &mut self,
@@ -141,7 +144,16 @@ impl LogFollower {
         let was_shipping = self.tail.is_some();
         let session = self.session(ctx)?;
         let mut suspected = None;
-        match Slot::ask(session, &name)? {
+        let begun = ctx.clock.monotonic();
+        let mut found = Slot::ask(session, &name)?;
+        while found.as_ref().is_some_and(|slot| slot.is_active)
+            && ctx.clock.monotonic().saturating_sub(begun) < FREEING
+        {
+            Slot::free(session, &name)?;
+            ctx.clock.sleep(Duration::from_millis(50));
+            found = Slot::ask(session, &name)?;
+        }
+        match found {
             Some(slot) if slot.holds() => {}
             Some(_) => {
                 Slot::drop(session, &name)?;
