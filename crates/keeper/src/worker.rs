@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const IDLE: Span = Span::from_mins(1);
 /// After a run that failed, the next one waits.
 const AFTER_FAILURE: Span = Span::from_mins(5);
+/// How often the record goes to the vaults when nothing else brings it there.
+const PUBLISH_EVERY: Span = Span::from_hours(1);
 /// When logs are compacted and expired, and how often from then on.
 const TEND_FIRST: Duration = Duration::from_secs(120);
 const TEND_EVERY: Duration = Duration::from_secs(3600);
@@ -170,6 +172,7 @@ impl Keeper {
         let clock = &self.tools.clock;
         let mut next = clock.now();
         let mut not_before = next;
+        let mut next_publishing = next.plus(PUBLISH_EVERY);
         loop {
             match found.recv_timeout(LOOK) {
                 // A gap: a new base is due at once.
@@ -202,7 +205,23 @@ impl Keeper {
                     },
                 }
             }
+            if clock.now() >= next_publishing {
+                next_publishing = clock.now().plus(PUBLISH_EVERY);
+                if let Err(error) = self.publish_now(reporter) {
+                    tell(None, &chain(&error), reporter);
+                }
+            }
             next = self.next_look(clock.now())?;
+        }
+    }
+
+    /// What was recorded of logs goes to the vaults although nothing else is due.
+    fn publish_now(&self, reporter: &dyn Reporter) -> Result<(), KeeperError> {
+        match self.state.lock() {
+            Ok(_lock) => self.publish(reporter),
+            // Whoever has it publishes when it is done.
+            Err(error) if error.category() == Category::Locked => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

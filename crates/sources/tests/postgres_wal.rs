@@ -474,6 +474,41 @@ fn a_spool_that_cannot_be_written_is_said_and_gone_on_with_later() {
 }
 
 #[test]
+fn damage_in_the_spool_is_seen_and_received_once_more() {
+    let server = Postgres::start();
+    let mut shipped = Shipped::begin(&server);
+    shipped.catch_up(&server);
+    // The receiver goes on by itself; nothing of this was read yet.
+    fill(&server, 40);
+    std::thread::sleep(Duration::from_secs(2));
+    let spool = shipped.world.state().join("wal");
+    let mut whole: Vec<_> = std::fs::read_dir(&spool)
+        .expect("a spool")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.file_name().is_some_and(|name| name.len() == 24))
+        .collect();
+    whole.sort();
+    let damaged = whole.last().expect("a whole segment");
+    let mut bytes = std::fs::read(damaged).expect("it can be read");
+    bytes[5_000_000] ^= 1;
+    std::fs::write(damaged, bytes).expect("it can be written");
+    shipped.catch_up(&server);
+    assert!(
+        shipped.issues.iter().any(|issue| issue.contains("damaged")),
+        "{:?}",
+        shipped.issues
+    );
+    assert_eq!(shipped.gaps, []);
+    shipped.assert_contiguous();
+    assert!(shipped.pieces.iter().all(|(cut, _)| cut.verified));
+    let (start, log) = shipped.log();
+    assert!(
+        log == of_server(&server, 1, start, log.len()),
+        "the log differs from the server's"
+    );
+}
+
+#[test]
 fn only_what_every_vault_has_leaves_the_spool() {
     let server = Postgres::start();
     let mut shipped = Shipped::begin(&server);

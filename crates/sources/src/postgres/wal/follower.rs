@@ -111,7 +111,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const CATCH_UP: Duration = Duration::from_millis(1500);
 /// How often the slot is looked at.
 const SLOT_EVERY: Duration = Duration::from_secs(20);
-/// So many barren ends show that the server does not have what is wanted.
+/// What was damaged so often when it was received is damaged at the server, too.
 const BARREN: u32 = 3;
 
 impl LogFollower {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use vouchsafe_capture::{CaptureContext, CaptureError, LogReached};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::LogGapCause;
-use vouchsafe_translog::wal::{History, Lsn, Timeline};
+use vouchsafe_translog::wal::{History, Lsn, Timeline, WalFileName};
 
 use super::{BARREN, FIRST_PAUSE, FoundGap, LONGEST_PAUSE, LogFollower, LogTick, Receiver};
 use crate::postgres::wal::receiver;
@@ -83,9 +83,19 @@ impl LogFollower {
             let beyond = (&spool, &server, server.flushed);
             return self.gap(LogGapCause::Damaged, beyond, tick);
         }
-        if self.cannot_be_had(&spool, keeps_from) {
-            let cause = self.suspected.take().unwrap_or(LogGapCause::Removed);
-            return self.gap(cause, (&spool, &server, keeps_from), tick);
+        if self.was_removed(&spool) {
+            // What a slot states goes back to what a receiver last asked for; a new one states what there is.
+            let name = self.slot.clone();
+            let session = self.session(ctx)?;
+            Slot::drop(session, &name)?;
+            Slot::make(session, &name)?;
+            let slot = Slot::ask(session, &name)?;
+            let keeps_from = slot.and_then(|slot| slot.keeps_from).unwrap_or(keeps_from);
+            let needed = self.needed_segment(&spool);
+            if needed < spool.size().segment_of(keeps_from) {
+                let cause = self.suspected.take().unwrap_or(LogGapCause::Removed);
+                return self.gap(cause, (&spool, &server, keeps_from), tick);
+            }
         }
         if self.tail.is_none() {
             self.begin_anew(&spool, server.timeline, keeps_from)?;
@@ -177,13 +187,19 @@ impl LogFollower {
         })
     }
 
-    /// Whether the receiver was shown not to get what comes next, and the server promises only what is later.
-    fn cannot_be_had(&self, spool: &Spool, keeps_from: Lsn) -> bool {
-        let Some(tail) = &self.tail else { return false };
-        let said = self.last_words.contains("has already been removed");
-        let needs = tail.needs(spool);
-        (self.barren >= BARREN || (self.barren > 0 && said))
-            && spool.size().segment_of(needs) < spool.size().segment_of(keeps_from)
+    /// Whether the server has said that it has removed what comes next. It says so in its own language, but it always
+    /// names the segment, and never else.
+    fn was_removed(&self, spool: &Spool) -> bool {
+        let is_segment = |word: &str| {
+            // What the receiver says of its own files stands in quotes.
+            let word = word.trim_matches(['.', ',', ':', ';']);
+            matches!(
+                WalFileName::parse(word, spool.size()),
+                Some(WalFileName::Segment { .. })
+            )
+        };
+        let mut words = self.last_words.split_whitespace();
+        self.tail.is_some() && self.barren > 0 && words.any(is_segment)
     }
 
     /// Begins where the server keeps its log from.
