@@ -71,7 +71,7 @@ impl<'k> Shipping<'k> {
         let follower = LogFollower::new(
             source,
             &context(keeper, &work_dir),
-            (&id.to_string(), &mark),
+            (&id.to_string(), mark),
             known,
             reached,
         )?;

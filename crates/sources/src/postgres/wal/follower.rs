@@ -341,8 +341,8 @@ impl LogFollower {
         let (Some(spool), Some(tail)) = (&self.spool, &mut self.tail) else {
             return;
         };
-        match tail.poll(spool) {
-            Ok(steps) => tick.steps.extend(steps),
+        match tail.poll(spool, &mut tick.steps) {
+            Ok(()) => {}
             Err(error @ (TailError::Damaged(_) | TailError::Hole { .. })) => {
                 tick.issues.push(error.to_string());
                 self.last_words = error.to_string();

@@ -142,25 +142,26 @@ impl Spool {
         Ok(Some((bytes, history)))
     }
 
-    /// The segment of a timeline, opened; nothing if it is not here.
+    /// The segment of a timeline as the receiver writes it, opened, and whether it is whole; nothing if it is not here.
     pub(super) fn open_segment(
         &self,
         timeline: Timeline,
         segment: u64,
     ) -> Result<Option<(std::fs::File, bool)>, CaptureError> {
+        self.first_of(timeline, segment, "")
+    }
+
+    fn first_of(
+        &self,
+        timeline: Timeline,
+        segment: u64,
+        suffix: &str,
+    ) -> Result<Option<(std::fs::File, bool)>, CaptureError> {
         let whole = WalFileName::Segment { timeline, segment }.name(self.size);
         let part = WalFileName::Partial { timeline, segment }.name(self.size);
-        let (kept, kept_part) = (format!("{whole}{KEPT}"), format!("{part}{KEPT}"));
         // It may be renamed from the one to the other while we look.
-        let names = [
-            (&whole, true),
-            (&part, false),
-            (&whole, true),
-            (&kept, true),
-            (&kept_part, false),
-        ];
-        for (name, complete) in names {
-            let path = self.directory.join(name);
+        for (name, complete) in [(&whole, true), (&part, false), (&whole, true)] {
+            let path = self.directory.join(format!("{name}{suffix}"));
             match files::open_read(&path) {
                 Ok(file) if complete && is_hole(&file, &path)? => {}
                 Ok(file) => return Ok(Some((file, complete))),
@@ -183,7 +184,12 @@ impl Spool {
         while at < to {
             let segment = self.size.segment_of(at);
             let name = WalFileName::Segment { timeline, segment }.name(self.size);
-            let Some((mut file, _)) = self.open_segment(timeline, segment)? else {
+            // What was shipped of a segment that was set aside was verified before that.
+            let found = match self.first_of(timeline, segment, "")? {
+                None => self.first_of(timeline, segment, KEPT)?,
+                found => found,
+            };
+            let Some((mut file, _)) = found else {
                 return Err(self.lacks(&name, at));
             };
             let end = Lsn(self.start_of(at).0 + u64::from(self.size.bytes())).min(to);

@@ -112,17 +112,20 @@ impl Tail {
         spool.start_of(read.min(self.cut))
     }
 
-    /// Reads what has come since, and gives what is to be shipped.
-    pub(super) fn poll(&mut self, spool: &Spool) -> Result<Vec<LogStep>, TailError> {
-        let mut steps = Vec::new();
+    /// Reads what has come since, and adds what is to be shipped, also if it then finds something wrong.
+    pub(super) fn poll(
+        &mut self,
+        spool: &Spool,
+        steps: &mut Vec<LogStep>,
+    ) -> Result<(), TailError> {
         loop {
-            if self.history.is_none() && !self.take_history(spool, &mut steps)? {
-                return Ok(steps);
+            if self.history.is_none() && !self.take_history(spool, steps)? {
+                return Ok(());
             }
-            self.read_on(spool, &mut steps)?;
+            self.read_on(spool, steps)?;
             match self.successor(spool)? {
-                Some((timeline, from)) => self.switch(spool, timeline, from, &mut steps),
-                None => return Ok(steps),
+                Some((timeline, from)) => self.switch(spool, timeline, from, steps),
+                None => return Ok(()),
             }
         }
     }
