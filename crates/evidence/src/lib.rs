@@ -3,6 +3,7 @@
 pub mod agenda;
 pub mod holds;
 pub mod layout;
+mod log_window;
 mod names;
 pub mod points;
 pub mod recovery_sheet;

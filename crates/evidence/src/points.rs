@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Fact, Recorded, RecoveryPoint};
 use vouchsafe_model::{
-    Hold, Outcome, PointId, Policy, Protection, ProtectionId, Span, SystemName, Time, VaultName,
-    human_bytes,
+    Hold, LogCopy, Outcome, PointId, Policy, Protection, ProtectionId, Span, SystemName, Time,
+    VaultName, human_bytes,
 };
 
 use crate::holds::order;
 use crate::layout::{Cell, Colour, Table, TableRow, TextOptions, clean, wrapped};
+use crate::log_window::Log;
 use crate::words::{called, count, figure, len, outcome, short};
 
 /// How many of the vaults that a protection names hold what they should.
@@ -67,9 +68,10 @@ pub fn points_text(
         if only.is_none_or(|s| *s == protection.id.system) {
             let head = format!("{} of {}", protection.way.word(), source_of(protection));
             let vaults = protection.copies.iter().map(|r| &r.vault).collect();
+            let log = Log::of(&protection.id, facts);
             lines.extend(section(
                 &protection.id,
-                &head,
+                (&head, &log),
                 vaults,
                 &points,
                 (holds, now),
@@ -80,7 +82,9 @@ pub fn points_text(
     for (id, points) in held {
         if only.is_none_or(|s| *s == id.system) {
             let head = "no longer in the policy";
-            lines.extend(section(&id, head, Vec::new(), &points, (holds, now), opts));
+            let log = Log::of(&id, facts);
+            let said = (head, &log);
+            lines.extend(section(&id, said, Vec::new(), &points, (holds, now), opts));
         }
     }
     if lines.is_empty() {
@@ -175,7 +179,7 @@ fn held_points(facts: &[Recorded]) -> BTreeMap<ProtectionId, Vec<Held<'_>>> {
 
 fn section<'a>(
     id: &ProtectionId,
-    head: &str,
+    (head, log): (&str, &Log<'a>),
     mut vaults: Vec<&'a VaultName>,
     points: &[Held<'a>],
     (holds, now): (&[&Hold], Time),
@@ -190,8 +194,17 @@ fn section<'a>(
         let text = format!("every point on hold {} {}", hold.name, order(hold));
         lines.extend(wrapped(&text, opts.columns(), "  ", "    "));
     }
+    let bases = |copy: &LogCopy| {
+        let complete = points.iter().filter(|h| h.point.outcome == Outcome::Done);
+        complete
+            .filter(|h| h.lies_in(&copy.vault))
+            .map(|h| h.point)
+            .collect::<Vec<_>>()
+    };
+    let of_log = log.lines(&bases, now, opts);
     if points.is_empty() {
         lines.push("  No recovery point.".to_owned());
+        lines.extend(of_log);
         lines.push(String::new());
         return lines;
     }
@@ -202,6 +215,10 @@ fn section<'a>(
     }
     lines.extend(windows(&vaults, points, now, opts));
     lines.push(String::new());
+    if !of_log.is_empty() {
+        lines.extend(of_log);
+        lines.push(String::new());
+    }
     lines.extend(list(points, holds, opts));
     lines.push(String::new());
     lines

@@ -167,7 +167,15 @@ fn cells(
     };
     let age = p.newest_point.map(|t| {
         let age = short(now.since(t));
-        if brief { age } else { format!("{age} old") }
+        let log = p
+            .achieved_log_rpo
+            .map(|lost| format!("log {}", short(lost)));
+        match (brief, log) {
+            (true, None) => age,
+            (true, Some(log)) => format!("{age}, {log}"),
+            (false, None) => format!("{age} old"),
+            (false, Some(log)) => format!("{age} old, {log}"),
+        }
     });
     let held = copies.map(|c| format!("{}/{}", c.have, c.want));
     vec![

@@ -9,6 +9,7 @@ use vouchsafe_ledger::LedgerError;
 use vouchsafe_model::{HoldName, PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
 use vouchsafe_store::kms::KmsError;
+use vouchsafe_vault::logs::LogError;
 use vouchsafe_vault::{
     BackupError, CopyError, DumpError, KeyChangeError, LookupError, OpenError, PruneError,
     RepairError, RepoError, SelectError,
@@ -183,6 +184,14 @@ pub enum KeeperError {
         vault: String,
         /// Why.
         source: Box<RepoError>,
+    },
+    /// Work on a log in a vault failed.
+    #[error("vault `{vault}`: {source}")]
+    Log {
+        /// Which.
+        vault: String,
+        /// Why.
+        source: Box<LogError>,
     },
     /// A snapshot could not be chosen.
     #[error("vault `{vault}`: {source}")]
@@ -425,6 +434,9 @@ impl KeeperError {
             KeeperError::Repository { source, .. }
                 if matches!(source.as_ref(), RepoError::Interrupted) =>
             {
+                Category::Interrupted
+            }
+            KeeperError::Log { source, .. } if matches!(source.as_ref(), LogError::Interrupted) => {
                 Category::Interrupted
             }
             KeeperError::Interrupted

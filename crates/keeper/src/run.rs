@@ -87,7 +87,10 @@ impl Keeper {
         })
     }
 
-    fn chosen(&self, order: &RunOrder) -> Result<Vec<(&System, &Protection)>, KeeperError> {
+    pub(crate) fn chosen(
+        &self,
+        order: &RunOrder,
+    ) -> Result<Vec<(&System, &Protection)>, KeeperError> {
         let mut chosen = self.select(&order.names)?;
         if order.names.is_empty() {
             chosen.retain(|(_, p)| p.way.is_connected());

@@ -129,6 +129,8 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::CopyLost(_)
         | Fact::Coverage(_)
         | Fact::Repaired(_)
+        | Fact::LogShipped(_)
+        | Fact::LogGap(_)
         | Fact::ObligationDue(_)
         | Fact::ObligationsWithdrawn { .. }
         | Fact::Horizon { .. }

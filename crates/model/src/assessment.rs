@@ -95,6 +95,13 @@ pub struct ProtectionAssessment {
     pub achieved_rpo: Option<Span>,
     /// The tier's RPO.
     pub target_rpo: Option<Span>,
+    /// What would be lost with the log, by the best of its copies outside the system's own failure domain; nothing
+    /// where none is shipped.
+    #[serde(default)]
+    pub achieved_log_rpo: Option<Span>,
+    /// The tier's RPO for the log.
+    #[serde(default)]
+    pub target_log_rpo: Option<Span>,
     /// Of the newest drill.
     pub achieved_rto: Option<Span>,
     /// The tier's RTO.

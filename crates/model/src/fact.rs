@@ -6,6 +6,7 @@ use crate::drill::DrillResult;
 use crate::hold::{Hold, HoldRelease};
 use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
 use crate::locks::{CopyLock, HiddenObject, VaultLocks};
+use crate::log::{LogGap, LogShipped};
 use crate::manifest::Engine;
 use crate::obligation::Obligation;
 use crate::{Span, Time};
@@ -459,6 +460,10 @@ pub enum Fact {
     Expired(Expiry),
     /// A vault was pruned.
     Pruned(Pruning),
+    /// What was shipped of a transaction log.
+    LogShipped(LogShipped),
+    /// A part of a transaction log will never come.
+    LogGap(LogGap),
     /// A vault was created or opened for the first time by this ledger.
     VaultKnown {
         /// Which.

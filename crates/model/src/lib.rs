@@ -7,6 +7,7 @@ pub mod fact;
 pub mod hold;
 pub mod ids;
 pub mod locks;
+pub mod log;
 pub mod manifest;
 pub mod obligation;
 pub mod policy;
@@ -28,6 +29,7 @@ pub use ids::{
     HoldName, IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName,
 };
 pub use locks::{CopyLock, HiddenObject, LockMode, VaultLocks};
+pub use log::{LogCopy, LogGap, LogGapCause, LogShipped, LogToken};
 pub use manifest::{Difference, DigestEntry, DigestManifest, Engine};
 pub use obligation::{Obligation, ObligationKind};
 pub use policy::{Access, Limits, MinTls, Policy, Protection, System, Vault};

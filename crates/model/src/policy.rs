@@ -406,6 +406,17 @@ pub struct Protection {
     pub log_keep: Option<Length>,
 }
 
+impl Protection {
+    /// How often its log is shipped; nothing if none is: the policy asks for none, or what is captured has none that
+    /// could be rolled forward.
+    pub fn ships_log_every(&self) -> Option<Span> {
+        match &self.way {
+            Way::Capture(url) if url.names_whole_server() => self.log_every,
+            _ => None,
+        }
+    }
+}
+
 /// Something to protect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct System {

@@ -116,6 +116,16 @@ impl SourceUrl {
         )
     }
 
+    /// Whether it names a whole server rather than one database of it: what a log is that of.
+    pub fn names_whole_server(&self) -> bool {
+        let Some(rest) = self.rest.strip_prefix("//") else {
+            return false;
+        };
+        let before_query = rest.split_once('?').map_or(rest, |(before, _)| before);
+        let database = before_query.split_once('/').map_or("", |(_, path)| path);
+        self.kind == SourceKind::Postgres && database.is_empty()
+    }
+
     /// Whether the text itself holds a password, which belongs in `password:` by reference.
     pub fn has_password(&self) -> bool {
         redact(&self.rest) != self.rest

@@ -5,6 +5,7 @@ mod copies;
 mod index;
 mod keys;
 mod locked;
+mod log;
 mod owed;
 mod points;
 mod proof;
@@ -145,6 +146,8 @@ fn one(
         points: case.view.counted(protection, holds, now),
         achieved_rpo: points::best_outside(&case).map(|best| now.since(best.point.content_time)),
         target_rpo: tier.and_then(|t| t.rpo),
+        achieved_log_rpo: log::achieved(&case),
+        target_log_rpo: tier.and_then(|t| t.log_rpo),
         achieved_rto: drill.map(|(_, d)| d.achieved_rto),
         target_rto: tier.and_then(|t| t.rto),
         proven_at: proof::newest_green(&case).map(|(_, d)| d.ended),
@@ -185,6 +188,8 @@ fn unprotected(system: &System) -> Option<ProtectionAssessment> {
         points: 0,
         achieved_rpo: None,
         target_rpo: tier.and_then(|t| t.rpo),
+        achieved_log_rpo: None,
+        target_log_rpo: tier.and_then(|t| t.log_rpo),
         achieved_rto: None,
         target_rto: tier.and_then(|t| t.rto),
         proven_at: None,

@@ -259,6 +259,10 @@ pub const CODES: &[(&str, &str)] = &[
         "Rows are compared by digests that are taken in the dump's own snapshot. Without them a drill shows that the database opens and that everything is declared in it as it was, and nothing about what is in its tables. `digests: sample` counts every table and compares a share of the rows, for less.",
     ),
     (
+        "P132",
+        "A log tells of pages of a whole server. A dump is made of statements, and no log can be replayed on top of it. Capture the server itself beside the dump, by a URL without a database, and give that protection the `logs`.",
+    ),
+    (
         "P136",
         "A URL without a database means the whole server. A MariaDB server is copied by a program that reads its files, so it must run on the server's own machine.",
     ),

@@ -8,6 +8,7 @@ pub mod holds;
 pub mod lint;
 pub mod located;
 pub mod locks;
+pub mod logs;
 pub mod lower;
 pub mod obligations;
 pub mod problem;

@@ -73,11 +73,13 @@ pub(crate) fn capture_due(
     if let Some(within) = protection.window.start_within {
         return opens.plus(within);
     }
-    natural_due(system, opens, next).max(grace_end(protection, next))
+    natural_due(system, protection, opens, next).max(grace_end(protection, next))
 }
 
-fn natural_due(system: &System, opens: Time, next: Time) -> Time {
+fn natural_due(system: &System, protection: &Protection, opens: Time, next: Time) -> Time {
     match system.tier.as_ref().and_then(|t| t.rpo) {
+        // What is lost is decided by the log, not by how soon the next base is made.
+        _ if protection.ships_log_every().is_some() => next,
         Some(rpo) => next.min(opens.plus(rpo)),
         None => next,
     }
@@ -117,7 +119,7 @@ fn of_protection(
             // The copies follow the capture, so of a window only its end binds them.
             let copied = match protection.window.finish_by {
                 Some(_) => due,
-                None => natural_due(system, opens, next).max(due),
+                None => natural_due(system, protection, opens, next).max(due),
             };
             for copy in further(protection).filter(|c| c.every.is_none()) {
                 owe(ObligationKind::Copy, Some(&copy.vault), opens, copied);

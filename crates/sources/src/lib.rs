@@ -29,7 +29,10 @@ pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
 pub use mysql::{MySqlBaseSource, MySqlSource};
-pub use postgres::{PostgresBaseSource, PostgresSource};
+pub use postgres::{
+    FoundGap, LogCut, LogFollower, LogReader, LogStep, LogTick, PostgresBaseSource, PostgresLog,
+    PostgresSource,
+};
 pub use sample::write_sample_database;
 pub use sqlite::SqliteSource;
 

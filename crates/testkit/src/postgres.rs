@@ -130,6 +130,43 @@ impl Postgres {
         started
     }
 
+    /// A standby that follows this server: a copy of it with a socket of its own.
+    pub fn standby(&self) -> Postgres {
+        let home = TempDir::with_prefix("vouchsafe-pg-").expect("a temporary directory");
+        give_to_server_user(home.path());
+        let copied = as_server_user(&self.programs.join("pg_basebackup"))
+            .args(["--checkpoint=fast", "--write-recovery-conf", "--no-sync"])
+            .args(["--username=postgres", "--host"])
+            .arg(self.home.path())
+            .arg("--pgdata")
+            .arg(home.path().join("data"))
+            .current_dir(home.path())
+            .output()
+            .expect("pg_basebackup runs");
+        assert!(
+            copied.status.success(),
+            "pg_basebackup failed: {}",
+            String::from_utf8_lossy(&copied.stderr)
+        );
+        let settings = self.settings.clone();
+        let server = spawn(&self.programs, home.path(), &settings);
+        let mut started = Postgres {
+            server,
+            programs: self.programs.clone(),
+            home,
+            settings,
+            databases: AtomicU64::new(0),
+            port: None,
+        };
+        started.wait_until_ready();
+        started
+    }
+
+    /// Makes a standby a server of its own, on a new timeline.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("SELECT pg_promote()"), "t");
+    }
+
     /// Ends the server: `INT` lets it shut down, `QUIT` is as if it crashed.
     pub fn stop(&mut self, signal: &str) {
         send(signal, &self.server);

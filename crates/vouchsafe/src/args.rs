@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Agenda(Agenda),
     /// Fulfil obligations now: capture, copy, read back.
     Run(Run),
+    /// Keep working until stopped: ship transaction logs, and do what is due when it is due.
+    Worker(Worker),
     /// One line a system: covered? fresh? proven? overdue? and why.
     Status(Status),
     /// Recovery points and their copies.
@@ -151,6 +153,20 @@ pub(crate) struct Run {
     /// Why, for the record.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+/// `worker`
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// With --once: SYSTEM or SYSTEM/PROTECTION; all whose log is shipped if none is named.
+    #[arg(requires = "once")]
+    pub(crate) names: Vec<String>,
+    /// Ship what there is of the logs now, and end; nothing else is done.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How often what was shipped is recorded, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) record_every: u64,
 }
 
 /// `status`

@@ -59,6 +59,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Trace => commands::trace::requirements(&session),
         Command::Agenda(args) => commands::look::agenda(&session, args),
         Command::Run(args) => commands::deeds::run(&session, args),
+        Command::Worker(args) => commands::worker::worker(&session, args),
         Command::Status(args) => commands::look::status(&session, args),
         Command::Points(args) => commands::look::points(&session, args),
         Command::Restore(args) => commands::deeds::restore(&session, args),

@@ -7,8 +7,8 @@ use vouchsafe_model::fact::{
     VaultCoverage, Verification,
 };
 use vouchsafe_model::{
-    CopyLock, DrillResult, HiddenObject, Hold, Issue, ObligationId, Outcome, RunId, VaultLocks,
-    human_bytes,
+    CopyLock, DrillResult, HiddenObject, Hold, Issue, LogGap, LogShipped, ObligationId, Outcome,
+    RunId, VaultLocks, human_bytes,
 };
 
 use super::ReportInput;
@@ -29,7 +29,7 @@ pub(super) fn appendix(
     for recorded in input.facts {
         let plan = matches!(
             recorded.entry.fact,
-            Fact::ObligationDue(_) | Fact::Horizon { .. }
+            Fact::ObligationDue(_) | Fact::Horizon { .. } | Fact::LogShipped(_)
         );
         let in_period = in_period(input, recorded);
         let is_cited = cited.contains(&recorded.seq);
@@ -86,6 +86,8 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::Drill(_) => "drill",
         Fact::Locks(_) => "locks",
         Fact::KeyChange(_) => "key-change",
+        Fact::LogShipped(_) => "log-shipped",
+        Fact::LogGap(_) => "log-gap",
         Fact::Held(_) => "held",
         Fact::HoldReleased(_) => "hold-released",
         Fact::Expired(_) => "expired",
@@ -150,6 +152,8 @@ fn sentence(fact: &Fact) -> String {
         Fact::Drill(d) => rehearsed(d),
         Fact::Locks(locks) => locked(locks),
         Fact::KeyChange(change) => key_change(change),
+        Fact::LogShipped(log) => shipped(log),
+        Fact::LogGap(gap) => gap_in_log(gap),
         Fact::Held(hold) => held(hold),
         Fact::HoldReleased(release) => format!(
             "Hold {} lifted by {}: {}",
@@ -302,6 +306,39 @@ fn pruned(p: &Pruning) -> String {
         p.vault,
         p.mode,
         parts.join(", ")
+    )
+}
+
+fn shipped(log: &LogShipped) -> String {
+    let copies: Vec<String> = log
+        .copies
+        .iter()
+        .map(|copy| {
+            let newest = match copy.newest_commit {
+                Some(time) => format!("with commits up to {time}"),
+                None => "without a commit".to_owned(),
+            };
+            let worst = copy.worst.map(|worst| format!(", at worst {worst} behind"));
+            format!(
+                "{} from {} to {} {newest}{}",
+                copy.vault,
+                copy.begins,
+                copy.reaches,
+                worst.unwrap_or_default()
+            )
+        })
+        .collect();
+    format!("Log of {} shipped: {}.", log.protection, copies.join("; "))
+}
+
+fn gap_in_log(gap: &LogGap) -> String {
+    let goes_on = match &gap.to {
+        Some(to) => format!("it goes on from {to}"),
+        None => "it does not go on".to_owned(),
+    };
+    format!(
+        "The log of {} has a gap from {} of timeline {}: {}; {goes_on}.",
+        gap.protection, gap.from, gap.timeline, gap.cause
     )
 }
 

@@ -93,7 +93,9 @@ fn shown(input: &ReportInput<'_>, names: &Names<'_>) -> Shown {
     };
     for recorded in input.facts.iter().filter(|r| in_period(input, r)) {
         match &recorded.entry.fact {
-            Fact::ObligationDue(_) | Fact::Horizon { .. } => shown.left_out += 1,
+            Fact::ObligationDue(_) | Fact::Horizon { .. } | Fact::LogShipped(_) => {
+                shown.left_out += 1;
+            }
             fact => shown
                 .period
                 .push((recorded.seq, recorded.entry.at, names.fact(fact))),

@@ -279,7 +279,7 @@ pub(super) fn appendix(c: &ReportContent) -> Markup {
         p {
             "Facts recorded in the period, and earlier ones that a verdict rests on. The number is the entry's place in "
             "the ledger, from 0. Not listed: " (count(c.appendix.left_out, "entry"))
-            " of the period that write obligations and horizons ahead; the export holds them all."
+            " of the period that write obligations and horizons ahead, or say every few minutes how far a log was shipped; the export holds them all."
         }
         @if let (false, Some(one)) = (several, recorders.first()) { p { "All were recorded by " (one) "." } }
         @if rows.is_empty() { p { "No fact." } }

@@ -8,8 +8,8 @@ use vouchsafe_model::fact::{
     RecoveryPoint, VaultCoverage, Verification,
 };
 use vouchsafe_model::{
-    DrillResult, Fact, Obligation, ObligationId, ObligationKind, Outcome, ProtectionId, Time,
-    VaultLocks, VaultName,
+    DrillResult, Fact, LogGap, LogShipped, Obligation, ObligationId, ObligationKind, Outcome,
+    ProtectionId, Time, VaultLocks, VaultName,
 };
 
 /// A fact's sequence number and the fact.
@@ -21,6 +21,10 @@ pub(super) struct Track<'f> {
     pub(super) points: Vec<Seen<'f, RecoveryPoint>>,
     pub(super) copies: Vec<Seen<'f, CopyFact>>,
     pub(super) drills: Vec<Seen<'f, DrillResult>>,
+    /// What was said last of its log.
+    pub(super) log: Option<Seen<'f, LogShipped>>,
+    /// The last gap in its log.
+    pub(super) gap: Option<Seen<'f, LogGap>>,
     /// Copies that were let go.
     pub(super) expired: Vec<LetGo<'f>>,
 }
@@ -110,6 +114,12 @@ impl<'f> Index<'f> {
                 Fact::Pruned(pruning) => index.pruned(seq, pruning),
                 Fact::Locks(locks) => {
                     index.locks.insert(&locks.vault, (seq, locks));
+                }
+                Fact::LogShipped(log) => {
+                    index.tracks.entry(&log.protection).or_default().log = Some((seq, log));
+                }
+                Fact::LogGap(gap) => {
+                    index.tracks.entry(&gap.protection).or_default().gap = Some((seq, gap));
                 }
                 Fact::KeyChange(change) => index.key_change(seq, change),
                 Fact::VaultKnown {

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use vouchsafe_model::fact::{CopyFact, RecoveryPoint};
-use vouchsafe_model::policy::{Location, Protection, System, Way};
+use vouchsafe_model::policy::{Location, Protection, System};
 use vouchsafe_model::{
-    DrillResult, Judgement, ObligationKind, Outcome, PointId, Policy, Question, Time, VaultName,
-    Verdict,
+    DrillResult, Judgement, LogGap, LogShipped, ObligationKind, Outcome, PointId, Policy, Question,
+    Time, VaultName, Verdict,
 };
 
 use crate::assess::index::{LetGo, Seen, Track};
+use crate::assess::log;
 use crate::assess::owed::{first_open, last_due, last_missed};
 use crate::assess::{Case, count, judged};
 use crate::holds::Holds;
@@ -32,6 +33,9 @@ pub(super) struct Held<'f> {
 pub(super) struct View<'f> {
     pub(super) points: &'f [Seen<'f, RecoveryPoint>],
     pub(super) drills: &'f [Seen<'f, DrillResult>],
+    /// What was said last of its log, and the last gap in it.
+    pub(super) log: Option<Seen<'f, LogShipped>>,
+    pub(super) gap: Option<Seen<'f, LogGap>>,
     pub(super) complete: HashMap<&'f PointId, Seen<'f, RecoveryPoint>>,
     /// The complete point with the youngest content.
     pub(super) newest: Option<Seen<'f, RecoveryPoint>>,
@@ -98,6 +102,8 @@ impl<'f> View<'f> {
         View {
             points,
             drills,
+            log: track.and_then(|t| t.log),
+            gap: track.and_then(|t| t.gap),
             complete,
             newest,
             held,
@@ -252,9 +258,9 @@ pub(super) fn fresh(case: &Case<'_>) -> Judgement {
     } else if case.protection.schedule.is_none() {
         because = format!("{because}; the policy gives neither schedule nor RPO to judge it by");
     }
-    if let Some(text) = unshipped_log(case) {
+    if let Some((by_log, text)) = log::fresh(case, &mut facts) {
         because = format!("{because}; {text}");
-        verdict = verdict.worse(Verdict::Unproven);
+        verdict = verdict.worse(by_log);
     }
     if let Some((seq, last)) = newer_incomplete(case, newest.content_time) {
         facts.push(seq);
@@ -268,16 +274,6 @@ pub(super) fn fresh(case: &Case<'_>) -> Judgement {
         );
     }
     judged(Question::Fresh, verdict, because, facts)
-}
-
-/// What the tier asks of the log, where this version ships none.
-fn unshipped_log(case: &Case<'_>) -> Option<String> {
-    let log_rpo = case.system.tier.as_ref().and_then(|t| t.log_rpo)?;
-    let Way::Capture(url) = &case.protection.way else {
-        return None;
-    };
-    let asked = url.has_log() || case.protection.log_every.is_some();
-    asked.then(|| format!("log RPO {log_rpo} is not kept: no log is shipped yet"))
 }
 
 fn against_rpo(
@@ -302,6 +298,11 @@ fn against_rpo(
         "the best copy {place}, is {lost} old, in {}",
         best.copy.vault
     );
+    let by_log = log::achieved(case).filter(|by_log| lost > rpo && *by_log <= rpo);
+    if let Some(by_log) = by_log {
+        let text = format!("{copy}, and the log goes on from it to {by_log} ago; RPO {rpo}");
+        return (Verdict::Met, text);
+    }
     match lost <= rpo {
         true => (Verdict::Met, format!("{copy}; RPO {rpo}")),
         false => (Verdict::NotMet, format!("{copy}; that is over RPO {rpo}")),

@@ -2,6 +2,7 @@
 
 mod keys;
 mod locks;
+mod log;
 mod losses;
 mod proofs;
 mod record;

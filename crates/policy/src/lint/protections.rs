@@ -140,6 +140,9 @@ impl Lint<'_> {
         let Some(rpo) = subject.system.tier.as_ref().and_then(|t| t.rpo) else {
             return;
         };
+        if subject.protection.ships_log_every().is_some() {
+            return;
+        }
         let gap = longest_gap(&schedule.rule);
         // The log decides where there is one, and the best copy where there are several.
         let others = subject.system.protections.values();
@@ -248,6 +251,21 @@ impl Lint<'_> {
 
     fn logs(&mut self, subject: &Subject<'_>) {
         let id = &subject.protection.id;
+        let has_log = match &subject.protection.way {
+            Way::Capture(url) => url.has_log(),
+            _ => false,
+        };
+        if let Way::Capture(url) = &subject.protection.way
+            && *url.kind() == SourceKind::Postgres
+            && !url.names_whole_server()
+            && subject.protection.log_every.is_some()
+        {
+            let message =
+                format!("{id} is a dump, which no log can be replayed on; none is shipped");
+            let remedy =
+                "give the logs to a protection of the whole server: a URL without a database";
+            self.about(subject, Warning, "P132", "logs", message, remedy);
+        }
         let tier = subject.system.tier.as_ref();
         let log_rpo = tier.and_then(|t| t.log_rpo);
         let Some(target) = [log_rpo, tier.and_then(|t| t.rpo)]
@@ -257,12 +275,8 @@ impl Lint<'_> {
         else {
             return;
         };
-        let has_log = match &subject.protection.way {
-            Way::Capture(url) => url.has_log(),
-            _ => false,
-        };
         match subject.protection.log_every {
-            None if has_log => {
+            None if has_log && !self.ships_elsewhere(subject) => {
                 let Some(log_rpo) = log_rpo else { return };
                 let message =
                     format!("the tier asks for a log RPO of {log_rpo}, and {id} ships no log");
@@ -297,6 +311,14 @@ impl Lint<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether another protection of the same system ships a log: then a dump beside it need not.
+    fn ships_elsewhere(&self, subject: &Subject<'_>) -> bool {
+        let others = subject.system.protections.values();
+        others
+            .filter(|other| other.id != subject.protection.id)
+            .any(|other| other.ships_log_every().is_some())
     }
 
     fn vaults_of(&self, subject: &Subject<'_>) -> Vec<Vault> {

@@ -211,6 +211,9 @@ fn every(ctx: &mut Ctx, fields: Fields<'_>, what: &str) -> Option<Schedule> {
     None
 }
 
+/// How often a log is shipped unless the policy says otherwise.
+pub(super) const LOG_EVERY: Span = Span::from_secs(5);
+
 fn logs(ctx: &mut Ctx, item: &Item) -> Logs {
     let fields = ctx.fields(&item.node, &keys::LOGS);
     Logs {

@@ -235,7 +235,7 @@ impl Reader<'_> {
                 "it is shown as unproven until this version can do it",
             );
         }
-        if rules.logs.is_some() {
+        if rules.logs.is_some() && !way.is_connected() {
             let message =
                 format!("shipping the log of {system}/{name} is declared, not yet connected");
             let place = fields.get(ctx, "logs").map_or(item.place(), Item::place);
@@ -268,7 +268,7 @@ impl Reader<'_> {
             copies: rules.copies.unwrap_or_default(),
             verify: rules.verify,
             drill: rules.drill,
-            log_every: rules.logs.and_then(|l| l.every),
+            log_every: rules.logs.map(|l| l.every.unwrap_or(parts::LOG_EVERY)),
             log_keep: rules.logs.and_then(|l| l.keep),
         };
         out.insert(name, protection);

@@ -13,6 +13,7 @@ mod restore;
 mod server;
 mod session;
 mod spoil;
+mod wal;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ use crate::node::made as node;
 use crate::spooled::{FileStream, Written};
 
 pub use base::PostgresBaseSource;
+pub use wal::{FoundGap, LogCut, LogFollower, LogReader, LogStep, LogTick, PostgresLog};
 
 /// Whether a URL names a database; one that does not means the whole server.
 pub(crate) fn names_database(url: &SourceUrl) -> bool {

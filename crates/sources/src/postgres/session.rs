@@ -15,6 +15,8 @@ pub(super) struct Session {
     runtime: Runtime,
     connection: Option<PgConnection>,
     shown: String,
+    /// How long an answer may take; nothing where a statement may take as long as it takes.
+    patience: Option<Duration>,
 }
 
 /// How long a server may take to accept a connection.
@@ -62,9 +64,16 @@ impl Session {
             runtime,
             connection: Some(connection),
             shown,
+            patience: None,
         };
         session.execute(SETTINGS)?;
         Ok(session)
+    }
+
+    /// The same, but what is not answered within this time is an error, after which the connection is of no use.
+    pub(super) fn patient_for(mut self, patience: Duration) -> Session {
+        self.patience = Some(patience);
+        self
     }
 
     /// Runs statements that give no rows.
@@ -78,16 +87,24 @@ impl Session {
 
     /// Rows whose columns are all of type `text`, or null.
     pub(super) fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, CaptureError> {
-        let shown = &self.shown;
+        let (shown, patience) = (&self.shown, self.patience);
         let connection = connection(&mut self.connection, shown)?;
-        let rows = self
-            .runtime
-            .block_on(async {
-                sqlx::raw_sql(AssertSqlSafe(sql))
-                    .fetch_all(connection)
-                    .await
-            })
-            .map_err(|e| failed(shown, &e))?;
+        let answer = self.runtime.block_on(async {
+            let asked = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection);
+            match patience {
+                Some(patience) => tokio::time::timeout(patience, asked).await,
+                None => Ok(asked.await),
+            }
+        });
+        let answer = answer.map_err(|_| {
+            let message = "it does not answer any more";
+            unreadable(
+                shown,
+                message,
+                "see whether the server or the network hangs",
+            )
+        })?;
+        let rows = answer.map_err(|e| failed(shown, &e))?;
         rows.iter()
             .map(|row| {
                 (0..row.len())

@@ -6,7 +6,8 @@ use vouchsafe_capture::{Compare, FetchedLog, Form, TreePath};
 use vouchsafe_evidence::{count, len};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
 use vouchsafe_keeper::{
-    Moment, RestoreOrder, RestorePlan, RestoreReport, RunDone, RunOrder, RunReport, VerifyOutcome,
+    LogDone, Moment, RestoreOrder, RestorePlan, RestoreReport, RunDone, RunOrder, RunReport,
+    VerifyOutcome,
 };
 use vouchsafe_model::{DrillResult, Outcome, PointId, human_bytes};
 use vouchsafe_vault::Budget;
@@ -25,12 +26,23 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         due: args.due,
         reason: args.reason.clone(),
     };
-    let done = keeper.run(&order, &Console::new(session.output))?;
+    let console = Console::new(session.output);
+    // What was committed before the command was given is safe when it ends; what is due has its own rhythm.
+    let positions = match order.due {
+        true => None,
+        false => Some(keeper.log_positions(&order)?),
+    };
+    let done = keeper.run(&order, &console)?;
+    let logs = match &positions {
+        Some(positions) => keeper.logs_reach(positions, &console)?,
+        None => Vec::new(),
+    };
     let reports = &done.reports;
     if session.output.json {
         let rows: Vec<_> = reports.iter().map(run_json).collect();
         session.output.json(&serde_json::json!({
             "event": "result", "runs": rows, "less_locked": done.less_locked,
+            "logs": logs.iter().map(log_json).collect::<Vec<_>>(),
         }))?;
     } else if reports.is_empty() {
         session.output.text("nothing is due")?;
@@ -38,8 +50,23 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         for report in reports {
             session.output.text(&run_line(report))?;
         }
+        for log in &logs {
+            session.output.text(&super::worker::line(log))?;
+        }
     }
-    Ok(run_exit(&done))
+    Ok(match logs.iter().all(|log| log.complete) {
+        true => run_exit(&done),
+        false => Exit::Incomplete,
+    })
+}
+
+/// How a log was brought to its vaults.
+pub(crate) fn log_json(log: &LogDone) -> serde_json::Value {
+    serde_json::json!({
+        "protection": log.protection,
+        "complete": log.complete,
+        "issues": log.issues,
+    })
 }
 
 /// Incomplete before not met: what could not be read outweighs what was not kept, by the contract's order.

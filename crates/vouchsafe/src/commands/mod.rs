@@ -16,3 +16,4 @@ pub(crate) mod trace;
 pub(crate) mod vault;
 mod vault_env;
 mod vault_locks;
+pub(crate) mod worker;
