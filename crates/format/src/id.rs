@@ -71,22 +71,6 @@ impl Id {
     }
 }
 
-/// The id of bytes that come piece by piece.
-#[derive(Clone, Debug, Default)]
-pub struct IdOfPieces(vouchsafe_digest::Sha256);
-
-impl IdOfPieces {
-    /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The id of all bytes so far.
-    pub fn finish(self) -> Id {
-        Id(self.0.finish())
-    }
-}
-
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex())

@@ -36,7 +36,7 @@ pub use chunker::{Chunker, Cut};
 pub use compress::{CompressError, Compressor, DecompressError, Decompressor, decompress};
 pub use config::{Config, ConfigError};
 pub use crypto::{CryptoError, MasterKey, OVERHEAD};
-pub use id::{Id, IdError, IdOfPieces};
+pub use id::{Id, IdError};
 pub use index::{IndexError, IndexPack, decode_index, encode_index, write_index};
 pub use key::{KdfParams, KeyError, KeyFile, create_key_file, open_key_file};
 pub use lock::{LockError, LockFile};

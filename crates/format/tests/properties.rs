@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use vouchsafe_format::quote::{quote, unquote};
 use vouchsafe_format::tree::first_out_of_order;
 use vouchsafe_format::{
-    BlobError, BlobKind, Compressor, Id, IdOfPieces, IndexPack, KdfParams, LockFile, Node,
-    NodeKind, PackError, PackWriter, PackedBlob, Snapshot, SnapshotSummary, Spelling, Timestamp,
-    TreeError, Xattr, create_key_file, decode_index, decode_tree, decode_unpacked, encode_index,
-    encode_tree, encode_unpacked, header_length, open_blob, open_key_file, parse_header, seal_blob,
+    BlobError, BlobKind, Compressor, Id, IdBuilder, IndexPack, KdfParams, LockFile, Node, NodeKind,
+    PackError, PackWriter, PackedBlob, Snapshot, SnapshotSummary, Spelling, Timestamp, TreeError,
+    Xattr, create_key_file, decode_index, decode_tree, decode_unpacked, encode_index, encode_tree,
+    encode_unpacked, header_length, open_blob, open_key_file, parse_header, seal_blob,
 };
 
 fn bytes(length: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -224,7 +224,7 @@ proptest! {
         let mut whole = PackWriter::new(BlobKind::Data);
         let mut pieces = PackWriter::new(BlobKind::Data);
         let mut taken = Vec::new();
-        let mut id = IdOfPieces::default();
+        let mut id = IdBuilder::default();
         for (text, take) in &blobs {
             let sealed = key().seal([1; 16], text);
             whole.add(Id::of(text), &sealed, None).unwrap();

@@ -1,7 +1,7 @@
 //! To which moments the log in a vault can bring which points.
 
 use vouchsafe_capture::{FetchedLog, Log, LogChart, ReplayError, ReplayPlan, Source, Until};
-use vouchsafe_format::fragment::{LogName, Part, StreamName};
+use vouchsafe_format::fragment::{LogName, Part};
 use vouchsafe_model::{PointId, Protection, ProtectionId, Time, VaultName};
 use vouchsafe_vault::Repository;
 use vouchsafe_vault::logs::{LogStream, LogVault};
@@ -10,11 +10,8 @@ use crate::catalogue::KnownPoint;
 use crate::error::KeeperError;
 use crate::error::chain;
 use crate::ladder::Replay;
+use crate::logs::{TIMELINES, WAL, stream_name};
 use crate::vaults::VaultHandle;
-
-/// The stream that holds the log itself, and the one in which its timelines are told.
-const WAL: &str = "wal";
-const TIMELINES: &str = "timelines";
 
 /// The log of one protection in one vault, with what its headers say.
 pub(crate) struct ProtectionLog {
@@ -183,15 +180,6 @@ pub(crate) fn objects_of(
         names.extend(objects);
     }
     Ok((stream, names))
-}
-
-/// What the streams of a protection are called.
-pub(crate) fn stream_name(id: &ProtectionId, part: &str) -> Result<StreamName, KeeperError> {
-    let stream = format!("{}/{part}", id.protection);
-    StreamName::new(id.system.as_str(), stream).map_err(|error| KeeperError::Damaged {
-        place: id.to_string(),
-        message: chain(&error),
-    })
 }
 
 /// The refusal of a moment that no log reaches.

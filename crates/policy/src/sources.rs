@@ -125,9 +125,13 @@ pub(crate) fn vault_path(url: &str) -> Option<&Path> {
     url.strip_prefix("file://").map(Path::new)
 }
 
-/// Whether the text is a URL that asks for a user's name and so, mostly, for a password.
+/// Whether the text is a URL that asks for a user's name and so, mostly, for a password. A database that is reached by a
+/// socket knows who its user is from the machine.
 pub(crate) fn names_user(url: &SourceUrl) -> bool {
     let rest = url.rest();
+    if of_database(url).is_some_and(|(_, query)| is_socket(query)) {
+        return false;
+    }
     let authority = rest
         .strip_prefix("//")
         .and_then(|r| r.split(['/', '?', '#']).next());
@@ -146,6 +150,15 @@ fn of_database(url: &SourceUrl) -> Option<(&str, &str)> {
 /// The keys and values behind the `?`.
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter_map(|pair| pair.split_once('='))
+}
+
+/// Whether keys behind the `?` lead to a socket of this machine.
+fn is_socket(query: &str) -> bool {
+    pairs(query).any(|(key, value)| match key {
+        "socket" => true,
+        "host" => value.starts_with(['/', '%']),
+        _ => false,
+    })
 }
 
 /// Whether the URL of a database names none, and so means the whole server.

@@ -78,6 +78,7 @@ fn the_main_job_with_a_wrapped_passphrase_and_the_state_back_by_the_key_alone() 
     let (w, server) = (Workspace::new(), Server::s3());
     let key = server.kms_key();
     with(&w, &aws(&server, &key));
+    w.drill_monthly();
     let linted = exits(&w, 0, &["lint"]);
     assert!(
         linted.contains("P130") && linted.contains("P033"),

@@ -173,6 +173,7 @@ fn a_server_without_conditions_is_named_and_a_rest_server_holds_the_record_withi
     exits(&w, 0, ["run", "website"]);
     let checked = exits(&w, 1, ["vault", "check", "offsite"]);
     assert!(checked.contains("does not keep to it"), "{checked}");
+    w.drill_monthly();
     let linted = exits(&w, 0, ["lint"]);
     assert!(
         linted.contains("P035") && linted.contains("P033"),

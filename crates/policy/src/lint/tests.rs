@@ -180,6 +180,19 @@ fn the_rest_is_found_too() {
         "P107",
     );
     has("systems: { s: { source: 'pg://u@h/d' } }", "P118");
+    for (url, asks) in [
+        ("postgres://u@/d?host=/run/postgresql", false),
+        ("postgres://u@/d?host=%2Frun%2Fpostgresql&port=5433", false),
+        (
+            "mysql://u@localhost/d?socket=/run/mysqld/mysqld.sock",
+            false,
+        ),
+        ("postgres://u@h/d?sslmode=require", true),
+        ("mysql://u@localhost/d", true),
+    ] {
+        let found = codes(&format!("systems: {{ s: {{ source: '{url}' }} }}"));
+        assert_eq!(found.contains(&"P118"), asks, "{url}");
+    }
     has("systems: { s: { replica: 'pg://u@h/d' } }", "P128");
     has("clauses: { c: { text: x, planned: true } }", "P123");
     has(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use vouchsafe_format::{IdOfPieces, IndexPack, MasterKey, PackRest, PackWriter};
+use vouchsafe_format::{IdBuilder, IndexPack, MasterKey, PackRest, PackWriter};
 use vouchsafe_store::{Growing, StoreError};
 
 use crate::error::WorkError;
@@ -18,7 +18,7 @@ pub(crate) struct Pieces {
 
 struct Pack {
     object: Box<dyn Growing>,
-    digest: IdOfPieces,
+    digest: IdBuilder,
     length: u64,
 }
 
@@ -43,7 +43,7 @@ impl Pieces {
             Some(pack) => pack,
             None => Pack {
                 object: target.begin_pack()?,
-                digest: IdOfPieces::default(),
+                digest: IdBuilder::default(),
                 length: 0,
             },
         };

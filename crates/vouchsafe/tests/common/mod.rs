@@ -54,6 +54,14 @@ impl Workspace {
         w
     }
 
+    /// Drills each month: more often than points are let go.
+    pub(crate) fn drill_monthly(&self) {
+        let policy = fs::read_to_string(self.path("policy.yaml")).unwrap();
+        let monthly = policy.replace("every: quarter", "every: month");
+        assert_ne!(monthly, policy);
+        fs::write(self.path("policy.yaml"), monthly).unwrap();
+    }
+
     /// Real data, initialised.
     pub(crate) fn ready() -> Workspace {
         let w = Workspace::new();
