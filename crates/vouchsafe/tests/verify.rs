@@ -51,16 +51,24 @@ fn four_quarters_cover_everything() {
 
 #[test]
 fn the_policys_share_is_read_when_it_is_due_and_answers_its_obligations() {
-    let w = quarterly();
+    let w = Workspace::new();
+    // A period is owed only if the first point is due within it, and a week may be about to end.
+    let policy = POLICY
+        .replace("daily at 02:00 UTC", "hourly")
+        .replace("every: week }", "every: year, coverage: 1/4 }");
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    w.ok(["init"]);
+    w.ok(["run"]);
     let (_, told) = w.exits(0, ["verify", "--due"]);
-    assert!(told.contains("within the last 28d"), "{told}");
+    assert!(told.contains("within the last 1464d"), "{told}");
     let out = w.ok(["ledger", "export"]);
     assert!(out.contains("verification"), "{out}");
     assert_eq!(w.ok(["verify", "--due"]), "nothing is due\n");
     let status = w.run(["status", "--verbose"]);
     let status = common::text(&status.stdout);
     let words: Vec<&str> = status.split_whitespace().collect();
-    assert!(words.join(" ").contains("within the last 28d"), "{status}");
+    let words = words.join(" ");
+    assert!(words.contains("within the last 1464d"), "{status}");
 }
 
 #[test]
