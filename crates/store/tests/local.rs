@@ -174,7 +174,10 @@ fn missing_rights_are_said_to_be_missing_rights() {
         let program = std::env::current_exe().expect("a path");
         // The test program itself may lie where others cannot reach it.
         let copy = dir.path().join("program");
-        fs::copy(program, &copy).expect("copies");
+        // By another process: what this one has open for writing is inherited by whatever another test starts meanwhile,
+        // and cannot be executed until that ends.
+        let copied = Command::new("cp").arg(program).arg(&copy).status();
+        assert!(copied.expect("cp runs").success());
         for path in [dir.path(), &copy, store.root(), &store.root().join("data")] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o555)).expect("sets the mode");
         }
