@@ -81,6 +81,7 @@ impl Store for Prefixed {
         let object = self.on(beside, |full| Arc::clone(&self.inner).begin(full))?;
         Ok(Box::new(Below {
             object,
+            beside: beside.clone(),
             place: self,
         }))
     }
@@ -145,12 +146,14 @@ impl Store for Prefixed {
 /// An object that grows in a part of a store.
 struct Below {
     object: Box<dyn Growing>,
+    /// What errors name as long as the object has no key.
+    beside: Key,
     place: Arc<Prefixed>,
 }
 
 impl Growing for Below {
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let described = |e: StoreError| e.seen_as("", self.place.describe());
+        let described = |e: StoreError| e.seen_as(self.beside.as_str(), self.place.describe());
         self.object.write(bytes).map_err(described)
     }
 
