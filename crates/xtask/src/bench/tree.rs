@@ -32,7 +32,10 @@ pub(crate) fn count(root: &Path) -> Result<Count, String> {
 
 /// Reads every file, so that the page cache holds what fits.
 pub(crate) fn warm(root: &Path) -> Result<(), String> {
-    let files: Vec<PathBuf> = regular(&list(root)?);
+    let files = match root.is_file() {
+        true => vec![PathBuf::new()],
+        false => regular(&list(root)?),
+    };
     in_parallel(&files, |path| {
         // The root itself may be a file: an empty name joined to it would make a directory of it.
         let path = if path.as_os_str().is_empty() {
@@ -251,6 +254,15 @@ mod tests {
             .unwrap()
             .set_modified(at)
             .unwrap();
+    }
+
+    #[test]
+    fn a_file_is_read_as_what_lies_in_a_folder_is() {
+        let pair = Pair::new("warm");
+        let folder = pair.0.join("a");
+        warm(&folder).unwrap();
+        warm(&folder.join("two")).unwrap();
+        assert!(warm(&folder.join("three")).is_err());
     }
 
     #[test]
