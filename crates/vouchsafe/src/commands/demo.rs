@@ -160,7 +160,7 @@ plans:
     keep: { at_least: 35 days }
     copies: [ local, offsite ]
     verify: { every: week }
-    drill: { every: quarter, negative_control: every year }
+    drill: { every: month, negative_control: every year }
 systems:
   checkout:
     source: @FILES@
