@@ -36,7 +36,7 @@ pub(crate) struct Tools {
 
 impl Tools {
     pub(crate) fn new() -> Result<Tools, WorkError> {
-        let compressor = Compressor::new(compress::DEFAULT_LEVEL).map_err(Damage::from)?;
+        let compressor = Compressor::for_backups().map_err(Damage::from)?;
         Ok(Tools {
             compressor,
             opener: Opener::default(),
