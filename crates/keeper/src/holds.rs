@@ -131,7 +131,8 @@ impl Keeper {
             });
         }
         self.record(vec![Fact::HoldReleased(release.clone())])?;
-        self.publish(reporter)
+        self.publish(reporter)?;
+        Ok(())
     }
 
     /// The holds in force, by name.

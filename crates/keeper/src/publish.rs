@@ -15,16 +15,17 @@ use crate::vault_record::{LEDGER, POLICY, SEED};
 use crate::vaults::VaultHandle;
 
 impl Keeper {
-    /// Publishes to every vault of the policy what it lacks. A vault that cannot be reached is told and left for
-    /// the next time; a vault that contradicts this ledger is an error.
+    /// Publishes to every vault of the policy what it lacks. A vault that cannot be reached is told, given back and
+    /// left for the next time; a vault that contradicts this ledger is an error.
     ///
     /// All vaults get the same head, and only then is it recorded that they have it: otherwise the vault that comes
     /// last would know an entry that nobody who recovers from the first one has.
-    pub fn publish(&self, reporter: &dyn Reporter) -> Result<(), KeeperError> {
+    pub fn publish(&self, reporter: &dyn Reporter) -> Result<Vec<Issue>, KeeperError> {
         let facts = self.facts()?;
         let to = facts.len() as u64;
         let root = self.ledger.head_at(to)?.root.to_string();
         let mut published = Vec::new();
+        let mut unpublished = Vec::new();
         for name in self.connected_vaults() {
             let from = published_up_to(&facts, name);
             let lies_beside =
@@ -57,16 +58,16 @@ impl Keeper {
                     };
                     reporter.event(&Event::Issue {
                         protection: None,
-                        issue,
+                        issue: issue.clone(),
                     });
+                    unpublished.push(issue);
                 }
             }
         }
-        if published.is_empty() {
-            Ok(())
-        } else {
-            self.record(published)
+        if !published.is_empty() {
+            self.record(published)?;
         }
+        Ok(unpublished)
     }
 
     /// The snapshot that holds the ledger now, if it lies in one.

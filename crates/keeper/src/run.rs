@@ -61,6 +61,8 @@ pub struct RunDone {
     pub reports: Vec<RunReport>,
     /// Vaults that are less locked than their policy says though the run was to extend their locks, and why.
     pub less_locked: Vec<Issue>,
+    /// Vaults that do not have the record of it, and why.
+    pub unpublished: Vec<Issue>,
 }
 
 impl Keeper {
@@ -79,11 +81,12 @@ impl Keeper {
             true => self.rotate_due(reporter),
             false => Ok(()),
         };
-        self.publish(reporter)?;
+        let unpublished = self.publish(reporter)?;
         rotated?;
         Ok(RunDone {
             reports,
             less_locked,
+            unpublished,
         })
     }
 
@@ -129,10 +132,12 @@ impl Keeper {
         let report = match result {
             Ok(report) => report,
             Err(error) => {
-                let issue = Issue {
-                    place: id.to_string(),
-                    message: chain(&error),
-                };
+                let place = id.to_string();
+                let message = chain(&error);
+                // What is told by its place need not name it again.
+                let bare = message.strip_prefix(&format!("{place}: "));
+                let message = bare.unwrap_or(&message).to_owned();
+                let issue = Issue { place, message };
                 self.close_run(&run, Outcome::Failed, vec![issue.clone()])?;
                 if error.category() == crate::Category::Interrupted {
                     return Err(error);

@@ -218,7 +218,7 @@ impl Keeper {
     /// What was recorded of logs goes to the vaults although nothing else is due.
     fn publish_now(&self, reporter: &dyn Reporter) -> Result<(), KeeperError> {
         match self.state.lock() {
-            Ok(_lock) => self.publish(reporter),
+            Ok(_lock) => self.publish(reporter).map(drop),
             // Whoever has it publishes when it is done.
             Err(error) if error.category() == Category::Locked => Ok(()),
             Err(error) => Err(error),

@@ -83,6 +83,8 @@ impl Console {
             Event::Issue { protection, issue } => {
                 let of = protection
                     .as_ref()
+                    .map(ToString::to_string)
+                    .filter(|p| *p != issue.place)
                     .map_or(String::new(), |p| format!("{p}: "));
                 self.line("!", 33, &format!("{of}{}: {}", issue.place, issue.message));
             }

@@ -64,6 +64,27 @@ fn the_state_comes_back_from_one_vault_with_an_equal_status() {
 }
 
 #[test]
+fn a_run_whose_record_does_not_reach_a_vault_is_not_met_and_the_next_one_catches_up() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    let beside = w.path("vaults/offsite/ledger");
+    let aside = w.path("aside");
+    fs::rename(&beside, &aside).unwrap();
+    fs::write(&beside, "no directory").unwrap();
+    let (out, told) = w.exits(1, ["--json", "run", "website"]);
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(last["runs"][0]["outcome"], "done", "{last}");
+    let unpublished = last["unpublished"].as_array().unwrap();
+    assert_eq!(unpublished.len(), 1, "{last} {told}");
+    assert_eq!(unpublished[0]["place"], "vault offsite");
+    fs::remove_file(&beside).unwrap();
+    fs::rename(&aside, &beside).unwrap();
+    let out = w.ok(["--json", "run", "website"]);
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(last["unpublished"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn recovering_over_a_living_state_is_refused() {
     let w = Workspace::ready();
     w.ok(["run", "website"]);

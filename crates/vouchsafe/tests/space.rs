@@ -64,6 +64,7 @@ fn a_disk_that_fills_ends_a_run_cleanly_and_more_room_is_all_it_needs() {
     assert!(told.contains("left at"), "{told}");
     assert!(told.contains("tiny: 3"), "{told}");
     assert!(told.contains("is full"), "{told}");
+    assert!(!told.contains("data/main: data/main"), "{told}");
     assert!(told.contains("small: 3"), "{told}");
     assert!(
         told.contains("verified: 0"),

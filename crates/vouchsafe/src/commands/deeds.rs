@@ -42,6 +42,7 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         let rows: Vec<_> = reports.iter().map(run_json).collect();
         session.output.json(&serde_json::json!({
             "event": "result", "runs": rows, "less_locked": done.less_locked,
+            "unpublished": done.unpublished,
             "logs": logs.iter().map(log_json).collect::<Vec<_>>(),
         }))?;
     } else if reports.is_empty() {
@@ -74,7 +75,7 @@ pub(crate) fn run_exit(done: &RunDone) -> Exit {
     if done.reports.iter().any(|r| r.outcome != Outcome::Done) {
         Exit::Incomplete
     } else {
-        Exit::judged(done.less_locked.is_empty())
+        Exit::judged(done.less_locked.is_empty() && done.unpublished.is_empty())
     }
 }
 
