@@ -61,10 +61,10 @@ def times(scalar, point):
         result = add(result, point) if bit == "1" else result
     return result
 
-def weighted_sum(weights, points, bits=128, window=10):
+def weighted_sum(weights, points):
     """The sum of weight x point for many points: those that share a digit are added before they are multiplied."""
-    total = NEUTRAL
-    for shift in reversed(range(0, bits, window)):
+    total, window = NEUTRAL, max(2, len(points).bit_length() - 4)
+    for shift in reversed(range(0, 128, window)):
         total = times(1 << window, total)
         buckets = {}
         for weight, point in zip(weights, points):

@@ -111,7 +111,10 @@ fn signer(order: &CosignOrder<'_>, tools: &Tools) -> Result<WitnessSigner, Keepe
         let public = WitnessKey::parse(public.trim_end())?;
         let signer = WitnessSigner::from_seed(public.name(), State::seed_at(&seed_path)?)?;
         if *signer.public() != public {
-            return Err(damaged(&seed_path, "it is not the seed of the key in `witness.vkey`"));
+            return Err(damaged(
+                &seed_path,
+                "it is not the seed of the key in `witness.vkey`",
+            ));
         }
         if let Some(other) = order.name.filter(|name| *name != public.name()) {
             return Err(KeeperError::Policy {

@@ -24,9 +24,13 @@ const BATCH: u64 = 50_000;
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let count: u64 = args.next().map_or(1_000_000, |n| n.parse().expect("a number"));
+    let count: u64 = args
+        .next()
+        .map_or(1_000_000, |n| n.parse().expect("a number"));
     let folder = tempfile::tempdir().unwrap();
-    let file = args.next().map_or(folder.path().join("export.jsonl"), Into::into);
+    let file = args
+        .next()
+        .map_or(folder.path().join("export.jsonl"), Into::into);
     let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
     let ledger = Ledger::open(&url, SigningKey::from_seed([7; 32])).unwrap();
     timed("appended", count, || {
@@ -52,7 +56,9 @@ fn main() {
             .unwrap();
         assert_eq!(facts, count);
     });
-    timed("projections made anew", count, || ledger.rebuild_projections().unwrap());
+    timed("projections made anew", count, || {
+        ledger.rebuild_projections().unwrap()
+    });
     let vkey = ledger.public_key().to_string();
     timed("export examined", count, || {
         let reader = BufReader::with_capacity(1 << 20, File::open(&file).unwrap());
@@ -65,7 +71,10 @@ fn timed(what: &str, count: u64, work: impl FnOnce()) {
     let start = Instant::now();
     work();
     let took = start.elapsed().as_secs_f64();
-    println!("{what}: {count} entries in {took:.2} s, {:.0} a second", count as f64 / took);
+    println!(
+        "{what}: {count} entries in {took:.2} s, {:.0} a second",
+        count as f64 / took
+    );
 }
 
 /// As a keeper writes them: ten obligations ahead, then each run with its point, and now and then the horizon.
@@ -77,7 +86,14 @@ fn entry(n: u64) -> Entry {
     let obligation = |n: u64| {
         let (opens, due) = (seconds(n + 60), seconds(n + 3600));
         let vault = Some(vault.clone());
-        Obligation::new(ObligationKind::Copy, Some(protection.clone()), vault, None, opens, due)
+        Obligation::new(
+            ObligationKind::Copy,
+            Some(protection.clone()),
+            vault,
+            None,
+            opens,
+            due,
+        )
     };
     let fact = match n % 5 {
         0 if n % 1000 == 0 => Fact::Horizon {

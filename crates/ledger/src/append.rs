@@ -114,7 +114,11 @@ impl Ledger {
     }
 
     /// A damaged state must not be signed anew.
-    pub(crate) fn continues(&self, turn: &mut Session<'_>, state: &State) -> Result<(), LedgerError> {
+    pub(crate) fn continues(
+        &self,
+        turn: &mut Session<'_>,
+        state: &State,
+    ) -> Result<(), LedgerError> {
         let size = state.frontier.size();
         let stated = self.head_in(turn, state, size)?.root;
         let found = state.frontier.root();

@@ -97,7 +97,10 @@ mod tests {
         keys.change(5, key(4));
         keys.change(9, key(3));
         let at = |size| keys.at(size).clone();
-        assert_eq!([at(0), at(4), at(5), at(8)], [key(1), key(1), key(2), key(2)]);
+        assert_eq!(
+            [at(0), at(4), at(5), at(8)],
+            [key(1), key(1), key(2), key(2)]
+        );
         assert_eq!([at(9), at(99)], [key(3), keys.current().clone()]);
         assert_eq!(Keys::parse(&keys.to_string()), Some(keys.clone()));
         assert!(keys.has(&key(2)) && !keys.has(&key(4)));

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
-use vouchsafe_model::{Entry, Fact, Time};
 use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::{Entry, Fact, Time};
 
 use crate::database::{Database, Value, connect, place};
 use crate::error::{Corruption, Fork, LedgerError};
@@ -64,7 +64,10 @@ impl Ledger {
     ) -> Result<Ledger, LedgerError> {
         let keys = stored_keys(&mut session(&database, &place))?;
         let current = keys.current();
-        if let Some(key) = key.as_ref().filter(|key| !key.public().is_same_key(current)) {
+        if let Some(key) = key
+            .as_ref()
+            .filter(|key| !key.public().is_same_key(current))
+        {
             return Err(LedgerError::OtherKey {
                 place,
                 stored: current.to_string(),

@@ -55,7 +55,9 @@ pub enum Proven {
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
     /// Not a proof.
-    #[error("this is not a proof: it begins neither with `{ENTRY_PROOF}` nor with `old`, or has other lines than a proof has")]
+    #[error(
+        "this is not a proof: it begins neither with `{ENTRY_PROOF}` nor with `old`, or has other lines than a proof has"
+    )]
     Form,
     /// The head in it, or the older one, is not one of the ledger.
     #[error(transparent)]
@@ -91,7 +93,10 @@ impl Ledger {
         let entry = self.read_bytes(index..index + 1)?.concat();
         let entry = BASE64_STANDARD.encode(entry);
         let path = lines_of(&path);
-        Ok(format!("{ENTRY_PROOF}\nextra {entry}\nindex {index}\n{path}\n{}", head.note))
+        Ok(format!(
+            "{ENTRY_PROOF}\nextra {entry}\nindex {index}\n{path}\n{}",
+            head.note
+        ))
     }
 
     /// The proof that the head of `size` entries, or the newest one, goes on from the one of `from` entries.
@@ -228,7 +233,9 @@ fn signed_by(head: &SignedHead, witnesses: &[WitnessKey]) -> Vec<SeenBy> {
 }
 
 fn lines_of(path: &[Hash]) -> String {
-    let lines = path.iter().map(|hash| BASE64_STANDARD.encode(hash.0) + "\n");
+    let lines = path
+        .iter()
+        .map(|hash| BASE64_STANDARD.encode(hash.0) + "\n");
     lines.collect()
 }
 

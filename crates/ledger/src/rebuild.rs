@@ -292,9 +292,8 @@ fn load_key(
     let key = VerifyingKey::parse(text.trim_end())
         .map_err(|source| RebuildError::Key { name, source })?;
     // An expected key that is a later one of the same ledger is met where the key changes.
-    let later = |expected: &VerifyingKey| {
-        key.origin() == expected.origin() && key.is_first_of_ledger()
-    };
+    let later =
+        |expected: &VerifyingKey| key.origin() == expected.origin() && key.is_first_of_ledger();
     match expected.filter(|expected| **expected != key && !later(expected)) {
         None => Ok(key),
         Some(expected) => Err(RebuildError::OtherKey {

@@ -24,7 +24,10 @@ impl Ledger {
         let database = Mutex::new(connect(url, true)?);
         let place = place(url);
         let (first, current) = (rebuilt.keys.first(), rebuilt.keys.current());
-        if let Some(key) = key.as_ref().filter(|key| !key.public().is_same_key(current)) {
+        if let Some(key) = key
+            .as_ref()
+            .filter(|key| !key.public().is_same_key(current))
+        {
             return Err(LedgerError::OtherKey {
                 place,
                 stored: current.to_string(),

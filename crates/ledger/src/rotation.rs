@@ -91,7 +91,10 @@ mod tests {
         let (old, new) = keys();
         let root = leaf_hash(b"root");
         let change = sign(&old, &new, 7, root);
-        assert_eq!(check(&change, old.public(), 7, root).as_ref(), Ok(new.public()));
+        assert_eq!(
+            check(&change, old.public(), 7, root).as_ref(),
+            Ok(new.public())
+        );
         let refused = |change: &SigningKeyChange, size, root| {
             check(change, old.public(), size, root).unwrap_err()
         };
@@ -126,6 +129,9 @@ mod tests {
         }
         let other = SigningKey::from_seed([3; 32]).of_ledger(old.public().origin());
         let forged = sign(&other, &new, 7, root);
-        assert_eq!(check(&forged, old.public(), 7, root), Err(RotationError::Text));
+        assert_eq!(
+            check(&forged, old.public(), 7, root),
+            Err(RotationError::Text)
+        );
     }
 }

@@ -99,7 +99,10 @@ pub(crate) fn note_obligations(count: usize) -> String {
     let rows: Vec<String> = (0..count)
         .map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2))
         .collect();
-    format!("INSERT INTO ledger_obligation (id, seq) VALUES {}", rows.join(", "))
+    format!(
+        "INSERT INTO ledger_obligation (id, seq) VALUES {}",
+        rows.join(", ")
+    )
 }
 
 pub(crate) const READ_OBLIGATIONS: &str = "SELECT id, seq FROM ledger_obligation ORDER BY seq, id";

@@ -20,7 +20,9 @@ pub enum TilesError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The form has no place for an entry of that length.
-    #[error("entry {seq} has {bytes} bytes, and tiles have no place for more than 65535; use `ledger export`, which has")]
+    #[error(
+        "entry {seq} has {bytes} bytes, and tiles have no place for more than 65535; use `ledger export`, which has"
+    )]
     TooLong {
         /// Which entry.
         seq: u64,

@@ -183,7 +183,9 @@ pub enum VerifyError {
     #[error("this is not a ledger export: its first line does not say `{FORMAT}`")]
     NotAnExport,
     /// Another form.
-    #[error("the export has the form `{found}`; this version reads `{FORMAT}` and `{FORMAT_OF_SEVERAL_KEYS}`")]
+    #[error(
+        "the export has the form `{found}`; this version reads `{FORMAT}` and `{FORMAT_OF_SEVERAL_KEYS}`"
+    )]
     Form {
         /// The form it names.
         found: String,
@@ -234,11 +236,7 @@ pub fn verify_export_by(
     let mut lines = Lines { reader };
     let header = read_header(&mut lines)?;
     let key = VerifyingKey::parse(expected.vkey.unwrap_or(&header.public_key))?;
-    let mut auditor = Auditor::new(
-        first_key(&header, &key),
-        expected.heads,
-        expected.witnesses,
-    );
+    let mut auditor = Auditor::new(first_key(&header, &key), expected.heads, expected.witnesses);
     let mut head = None;
     let (mut waiting, mut bytes) = (Vec::new(), 0);
     while let Some(line) = lines.next()? {
@@ -333,7 +331,10 @@ fn check_header(auditor: &mut Auditor, header: &Header, key: &VerifyingKey) {
     }
     let form = form_for(&auditor.keys);
     if header.format != form {
-        let what = format!("the export says it has the form `{}`, not `{form}`", header.format);
+        let what = format!(
+            "the export says it has the form `{}`, not `{form}`",
+            header.format
+        );
         auditor.report(ProblemKind::Header, None, what);
     }
     if header.origin != key.origin() {

@@ -46,13 +46,17 @@ pub struct Cosigned {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WitnessError {
     /// Not a witness's public key.
-    #[error("`{text}` is not the public key of a witness; it looks like example.com/auditor+89abcdef+BAbC…")]
+    #[error(
+        "`{text}` is not the public key of a witness; it looks like example.com/auditor+89abcdef+BAbC…"
+    )]
     Key {
         /// The text as given.
         text: String,
     },
     /// A name that cannot stand in a note.
-    #[error("`{name}` cannot be the name of a witness: it must have no spaces and no `+`; write it like example.com/auditor")]
+    #[error(
+        "`{name}` cannot be the name of a witness: it must have no spaces and no `+`; write it like example.com/auditor"
+    )]
     Name {
         /// The name.
         name: String,

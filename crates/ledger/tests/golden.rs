@@ -12,8 +12,8 @@ mod common;
 use std::path::Path;
 
 use common::{
-    answer, at, composed, due, entry, exported, horizon, key, numbered, obligation,
-    said_by_python, sqlite,
+    answer, at, composed, due, entry, exported, horizon, key, numbered, obligation, said_by_python,
+    sqlite,
 };
 use vouchsafe_ledger::{Ledger, Silence, leaf_hash, verify_export};
 use vouchsafe_model::drill::SandboxRecord;

@@ -56,7 +56,9 @@ proptest! {
 fn more_than_one_statement_and_one_page_of_them() {
     let place = sqlite();
     let ledger = place.open();
-    let many: Vec<Entry> = (0..7003).map(|n| due(n, &obligation(n * 60, n * 60 + 600))).collect();
+    let many: Vec<Entry> = (0..7003)
+        .map(|n| due(n, &obligation(n * 60, n * 60 + 600)))
+        .collect();
     ledger.append(&many).unwrap();
     ledger.append(&[horizon(7003, 9000)]).unwrap();
     let grown = ledger.known_obligation_ids().unwrap();

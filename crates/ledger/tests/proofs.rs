@@ -41,10 +41,16 @@ fn said_by_python(proof: &str, older: Option<&str>) -> String {
         std::fs::write(&head, older).unwrap();
         command.arg("--head").arg(head);
     }
-    let output = command.output().expect("python3 is needed: apt-get install python3");
+    let output = command
+        .output()
+        .expect("python3 is needed: apt-get install python3");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let last = text.lines().last().unwrap_or_default();
-    assert!(!last.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        !last.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     last.split(':').next().unwrap_or_default().to_owned()
 }
 
@@ -56,7 +62,13 @@ fn every_entry_is_proven_to_every_head() {
         for index in 0..size {
             let proof = ledger.prove_entry(index, Some(size)).unwrap();
             let proven = check_proof(&proof, key().public(), None, &[]).unwrap();
-            let Proven::Entry { index: found, entry, head, .. } = proven else {
+            let Proven::Entry {
+                index: found,
+                entry,
+                head,
+                ..
+            } = proven
+            else {
                 panic!("{proof}");
             };
             assert_eq!((found, head.size), (index, size));
@@ -84,7 +96,9 @@ fn every_head_is_proven_to_go_on_from_every_older_one() {
     assert!(ledger.prove_growth(21, None).is_err());
     // A record that was written anew does not go on from what was seen of the one before.
     let rewritten = sqlite().open();
-    rewritten.append(&[series(0..4), series(5..21)].concat()).unwrap();
+    rewritten
+        .append(&[series(0..4), series(5..21)].concat())
+        .unwrap();
     for from in 1..20 {
         let proof = rewritten.prove_growth(from, None).unwrap();
         let older = Some(heads[from as usize].as_str());
@@ -106,7 +120,10 @@ fn a_proof_tells_who_has_seen_the_head() {
     let Proven::Entry { witnesses, .. } = proven else {
         panic!("{proof}");
     };
-    assert_eq!((witnesses.len(), witnesses[0].size, witnesses[0].at), (1, 7, at(9)));
+    assert_eq!(
+        (witnesses.len(), witnesses[0].size, witnesses[0].at),
+        (1, 7, at(9))
+    );
 }
 
 #[test]
@@ -115,13 +132,21 @@ fn another_program_checks_proofs_too() {
     for index in [0, 7, 10] {
         let proof = ledger.prove_entry(index, None).unwrap();
         assert_eq!(said_by_python(&proof, None), "sound");
-        let other = proof.replacen(&format!("index {index}"), &format!("index {}", index ^ 1), 1);
+        let other = proof.replacen(
+            &format!("index {index}"),
+            &format!("index {}", index ^ 1),
+            1,
+        );
         assert_eq!(said_by_python(&other, None), "wrong");
     }
     for (from, size) in [(1, 11), (4, 11), (7, 10), (8, 11), (11, 11)] {
         let proof = ledger.prove_growth(from, Some(size)).unwrap();
         let older = ledger.head_at(from).unwrap().note;
-        assert_eq!(said_by_python(&proof, Some(&older)), "sound", "{from} {size}");
+        assert_eq!(
+            said_by_python(&proof, Some(&older)),
+            "sound",
+            "{from} {size}"
+        );
         let other = ledger.head_at(from - 1).unwrap().note;
         assert_eq!(said_by_python(&proof, Some(&other)), "wrong");
     }
@@ -148,7 +173,10 @@ fn what_is_no_proof_is_refused() {
     assert!(matches!(refused, ProofError::Head(_)), "{refused}");
     let growth = ledger.prove_growth(2, None).unwrap();
     let refused = check_proof(&growth, key().public(), None, &[]).unwrap_err();
-    assert!(matches!(refused, ProofError::OlderHead { size: 2 }), "{refused}");
+    assert!(
+        matches!(refused, ProofError::OlderHead { size: 2 }),
+        "{refused}"
+    );
 }
 
 proptest! {
@@ -193,7 +221,10 @@ fn tiles_hold_the_tree_and_every_entry() {
     ];
     assert_eq!(names, expected);
     assert_eq!(order.last().map(String::as_str), Some("checkpoint"));
-    assert_eq!(files["checkpoint"], ledger.head().unwrap().note.into_bytes());
+    assert_eq!(
+        files["checkpoint"],
+        ledger.head().unwrap().note.into_bytes()
+    );
     let root = |bytes: &[u8]| {
         let mut tree = Frontier::new();
         for hash in bytes.chunks(32) {
@@ -206,7 +237,10 @@ fn tiles_hold_the_tree_and_every_entry() {
         .flat_map(|tile| root(tile).0)
         .collect();
     assert_eq!(files["tile/1/000.p/2"], level_1);
-    let leaves: Vec<u8> = names[1..4].iter().flat_map(|name| files[*name].clone()).collect();
+    let leaves: Vec<u8> = names[1..4]
+        .iter()
+        .flat_map(|name| files[*name].clone())
+        .collect();
     assert_eq!(root(&leaves), ledger.head().unwrap().root);
     let mut bodies = Vec::new();
     for name in &names[5..] {
@@ -228,5 +262,8 @@ fn an_entry_that_no_tile_can_hold_is_named() {
     long[0].actor = "x".repeat(70_000);
     ledger.append(&long).unwrap();
     let refused = ledger.tiles(&mut |_, _| Ok(())).unwrap_err();
-    assert!(matches!(refused, TilesError::TooLong { seq: 2, .. }), "{refused}");
+    assert!(
+        matches!(refused, TilesError::TooLong { seq: 2, .. }),
+        "{refused}"
+    );
 }

@@ -12,8 +12,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{
-    composed, composed_by, entry, exported, key, other_key, postgres, said_by_python, said_by_us, series,
-    sqlite,
+    composed, composed_by, entry, exported, key, other_key, postgres, said_by_python, said_by_us,
+    series, sqlite,
 };
 use vouchsafe_ledger::verify::{Expected, verify_export_by};
 use vouchsafe_ledger::{
@@ -105,7 +105,10 @@ fn whoever_has_the_ledger_open_with_the_old_key_appends_no_more() {
     let mut ledger = ledger;
     for used in [key(), other_key(), third_key()] {
         let refused = ledger.rotate_key(used, |fact| entry(17, fact)).unwrap_err();
-        assert!(matches!(refused, LedgerError::KeyUsedBefore { .. }), "{refused}");
+        assert!(
+            matches!(refused, LedgerError::KeyUsedBefore { .. }),
+            "{refused}"
+        );
     }
     assert_eq!(ledger.len().unwrap(), 17);
     ledger.append(&series(17..18)).unwrap();
@@ -121,13 +124,23 @@ fn a_change_that_not_both_keys_have_signed_is_refused() {
     let place = sqlite();
     let mut ledger = place.open();
     ledger.append(&series(0..5)).unwrap();
-    ledger.rotate_key(other_key(), |fact| entry(5, fact)).unwrap();
+    ledger
+        .rotate_key(other_key(), |fact| entry(5, fact))
+        .unwrap();
     ledger.append(&series(6..9)).unwrap();
-    let entries: Vec<Entry> = ledger.read_all().unwrap().into_iter().map(|r| r.entry).collect();
+    let entries: Vec<Entry> = ledger
+        .read_all()
+        .unwrap()
+        .into_iter()
+        .map(|r| r.entry)
+        .collect();
     let (first, second) = (key(), named(other_key()));
     let signer = |size| if size < 6 { &first } else { &second };
     let export = |entries: &[Entry]| {
-        let bodies: Vec<_> = entries.iter().map(|e| serde_json::to_vec(e).unwrap()).collect();
+        let bodies: Vec<_> = entries
+            .iter()
+            .map(|e| serde_json::to_vec(e).unwrap())
+            .collect();
         composed_by(&first, signer, 2, &bodies)
     };
     assert_eq!(export(&entries), exported(&ledger));
@@ -141,7 +154,10 @@ fn a_change_that_not_both_keys_have_signed_is_refused() {
         let report = by(&export, None, &[]);
         assert_eq!(report.first_wrong(), Some(5), "{name}: {report:#?}");
         let kinds: Vec<_> = report.problems.iter().map(|p| p.kind).collect();
-        assert!(kinds.contains(&ProblemKind::KeyChange), "{name}: {report:#?}");
+        assert!(
+            kinds.contains(&ProblemKind::KeyChange),
+            "{name}: {report:#?}"
+        );
         let (said, text) = said_by_python(&export, None, &[], &[]);
         assert_eq!(said, ("wrong".to_owned(), Some(5)), "{name}: {text}");
     };
@@ -164,7 +180,9 @@ fn a_change_that_not_both_keys_have_signed_is_refused() {
     let third = named(third_key()).public_key_text();
     refused("to a third key", &|change| change.to = third.clone());
     let stranger = other_key().public_key_text();
-    refused("to another ledger's key", &|change| change.to = stranger.clone());
+    refused("to another ledger's key", &|change| {
+        change.to = stranger.clone()
+    });
 }
 
 #[test]
@@ -176,7 +194,11 @@ fn a_record_that_an_old_key_has_continued_is_seen() {
     // Whoever has kept the first key goes on from before the change.
     let bodies = ledger.read_bytes(0..5).unwrap();
     let forged = composed(&key(), &bodies);
-    assert!(verify_export(forged.as_slice(), None, &[]).unwrap().is_sound());
+    assert!(
+        verify_export(forged.as_slice(), None, &[])
+            .unwrap()
+            .is_sound()
+    );
     let report = by(&forged, Some(&newest), &[]);
     assert_eq!(report.problems[0].kind, ProblemKind::OtherKey);
     let (said, _) = said_by_python(&forged, Some(&newest), &[], &[]);
@@ -219,7 +241,10 @@ fn what_was_published_before_and_after_a_change_comes_back() {
         assert!(matches!(refused, LedgerError::OtherKey { .. }), "{refused}");
         let back = Ledger::restore(&fresh.url, Some(third_key()), &rebuilt).unwrap();
         assert_eq!(exported(&back), exported(&ledger));
-        assert_eq!(back.relation(&ledger.head().unwrap().note).unwrap(), HeadRelation::Equal);
+        assert_eq!(
+            back.relation(&ledger.head().unwrap().note).unwrap(),
+            HeadRelation::Equal
+        );
         back.append(&series(17..18)).unwrap();
         assert!(back.verify(&[]).unwrap().is_sound());
         drop(back);
@@ -227,7 +252,10 @@ fn what_was_published_before_and_after_a_change_comes_back() {
     }
     let fourth = named(SigningKey::from_seed([10; 32])).public_key_text();
     let refused = rebuild(&mut vault, &id, Some(&fourth), &open).unwrap_err();
-    assert!(matches!(refused, RebuildError::OtherKey { .. }), "{refused}");
+    assert!(
+        matches!(refused, RebuildError::OtherKey { .. }),
+        "{refused}"
+    );
     // A head that the first key signs after the second has taken over is none.
     let forged = vouchsafe_ledger::SignedHead::sign(&key(), 6, ledger.head_at(6).unwrap().root);
     let name = vouchsafe_ledger::publish::head_name(&id, 6);

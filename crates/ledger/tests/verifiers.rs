@@ -91,18 +91,40 @@ fn both_say(name: &str, export: &[u8], heads: &[String], outcome: &str, wrong: O
 fn both_verifiers_agree_on_every_damage() {
     let whole = || export_of(&series(0..SIZE));
     let heads = whole().heads;
-    let seen = |sizes: &[usize]| -> Vec<String> { sizes.iter().map(|n| heads[*n].clone()).collect() };
+    let seen =
+        |sizes: &[usize]| -> Vec<String> { sizes.iter().map(|n| heads[*n].clone()).collect() };
     let case = |name: &str, damage: &dyn Fn(&mut Export), sizes: &[usize], wrong: Option<u64>| {
         let mut export = whole();
         damage(&mut export);
         both_say(name, &export.bytes(), &seen(sizes), "wrong", wrong);
     };
     both_say("whole", &whole().bytes(), &[], "sound", None);
-    both_say("whole, heads seen", &whole().bytes(), &seen(&[0, 1, 20, 40]), "sound", None);
+    both_say(
+        "whole, heads seen",
+        &whole().bytes(),
+        &seen(&[0, 1, 20, 40]),
+        "sound",
+        None,
+    );
 
-    case("edited", &|e| e.change(18, "capture", "neglect"), &[], Some(17));
-    case("the first edited", &|e| e.change(1, "capture", "neglect"), &[], Some(0));
-    case("the last edited", &|e| e.change(40, "capture", "neglect"), &[], Some(39));
+    case(
+        "edited",
+        &|e| e.change(18, "capture", "neglect"),
+        &[],
+        Some(17),
+    );
+    case(
+        "the first edited",
+        &|e| e.change(1, "capture", "neglect"),
+        &[],
+        Some(0),
+    );
+    case(
+        "the last edited",
+        &|e| e.change(40, "capture", "neglect"),
+        &[],
+        Some(39),
+    );
     let refitted = |e: &mut Export| {
         e.change(18, "capture", "neglect");
         e.refit(18);
@@ -148,12 +170,33 @@ fn both_verifiers_agree_on_every_damage() {
     case("a line of another form", &line, &[], Some(17));
 
     case("cut off", &|e| e.lines.truncate(21), &[], Some(20));
-    case("cut off before the head", &|e| e.lines.truncate(41), &[], Some(40));
-    case("cut off, the rest made to fit, a later head seen", &|e| e.end_at(20), &[21], Some(20));
-    case("cut off, two heads seen", &|e| e.end_at(20), &[5, 33], Some(20));
+    case(
+        "cut off before the head",
+        &|e| e.lines.truncate(41),
+        &[],
+        Some(40),
+    );
+    case(
+        "cut off, the rest made to fit, a later head seen",
+        &|e| e.end_at(20),
+        &[21],
+        Some(20),
+    );
+    case(
+        "cut off, two heads seen",
+        &|e| e.end_at(20),
+        &[5, 33],
+        Some(20),
+    );
     let mut shorter = whole();
     shorter.end_at(20);
-    both_say("cut off, the rest made to fit, nobody saw", &shorter.bytes(), &[], "sound", None);
+    both_say(
+        "cut off, the rest made to fit, nobody saw",
+        &shorter.bytes(),
+        &[],
+        "sound",
+        None,
+    );
 
     let forged = SignedHead::sign(&key(), SIZE, leaf_hash(b"other")).note;
     let good = heads[40].clone();
@@ -169,27 +212,69 @@ fn both_verifiers_agree_on_every_damage() {
     case("a larger size stated", &size, &[], Some(40));
     let form = |e: &mut Export| e.change(0, "export/1", "export/2");
     case("another form stated", &form, &[], None);
-    case("something after the head", &|e| e.lines.push("more".into()), &[], Some(40));
+    case(
+        "something after the head",
+        &|e| e.lines.push("more".into()),
+        &[],
+        Some(40),
+    );
     let vkey = key().public_key_text();
     let named = |e: &mut Export| e.change(0, &vkey, &other_key().public_key_text());
     case("another key stated", &named, &[], None);
     let origin = vkey.split('+').next().unwrap();
-    case("another name stated", &|e| e.change(0, origin, "vouchsafe/other"), &[], None);
+    case(
+        "another name stated",
+        &|e| e.change(0, origin, "vouchsafe/other"),
+        &[],
+        None,
+    );
 
     let bodies = |entries: &[Entry]| -> Vec<Vec<u8>> {
-        entries.iter().map(|e| serde_json::to_vec(e).unwrap()).collect()
+        entries
+            .iter()
+            .map(|e| serde_json::to_vec(e).unwrap())
+            .collect()
     };
     let other = composed(&other_key(), &bodies(&series(0..SIZE)));
     both_say("all by another key", &other, &[], "wrong", Some(0));
     let mut rewritten = series(0..SIZE);
-    rewritten[17] = numbered(1717);
+    rewritten[17].actor = "somebody else".into();
     let rewritten = composed(&key(), &bodies(&rewritten));
-    both_say("rewritten with the key, nobody saw", &rewritten, &[], "sound", None);
-    both_say("rewritten with the key", &rewritten, &seen(&[5, 33]), "wrong", Some(5));
-    both_say("rewritten, seen just before and after", &rewritten, &seen(&[17, 18]), "wrong", Some(17));
-    both_say("a head that is none", &whole().bytes(), &["rubbish".into()], "wrong", None);
-    let newer = serde_json::to_string(&numbered(3)).unwrap().replace("\"v\":1", "\"v\":2");
-    let newer = composed(&key(), &[bodies(&series(0..3)), vec![newer.into_bytes()]].concat());
+    both_say(
+        "rewritten with the key, nobody saw",
+        &rewritten,
+        &[],
+        "sound",
+        None,
+    );
+    both_say(
+        "rewritten with the key",
+        &rewritten,
+        &seen(&[5, 33]),
+        "wrong",
+        Some(5),
+    );
+    both_say(
+        "rewritten, seen just before and after",
+        &rewritten,
+        &seen(&[17, 18]),
+        "wrong",
+        Some(17),
+    );
+    both_say(
+        "a head that is none",
+        &whole().bytes(),
+        &["rubbish".into()],
+        "wrong",
+        None,
+    );
+    let newer = serde_json::to_string(&numbered(3))
+        .unwrap()
+        .replace("\"v\":1", "\"v\":2");
+    let newer = composed(
+        &key(),
+        &[bodies(&series(0..3)), vec![newer.into_bytes()]].concat(),
+    );
     both_say("an entry of a newer version", &newer, &[], "wrong", Some(3));
     both_say("no entries", &composed(&key(), &[]), &[], "sound", None);
 }
@@ -205,7 +290,13 @@ fn both_verifiers_tell_the_same_gaps() {
     let withdrawn = |secs, id| {
         let obligations = vec![id];
         let policy = leaf_hash(b"policy").to_string();
-        entry(secs, Fact::ObligationsWithdrawn { obligations, policy })
+        entry(
+            secs,
+            Fact::ObligationsWithdrawn {
+                obligations,
+                policy,
+            },
+        )
     };
     let broken = Fact::Break {
         reason: "foreign head in `offsite`".into(),
@@ -224,7 +315,11 @@ fn both_verifiers_tell_the_same_gaps() {
         let more: Vec<&str> = text.iter().flat_map(|t| ["--until", t.as_str()]).collect();
         let (theirs, text) = said_by_python(&export, None, &[], &more);
         let word = if gaps.is_empty() { "sound" } else { "gaps" };
-        assert_eq!(said_by_us(&ours), (word.to_owned(), None), "{name}: {ours:#?}");
+        assert_eq!(
+            said_by_us(&ours),
+            (word.to_owned(), None),
+            "{name}: {ours:#?}"
+        );
         assert_eq!(theirs, (word.to_owned(), None), "{name}: {text}");
         let told: Vec<&str> = text.lines().filter(|l| l.starts_with('!')).collect();
         assert_eq!(told.len(), gaps.len(), "{name}: {text}");
@@ -247,28 +342,72 @@ fn both_verifiers_tell_the_same_gaps() {
     ];
     told("nothing is lacking", &all_kept, None, &[]);
     told("up to the horizon", &all_kept, Some(9000), &[]);
-    told("silence to the present", &all_kept, Some(9001), &["silence from 2026-01-31T06:30:00"]);
-    told("silence past the horizon", &[horizon(0, 60), numbered(61), numbered(99), horizon(100, 900)], None, &["silence"]);
+    told(
+        "silence to the present",
+        &all_kept,
+        Some(9001),
+        &["silence from 2026-01-31T06:30:00"],
+    );
+    told(
+        "silence past the horizon",
+        &[
+            horizon(0, 60),
+            numbered(61),
+            numbered(99),
+            horizon(100, 900),
+        ],
+        None,
+        &["silence"],
+    );
     told(
         "silence twice",
         &[horizon(0, 60), numbered(61), horizon(62, 70), numbered(80)],
         None,
-        &["silence from 2026-01-31T04:01:00", "silence from 2026-01-31T04:01:10"],
+        &[
+            "silence from 2026-01-31T04:01:00",
+            "silence from 2026-01-31T04:01:10",
+        ],
     );
     told(
         "an obligation without a fact, one withdrawn too late",
-        &[horizon(0, 9000), due(1, &missed), due(1, &late), withdrawn(2100, late.id.clone()), numbered(8000)],
+        &[
+            horizon(0, 9000),
+            due(1, &missed),
+            due(1, &late),
+            withdrawn(2100, late.id.clone()),
+            numbered(8000),
+        ],
         None,
         &[late.id.as_str(), missed.id.as_str()],
     );
-    told("a break", &[numbered(0), entry(1, broken)], None, &["break at entry 1: foreign head"]);
+    told(
+        "a break",
+        &[numbered(0), entry(1, broken)],
+        None,
+        &["break at entry 1: foreign head"],
+    );
     told(
         "clock set back",
-        &[numbered(1000), numbered(900), numbered(910), numbered(1001), numbered(995), numbered(3)],
+        &[
+            numbered(1000),
+            numbered(900),
+            numbered(910),
+            numbered(1001),
+            numbered(995),
+            numbered(3),
+        ],
         None,
-        &["clock set back at entry 1: from 2026-01-31T04:16:40", "clock set back at entry 5"],
+        &[
+            "clock set back at entry 1: from 2026-01-31T04:16:40",
+            "clock set back at entry 5",
+        ],
     );
-    told("machines whose clocks differ a little", &[numbered(100), numbered(41), numbered(99)], None, &[]);
+    told(
+        "machines whose clocks differ a little",
+        &[numbered(100), numbered(41), numbered(99)],
+        None,
+        &[],
+    );
 }
 
 /// RFC 8032, section 7.1: signatures that a standard has published, and each of them damaged.

@@ -9,9 +9,7 @@
 
 mod common;
 
-use common::{
-    at, composed, entry, exported, key, said_by_python, said_by_us, series, sqlite,
-};
+use common::{at, composed, entry, exported, key, said_by_python, said_by_us, series, sqlite};
 use vouchsafe_ledger::verify::{Expected, verify_export_by};
 use vouchsafe_ledger::{ProblemKind, WitnessSigner};
 use vouchsafe_model::{Fact, Witnessing};
@@ -30,7 +28,9 @@ fn the_record_says_who_has_seen_it_up_to_where() {
     let second = auditor.cosign(&ledger.head_at(9).unwrap(), at(30));
     for (secs, note) in [(21, &first), (31, &second)] {
         let fact = auditor.public().fact(note).unwrap();
-        ledger.append(&[entry(secs, Fact::Witnessed(fact))]).unwrap();
+        ledger
+            .append(&[entry(secs, Fact::Witnessed(fact))])
+            .unwrap();
     }
     let export = exported(&ledger);
     let later = auditor.cosign(&ledger.head().unwrap(), at(40));
@@ -55,12 +55,18 @@ fn the_record_says_who_has_seen_it_up_to_where() {
     assert!(ledger.verify(&[]).unwrap().witnesses[0].size == 9);
     let heads = [later.clone()];
     let report = ours(&known, &heads);
-    assert_eq!((report.witnesses[0].size, report.witnesses[0].entry), (12, None));
+    assert_eq!(
+        (report.witnesses[0].size, report.witnesses[0].entry),
+        (12, None)
+    );
     let (said, text) = said_by_python(&export, None, &heads, &["--witness", &vkey]);
     assert_eq!(said.0, "sound", "{text}");
     assert!(text.contains("witnessed up to 12 entries"), "{text}");
     let (_, text) = said_by_python(&export, None, &[], &[]);
-    assert!(text.contains("witnessed up to 9 entries") && text.contains("give --witness"), "{text}");
+    assert!(
+        text.contains("witnessed up to 9 entries") && text.contains("give --witness"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -76,11 +82,18 @@ fn what_a_witness_has_not_signed_or_has_seen_otherwise_is_wrong() {
     let wrong = |name: &str, fact: Witnessing| {
         let mut entries = series(0..10);
         entries.push(entry(31, Fact::Witnessed(fact)));
-        let bodies: Vec<_> = entries.iter().map(|e| serde_json::to_vec(e).unwrap()).collect();
+        let bodies: Vec<_> = entries
+            .iter()
+            .map(|e| serde_json::to_vec(e).unwrap())
+            .collect();
         let export = composed(&key(), &bodies);
         let report = verify_export_by(export.as_slice(), &Expected::default()).unwrap();
         assert_eq!(report.first_wrong(), Some(10), "{name}");
-        assert_eq!(report.problems[0].kind, ProblemKind::Witness, "{name}: {report:#?}");
+        assert_eq!(
+            report.problems[0].kind,
+            ProblemKind::Witness,
+            "{name}: {report:#?}"
+        );
         let (said, text) = said_by_python(&export, None, &[], &[]);
         assert_eq!(said, said_by_us(&report), "{name}: {text}");
     };
@@ -110,7 +123,13 @@ fn what_a_witness_has_not_signed_or_has_seen_otherwise_is_wrong() {
         },
     );
     let ahead = composed_head(12);
-    wrong("what is not there yet", auditor.public().fact(&auditor.cosign(&ahead, at(30))).unwrap());
+    wrong(
+        "what is not there yet",
+        auditor
+            .public()
+            .fact(&auditor.cosign(&ahead, at(30)))
+            .unwrap(),
+    );
 }
 
 fn composed_head(size: u64) -> vouchsafe_ledger::SignedHead {

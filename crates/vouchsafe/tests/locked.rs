@@ -91,11 +91,17 @@ fn heads_in_a_vault_are_locked_from_their_first_moment_and_stay_so() {
     let [version] = versions(head).try_into().unwrap();
     let path = format!("locked/{head}?versionId={version}");
     let answer = signed::send(&server, "DELETE", &path, &[]);
-    assert!((400..500).contains(&answer), "a locked head was removed: {answer}");
+    assert!(
+        (400..500).contains(&answer),
+        "a locked head was removed: {answer}"
+    );
     let before = held_until(&server, head);
     sleep(Duration::from_secs(21));
     exits(&w, 0, ["run", "website"]);
-    assert!(held_until(&server, head) > before, "what is kept stays locked");
+    assert!(
+        held_until(&server, head) > before,
+        "what is kept stays locked"
+    );
 }
 
 const HEAL: [&str; 7] = [

@@ -208,7 +208,12 @@ pub fn said_by_us(report: &VerifyReport) -> Said {
 }
 
 /// `docs/tools/verify_ledger.py` on an export: what it says in its last line, and all of it.
-pub fn said_by_python(export: &[u8], key: Option<&str>, heads: &[String], more: &[&str]) -> (Said, String) {
+pub fn said_by_python(
+    export: &[u8],
+    key: Option<&str>,
+    heads: &[String],
+    more: &[&str],
+) -> (Said, String) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("export.jsonl");
     std::fs::write(&file, export).unwrap();

@@ -126,12 +126,17 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
         lines.push("the key was taken from the export itself: give --key to hold it against the recovery sheet".to_owned());
     }
     for (size, key) in report.keys.later() {
-        lines.push(format!("signed by {key} since entry {}", size.saturating_sub(1)));
+        lines.push(format!(
+            "signed by {key} since entry {}",
+            size.saturating_sub(1)
+        ));
     }
     for seen in &report.witnesses {
         let known = match seen.is_known {
             true => "",
-            false => ", if this key is the witness's: give --witness to hold it against what the witness has told",
+            false => {
+                ", if this key is the witness's: give --witness to hold it against what the witness has told"
+            }
         };
         lines.push(format!(
             "witnessed up to {} at {} by {}{known}",
