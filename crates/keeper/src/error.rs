@@ -5,7 +5,7 @@ use vouchsafe_host::files::FileError;
 use vouchsafe_host::lockfile::LockError;
 use vouchsafe_host::sandbox::SandboxError;
 use vouchsafe_host::secret::SecretError;
-use vouchsafe_ledger::LedgerError;
+use vouchsafe_ledger::{LedgerError, WitnessError};
 use vouchsafe_model::{HoldName, PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
 use vouchsafe_store::kms::KmsError;
@@ -331,6 +331,9 @@ pub enum KeeperError {
     /// The ledger could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A witness's key or signature is none.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -390,6 +393,7 @@ impl KeeperError {
             | KeeperError::KeptElsewhere { .. }
             | KeeperError::NothingKnown { .. }
             | KeeperError::Hold { .. }
+            | KeeperError::Witness(_)
             | KeeperError::Secret(_) => Category::CannotStart,
             KeeperError::Open {
                 source: OpenError::NoRepository { .. },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vouchsafe_format::Polynomial;
 use vouchsafe_host::files;
 use vouchsafe_host::random::Random;
-use vouchsafe_ledger::{Ledger, SigningKey};
+use vouchsafe_ledger::Ledger;
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{Policy, Secret, Vault, VaultName};
 use vouchsafe_store::Store;
@@ -14,7 +14,7 @@ use vouchsafe_vault::Repository;
 use crate::custody;
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
-use crate::keeper::{Keeper, Tools, ledger_url};
+use crate::keeper::{Keeper, Tools};
 use crate::publish;
 use crate::state::State;
 use crate::vault_record::{Held, ledgers};
@@ -158,7 +158,7 @@ fn join(state: &State, made: &[Made]) -> Result<Option<(VaultName, u64, String)>
     let mut damaged = Vec::new();
     let (seed, rebuilt) = held.first(&vault.root, &vault.repo, &mut damaged, |record| {
         let rebuilt = record.rebuild(&vault.repo, &held.id, None)?;
-        Ok((record.seed(&vault.repo, &held.id)?, rebuilt))
+        Ok((record.seed(&vault.repo, &rebuilt)?, rebuilt))
     })?;
     // Whether to go on without the newest entries is for whoever recovers to say.
     if let Some(issue) = damaged.into_iter().next() {
@@ -186,10 +186,7 @@ fn open_ledger(state: &State, random: &dyn Random) -> Result<Ledger, KeeperError
         random.fill(&mut seed);
         state.write_secret(&path, &Secret::new(seed.to_vec()))?;
     }
-    Ok(Ledger::open(
-        &ledger_url(state),
-        SigningKey::from_seed(state.read_seed()?),
-    )?)
+    crate::ledger_key::open_ledger(state)
 }
 
 /// Facts about vaults that this ledger meets for the first time, and breaks for ledgers that are not this one.

@@ -9,7 +9,7 @@ use vouchsafe_host::machine;
 use vouchsafe_host::process::Spawn;
 use vouchsafe_host::random::Random;
 use vouchsafe_host::signals::Interrupt;
-use vouchsafe_ledger::{Ledger, SigningKey};
+use vouchsafe_ledger::Ledger;
 use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::{Policy, Protection, ProtectionId, System, VaultName};
 use vouchsafe_vault::Env;
@@ -76,8 +76,7 @@ impl Keeper {
                 place: state.root().display().to_string(),
             });
         }
-        let key = SigningKey::from_seed(state.read_seed()?);
-        let ledger = Ledger::open(&ledger_url(&state), key)?;
+        let ledger = crate::ledger_key::open_ledger(&state)?;
         Ok(Keeper {
             policy,
             policy_text,

@@ -15,7 +15,7 @@ use crate::error::{KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
 use crate::vault_record::{
-    LEDGER, POLICY, SEED, TAG, VaultRecord, is_ledger_snapshot, ledgers, tag_of,
+    LEDGER, POLICY, TAG, VaultRecord, is_ledger_snapshot, ledgers, seed_name, tag_of,
 };
 use crate::vaults::VaultHandle;
 use crate::watch::push_bytes;
@@ -95,7 +95,7 @@ impl Keeper {
         sink.enter(folder(LEDGER))?;
         sink.enter(folder(self.ledger.public_key().ledger_id()))?;
         put(sink, self.ledger.published_key())?;
-        push_bytes(sink, SEED, sealed_seed)?;
+        push_bytes(sink, &seed_name(self.ledger.keys()), sealed_seed)?;
         sink.enter(folder("heads"))?;
         put(sink, self.ledger.published_head(to).map_err(ledger)?)?;
         sink.leave()?;

@@ -11,7 +11,7 @@ use crate::error::KeeperError;
 use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
-use crate::vault_record::{LEDGER, POLICY, SEED};
+use crate::vault_record::{LEDGER, POLICY, seed_name};
 use crate::vaults::VaultHandle;
 
 impl Keeper {
@@ -94,7 +94,8 @@ impl Keeper {
             || seal(&self.policy_text),
         )?;
         let id = self.ledger.public_key().ledger_id();
-        put_new(vault, LEDGER, &format!("{id}/{SEED}"), || seal(&seed))?;
+        let seed_name = seed_name(self.ledger.keys());
+        put_new(vault, LEDGER, &format!("{id}/{seed_name}"), || seal(&seed))?;
         for object in self.ledger.publication(from, to, &seal)? {
             put_new(vault, LEDGER, &object.name, || object.bytes.clone())?;
         }

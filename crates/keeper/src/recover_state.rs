@@ -94,7 +94,7 @@ pub fn recover_state(request: &RecoverRequest, tools: &Tools) -> Result<Recovere
             message: "no policy was ever in force; write one with `vouchsafe init`".to_owned(),
         })?;
         let text = record.policy(repo, &digest)?;
-        Ok((record.seed(repo, &id)?, rebuilt, text))
+        Ok((record.seed(repo, &rebuilt)?, rebuilt, text))
     })?;
     request.state.create()?;
     let ledger = publish::restore_ledger(&request.state, seed, &rebuilt)?;

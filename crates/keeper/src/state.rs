@@ -52,6 +52,11 @@ impl State {
         self.root.join("keys").join("ledger.seed")
     }
 
+    /// The seed that is to take its place, while the key is being changed.
+    pub fn next_ledger_key_path(&self) -> PathBuf {
+        self.root.join("keys").join("ledger.seed.next")
+    }
+
     /// Where the passphrase of a vault lies if the policy does not say otherwise.
     pub fn passphrase_path(&self, vault: &VaultName) -> PathBuf {
         self.root.join("keys").join(format!("{vault}.passphrase"))
@@ -126,8 +131,12 @@ impl State {
 
     /// The ledger's signing seed.
     pub fn read_seed(&self) -> Result<[u8; 32], KeeperError> {
-        let path = self.ledger_key_path();
-        let bytes = Secret::new(files::read(&path, 64)?);
+        State::seed_at(&self.ledger_key_path())
+    }
+
+    /// A signing seed in a file.
+    pub(crate) fn seed_at(path: &Path) -> Result<[u8; 32], KeeperError> {
+        let bytes = Secret::new(files::read(path, 64)?);
         bytes.expose().try_into().map_err(|_| KeeperError::Damaged {
             place: path.display().to_string(),
             message: "a ledger seed has 32 bytes; recover it with `vouchsafe recover-state`"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vouchsafe_format::{Id, Node, NodeKind, Snapshot};
 use vouchsafe_ledger::publish::{ledger_ids, parse_head_name};
-use vouchsafe_ledger::{PublishedObjects, RebuildError, Rebuilt};
+use vouchsafe_ledger::{Keys, PublishedObjects, RebuildError, Rebuilt};
 use vouchsafe_model::{Issue, Vault};
 use vouchsafe_store::{Key, Store, StoreError};
 use vouchsafe_vault::{Contents, RepoError, Repository};
@@ -19,11 +19,19 @@ pub(crate) const LEDGER: &str = "ledger";
 /// The folder that holds the policies that were in force.
 pub(crate) const POLICY: &str = "policy";
 /// The signing seed of a ledger, sealed, beside what it published.
-pub(crate) const SEED: &str = "sealed-seed";
+const SEED: &str = "sealed-seed";
 /// Bytes that anything beside the repository may have; segments are the longest, and have some megabytes.
 const LONGEST: u64 = 1 << 30;
 /// The tag of snapshots that hold a ledger; a second one, `vouchsafe-ledger:ID`, says whose.
 pub(crate) const TAG: &str = "vouchsafe-ledger";
+
+/// The name of the signing seed: each key's has its own, since what is stored once may be locked.
+pub(crate) fn seed_name(keys: &Keys) -> String {
+    match keys.are_several() {
+        true => format!("{SEED}-{}", keys.current().key_id()),
+        false => SEED.to_owned(),
+    }
+}
 
 /// The second tag of the snapshots of ledger `id`.
 pub(crate) fn tag_of(id: &str) -> String {
@@ -178,9 +186,16 @@ impl VaultRecord {
         ledger_ids(self).map_err(|e| self.damaged(&format!("its ledgers cannot be listed: {e}")))
     }
 
-    /// The signing seed of ledger `id`. It is sealed in a snapshot too: what restores that must not lay it open.
-    pub(crate) fn seed(&self, repo: &Repository, id: &str) -> Result<[u8; 32], KeeperError> {
-        let sealed = self.object(&format!("{LEDGER}/{id}/{SEED}"))?;
+    /// The seed of the key that signs this ledger now. It is sealed in a snapshot too: what restores that must not lay
+    /// it open.
+    pub(crate) fn seed(
+        &self,
+        repo: &Repository,
+        rebuilt: &Rebuilt,
+    ) -> Result<[u8; 32], KeeperError> {
+        let id = rebuilt.public_key().ledger_id();
+        let name = seed_name(rebuilt.keys());
+        let sealed = self.object(&format!("{LEDGER}/{id}/{name}"))?;
         let opened = repo.open_sealed(&sealed).map_err(|e| {
             self.damaged(&format!("the signing seed of ledger {id}: {}", chain(&e)))
         })?;

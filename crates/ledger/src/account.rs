@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use vouchsafe_model::{Entry, Fact, Obligation, ObligationId, Time};
+use vouchsafe_model::{Entry, Fact, Obligation, ObligationId, Span, Time};
 
 /// A time for which nothing was promised to be in the record.
 ///
@@ -27,6 +27,19 @@ pub struct BreakNote {
     pub reason: String,
 }
 
+/// The clock went backwards: what follows may have been recorded later than it says.
+///
+/// Machines that share a record differ a little; what is less than a minute is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetBack {
+    /// The first entry with an earlier time.
+    pub seq: u64,
+    /// The latest time before it.
+    pub from: Time,
+    /// Its time.
+    pub to: Time,
+}
+
 /// Gathers while entries go by in their order.
 ///
 /// It keeps the ids of all obligations and the whole of those that are open, nothing else that grows.
@@ -39,6 +52,10 @@ pub(crate) struct Account {
     /// Whether the last silence still lasts, for no horizon was stated since.
     silent: bool,
     breaks: Vec<BreakNote>,
+    set_back: Vec<SetBack>,
+    /// Whether the last of them still lasts, for no entry has reached the time before it.
+    behind: bool,
+    latest: Option<Time>,
     last: Option<Time>,
 }
 
@@ -47,12 +64,14 @@ pub(crate) struct Accounted {
     /// Due before the last entry, and no later fact answers them; by due time.
     pub(crate) unanswered: Vec<Obligation>,
     pub(crate) silence: Vec<Silence>,
+    pub(crate) set_back: Vec<SetBack>,
     pub(crate) breaks: Vec<BreakNote>,
 }
 
 impl Account {
     pub(crate) fn note(&mut self, seq: u64, entry: &Entry) {
         self.note_silence(entry.at);
+        self.note_clock(seq, entry.at);
         self.last = Some(entry.at);
         for id in answered(&entry.fact) {
             self.open.remove(id);
@@ -75,7 +94,11 @@ impl Account {
         }
     }
 
-    pub(crate) fn close(self) -> Accounted {
+    /// `until` is a time up to which the record should reach: after the last horizon it is silent.
+    pub(crate) fn close(mut self, until: Option<Time>) -> Accounted {
+        if let Some(until) = until {
+            self.note_silence(until);
+        }
         let mut unanswered: Vec<Obligation> = self
             .open
             .into_values()
@@ -85,6 +108,7 @@ impl Account {
         Accounted {
             unanswered,
             silence: self.silence,
+            set_back: self.set_back,
             breaks: self.breaks,
         }
     }
@@ -96,6 +120,22 @@ impl Account {
                 self.open.remove(id);
                 // It may be written ahead once more.
                 self.known.remove(id);
+            }
+        }
+    }
+
+    fn note_clock(&mut self, seq: u64, at: Time) {
+        const TOLERATED: Span = Span::from_secs(60);
+        match self.latest {
+            Some(from) if at < from => {
+                if !self.behind && at.plus(TOLERATED) < from {
+                    self.set_back.push(SetBack { seq, from, to: at });
+                    self.behind = true;
+                }
+            }
+            _ => {
+                self.latest = Some(at);
+                self.behind = false;
             }
         }
     }
@@ -141,6 +181,8 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::VaultKnown { .. }
         | Fact::Published { .. }
         | Fact::Joined { .. }
+        | Fact::LedgerKeyRotated(_)
+        | Fact::Witnessed(_)
         | Fact::Held(_)
         | Fact::HoldReleased(_)
         | Fact::Expired(_)

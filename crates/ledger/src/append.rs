@@ -91,6 +91,7 @@ impl Ledger {
             if let Some(lease) = provided.lease {
                 turn.still_holds(lease)?;
             }
+            self.signs_now(key, &state)?;
             self.continues(turn, &state)?;
             let mut growth = Growth::from(state);
             for (body, entry) in bodies.iter().zip(entries) {
@@ -100,10 +101,26 @@ impl Ledger {
         })
     }
 
+    /// Another process may have changed the key since this one was opened.
+    pub(crate) fn signs_now(&self, key: &SigningKey, state: &State) -> Result<(), LedgerError> {
+        match state.keys.current() {
+            current if current == key.public() => Ok(()),
+            current => Err(LedgerError::OtherKey {
+                place: self.place.clone(),
+                stored: current.to_string(),
+                given: key.public_key_text(),
+            }),
+        }
+    }
+
     /// A damaged state must not be signed anew.
-    fn continues(&self, turn: &mut Session<'_>, state: &State) -> Result<(), LedgerError> {
+    pub(crate) fn continues(
+        &self,
+        turn: &mut Session<'_>,
+        state: &State,
+    ) -> Result<(), LedgerError> {
         let size = state.frontier.size();
-        let stated = self.head_in(turn, size)?.root;
+        let stated = self.head_in(turn, state, size)?.root;
         let found = state.frontier.root();
         if found == stated {
             Ok(())
@@ -188,7 +205,7 @@ fn sign(key: &SigningKey, size: u64, root: TreeHash) -> Vec<u8> {
     sign_size(key, size, root).to_vec()
 }
 
-fn encode(index: usize, entry: &Entry) -> Result<Vec<u8>, LedgerError> {
+pub(crate) fn encode(index: usize, entry: &Entry) -> Result<Vec<u8>, LedgerError> {
     // What cannot be read back must not get into a record that nothing can be taken out of.
     if entry.v != ENTRY_VERSION {
         return Err(LedgerError::Version {

@@ -2,60 +2,83 @@
 
 use std::collections::BTreeMap;
 
+use vouchsafe_model::{Entry, Fact, SigningKeyChange, Time, Witnessing};
+
 use crate::account::Account;
 use crate::head::{HeadError, SignedHead, accepts_size};
 use crate::key::VerifyingKey;
+use crate::keys::Keys;
 use crate::ledger::{Unreadable, parse_entry};
 use crate::merkle::{Frontier, TreeHash, leaf_hash};
-use crate::verify::{Problem, ProblemKind, VerifyReport};
+use crate::rotation;
+use crate::verify::{Problem, ProblemKind, SeenBy, VerifyReport};
+use crate::witness::WitnessKey;
 
 /// How many problems are listed; more are counted.
 const LISTED: usize = 100;
 
 /// Examines one record from its first entry to its last.
 pub(crate) struct Auditor {
-    key: VerifyingKey,
+    pub(crate) keys: Keys,
     /// The tree as the signed heads confirm it, as far as they do.
-    frontier: Frontier,
+    pub(crate) frontier: Frontier,
+    /// Its root at each size that it had.
+    pub(crate) roots: Vec<TreeHash>,
     /// The first entry from which on no head confirms the tree.
-    broken: Option<u64>,
+    pub(crate) broken: Option<u64>,
     /// By how much the numbers on the lines run ahead of their places.
-    shift: i128,
-    /// The heads seen elsewhere that lie ahead, by size.
-    published: BTreeMap<u64, Vec<SignedHead>>,
+    pub(crate) shift: i128,
+    /// The heads seen elsewhere that lie ahead, by size. Who has signed them can only be told once it is known which
+    /// key signs heads of that size.
+    pub(crate) published: BTreeMap<u64, Vec<String>>,
     /// How many heads seen elsewhere were met, and the largest size of them.
     matched: (u64, u64),
+    /// The witnesses that are known from elsewhere.
+    witnesses: Vec<WitnessKey>,
+    /// What each witness has seen last.
+    seen: BTreeMap<String, SeenBy>,
     problems: Vec<Problem>,
     unlisted: u64,
     account: Account,
-    span: Option<(vouchsafe_model::Time, vouchsafe_model::Time)>,
+    span: Option<(Time, Time)>,
 }
 
 impl Auditor {
-    pub(crate) fn new(key: VerifyingKey, published: &[String]) -> Auditor {
+    /// `first` is the key that the record was begun with.
+    pub(crate) fn new(
+        first: VerifyingKey,
+        published: &[String],
+        witnesses: &[WitnessKey],
+    ) -> Auditor {
         let mut auditor = Auditor {
-            key,
+            keys: Keys::new(first),
             frontier: Frontier::new(),
+            roots: vec![Frontier::new().root()],
             broken: None,
             shift: 0,
             published: BTreeMap::new(),
             matched: (0, 0),
+            witnesses: witnesses.to_vec(),
+            seen: BTreeMap::new(),
             problems: Vec::new(),
             unlisted: 0,
             account: Account::default(),
             span: None,
         };
         for note in published {
-            match SignedHead::parse(note, &auditor.key) {
-                Ok(head) => auditor.published.entry(head.size).or_default().push(head),
-                Err(error) => auditor.report(
-                    ProblemKind::PublishedUnusable,
-                    None,
-                    format!("a published head cannot be used: {error}"),
-                ),
+            match SignedHead::peek(note) {
+                Some((_, size)) => {
+                    let there = auditor.published.entry(size).or_default();
+                    there.push(note.clone());
+                }
+                None => {
+                    // Only to say what is wrong with it.
+                    let error = SignedHead::parse(note, auditor.keys.first()).err();
+                    auditor.unusable(error.as_ref());
+                }
             }
         }
-        auditor.meet_published();
+        auditor.meet_published(0, Frontier::new().root());
         auditor
     }
 
@@ -79,14 +102,20 @@ impl Auditor {
     ) -> Option<TreeHash> {
         let place = self.size();
         let misplaced = self.check_place(place, seq);
+        let parsed = parse_entry(body);
+        if let Ok(Entry {
+            fact: Fact::LedgerKeyRotated(change),
+            ..
+        }) = &parsed
+        {
+            self.change_key(place, change);
+        }
         let root = self.check_tree(place, leaf, signature, body, misplaced);
-        self.meet_published();
-        match parse_entry(body) {
-            Ok(entry) => {
-                let (first, _) = self.span.unwrap_or((entry.at, entry.at));
-                self.span = Some((first, entry.at));
-                self.account.note(place, &entry);
-            }
+        let now = self.root();
+        self.roots.push(now);
+        self.meet_published(self.size(), now);
+        match parsed {
+            Ok(entry) => self.note(place, &entry),
             Err(Unreadable::Version(v)) => self.report(
                 ProblemKind::Newer,
                 Some(place),
@@ -99,6 +128,16 @@ impl Auditor {
             ),
         }
         root
+    }
+
+    /// Takes in what an entry says.
+    pub(crate) fn note(&mut self, place: u64, entry: &Entry) {
+        let (first, _) = self.span.unwrap_or((entry.at, entry.at));
+        self.span = Some((first, entry.at));
+        if let Fact::Witnessed(witnessing) = &entry.fact {
+            self.check_witnessing(place, witnessing);
+        }
+        self.account.note(place, entry);
     }
 
     /// The first problem that was found so far.
@@ -116,24 +155,27 @@ impl Auditor {
         );
         self.broken.get_or_insert(place);
         self.frontier.push(leaf_hash(raw));
-        self.meet_published();
+        let now = self.root();
+        self.roots.push(now);
+        self.meet_published(self.size(), now);
     }
 
     pub(crate) fn report(&mut self, kind: ProblemKind, first_wrong: Option<u64>, what: String) {
         self.report_between(kind, first_wrong, first_wrong, what);
     }
 
-    /// The end, with the head that stands there.
-    pub(crate) fn finish(mut self, head: Option<&str>) -> VerifyReport {
+    /// The end, with the head that stands there. `until` is a time up to which the record should reach.
+    pub(crate) fn finish(mut self, head: Option<&str>, until: Option<Time>) -> VerifyReport {
         let head = self.check_head(head);
         self.check_unmet();
         let entries = self.size();
-        let accounted = self.account.close();
+        let accounted = self.account.close(until);
         self.problems
             .sort_by_key(|problem| problem.first_wrong.unwrap_or(u64::MAX));
         VerifyReport {
-            origin: self.key.origin().to_owned(),
-            public_key: self.key.to_string(),
+            origin: self.keys.first().origin().to_owned(),
+            public_key: self.keys.current().to_string(),
+            keys: self.keys,
             entries,
             head,
             first_at: self.span.map(|span| span.0),
@@ -143,7 +185,9 @@ impl Auditor {
             unlisted_problems: self.unlisted,
             obligations_without_facts: accounted.unanswered,
             silence: accounted.silence,
+            set_back: accounted.set_back,
             breaks: accounted.breaks,
+            witnesses: self.seen.into_values().collect(),
         }
     }
 
@@ -181,7 +225,8 @@ impl Auditor {
         let actual = leaf_hash(body);
         let mut grown = self.frontier.clone();
         grown.push(actual);
-        if accepts_size(&self.key, grown.size(), grown.root(), signature) {
+        let key = self.keys.at(grown.size()).clone();
+        if accepts_size(&key, grown.size(), grown.root(), signature) {
             if stated != actual {
                 let what = format!("the leaf hash beside entry {place} was changed");
                 self.report(ProblemKind::Edited, Some(place), what);
@@ -195,15 +240,14 @@ impl Auditor {
             as_stated.push(stated);
             let what = format!("entry {place} was changed: its bytes do not give its leaf hash");
             self.report(ProblemKind::Edited, Some(place), what);
-            if accepts_size(&self.key, as_stated.size(), as_stated.root(), signature) {
+            if accepts_size(&key, as_stated.size(), as_stated.root(), signature) {
                 self.broken = None;
                 self.frontier = as_stated;
                 return None;
             }
         } else if self.broken.is_none() && !misplaced {
             let what = format!(
-                "entry {place} is not the one that was signed: its head is not signed by {}",
-                self.key
+                "entry {place} is not the one that was signed: its head is not signed by {key}"
             );
             self.report(ProblemKind::NotSigned, Some(place), what);
         }
@@ -212,13 +256,81 @@ impl Auditor {
         None
     }
 
+    /// From here on another key signs, if both have signed that.
+    fn change_key(&mut self, place: u64, change: &SigningKeyChange) {
+        match rotation::check(change, self.keys.current(), place, self.root()) {
+            Ok(next) => self.keys.change(place + 1, next),
+            Err(error) => self.report(
+                ProblemKind::KeyChange,
+                Some(place),
+                format!("entry {place} changes the signing key and does not count: {error}"),
+            ),
+        }
+    }
+
+    /// Holds what a witness has seen against the record.
+    fn check_witnessing(&mut self, place: u64, stated: &Witnessing) {
+        let fact = WitnessKey::parse(&stated.witness).and_then(|key| key.fact(&stated.note));
+        let origin = SignedHead::peek(&stated.note).map(|(origin, _)| origin);
+        if fact.as_ref() != Ok(stated) || origin.as_deref() != Some(self.keys.first().origin()) {
+            let what = format!(
+                "entry {place} says that {} has seen the record, and it has not signed that",
+                stated.witness
+            );
+            return self.report(ProblemKind::Witness, Some(place), what);
+        }
+        let size = usize::try_from(stated.tree_size).unwrap_or(usize::MAX);
+        match self.roots.get(size) {
+            Some(root) if root.to_string() == stated.root => self.saw(stated, Some(place)),
+            _ => {
+                let what = format!(
+                    "the witness {} has seen another record of {} entries",
+                    stated.witness, stated.tree_size
+                );
+                self.report(ProblemKind::Witness, Some(place), what);
+            }
+        }
+    }
+
+    fn saw(&mut self, stated: &Witnessing, entry: Option<u64>) {
+        let known = self.witnesses.iter();
+        let known = known.map(ToString::to_string).any(|w| w == stated.witness);
+        let last = self.seen.get(&stated.witness).map_or(0, |seen| seen.size);
+        if stated.tree_size >= last {
+            let seen = SeenBy {
+                witness: stated.witness.clone(),
+                size: stated.tree_size,
+                at: stated.seen,
+                entry,
+                is_known: known,
+            };
+            self.seen.insert(stated.witness.clone(), seen);
+        }
+    }
+
+    fn unusable(&mut self, error: Option<&HeadError>) {
+        let error = error.map_or_else(String::new, ToString::to_string);
+        let what = format!("a published head cannot be used: {error}");
+        self.report(ProblemKind::PublishedUnusable, None, what);
+    }
+
     /// Compares the tree with the heads of this size that were seen elsewhere.
-    fn meet_published(&mut self) {
-        let size = self.size();
-        for head in self.published.remove(&size).unwrap_or_default() {
-            let found = self.frontier.root();
+    pub(crate) fn meet_published(&mut self, size: u64, found: TreeHash) {
+        for note in self.published.remove(&size).unwrap_or_default() {
+            let head = match SignedHead::parse_by(&note, &self.keys) {
+                Ok(head) => head,
+                Err(error) => {
+                    self.unusable(Some(&error));
+                    continue;
+                }
+            };
             if head.root == found {
                 self.matched = (self.matched.0 + 1, self.matched.1.max(size));
+                for witness in self.witnesses.clone() {
+                    if let Ok(seen) = witness.fact(&note) {
+                        self.saw(&seen, None);
+                    }
+                }
                 continue;
             }
             // Up to the last head that was met everything is as it was; the first difference is later.
@@ -240,7 +352,14 @@ impl Auditor {
     /// The heads seen elsewhere that cover more entries than there are.
     fn check_unmet(&mut self) {
         let size = self.size();
-        for (published, _) in std::mem::take(&mut self.published) {
+        for (published, notes) in std::mem::take(&mut self.published) {
+            let mut bad = notes
+                .iter()
+                .filter_map(|note| SignedHead::parse_by(note, &self.keys).err());
+            if let Some(error) = bad.next() {
+                self.unusable(Some(&error));
+                continue;
+            }
             self.report_between(
                 ProblemKind::Truncated,
                 Some(size),
@@ -260,7 +379,7 @@ impl Auditor {
             self.report(ProblemKind::Truncated, Some(size), what);
             return None;
         };
-        let head = match SignedHead::parse(note, &self.key) {
+        let head = match SignedHead::parse_by(note, &self.keys) {
             Ok(head) => head,
             Err(error) => {
                 let kind = match error {

@@ -147,6 +147,12 @@ pub enum LedgerError {
         /// The public key that was given.
         given: String,
     },
+    /// A new key that is none.
+    #[error("the key {key} has signed this ledger before; a new one is needed")]
+    KeyUsedBefore {
+        /// It.
+        key: String,
+    },
     /// Opened without its key.
     #[error("the ledger at {place} was opened without its key and can only be read")]
     ReadOnly {

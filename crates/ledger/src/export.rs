@@ -6,11 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LedgerError;
 use crate::head::SignedHead;
+use crate::keys::Keys;
 use crate::ledger::Ledger;
 use crate::line::write_line;
 
 /// The name of the export's form; `docs/ledger-format.md` describes it.
 pub const FORMAT: &str = "vouchsafe-ledger-export/1";
+
+/// The form of an export of a ledger whose signing key was changed, which earlier versions cannot follow.
+pub const FORMAT_OF_SEVERAL_KEYS: &str = "vouchsafe-ledger-export/2";
+
+/// The form that a ledger with these keys has.
+pub(crate) fn form_for(keys: &Keys) -> &'static str {
+    match keys.are_several() {
+        true => FORMAT_OF_SEVERAL_KEYS,
+        false => FORMAT,
+    }
+}
 
 /// The first line of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +49,9 @@ impl Ledger {
         let mut out = BufWriter::new(writer);
         let head = self.head()?;
         let header = Header {
-            format: FORMAT.to_owned(),
+            format: form_for(&self.keys).to_owned(),
             origin: self.origin().to_owned(),
-            public_key: self.public.to_string(),
+            public_key: self.keys.first().to_string(),
             size: head.size,
         };
         write_json(&mut out, &header)?;

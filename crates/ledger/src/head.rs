@@ -5,6 +5,7 @@ use tlog_tiles::checkpoint::Checkpoint;
 use tlog_tiles::tlog::Hash;
 
 use crate::key::{SigningKey, VerifyingKey};
+use crate::keys::Keys;
 use crate::merkle::TreeHash;
 
 /// A head that this key has signed.
@@ -81,14 +82,13 @@ impl SignedHead {
                 .collect(),
         };
         let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| malformed())?;
-        let checkpoint = Checkpoint::from_bytes(parsed.text()).map_err(|_| malformed())?;
-        let (origin, size) = (checkpoint.origin().to_owned(), checkpoint.size());
+        let (origin, size, root) = head_in(&parsed).ok_or_else(malformed)?;
         let key_text = || key.to_string();
         match parsed.verify(key) {
             Ok(_) if origin == key.origin() => Ok(SignedHead {
                 origin,
                 size,
-                root: TreeHash(checkpoint.hash().0),
+                root,
                 note: note.to_owned(),
             }),
             Err(NoteError::InvalidSignature { .. }) => Err(HeadError::Forged {
@@ -104,11 +104,16 @@ impl SignedHead {
         }
     }
 
+    /// Reads a note, and accepts it only if the key that signs heads of its size signed it.
+    pub fn parse_by(note: &str, keys: &Keys) -> Result<SignedHead, HeadError> {
+        let size = SignedHead::peek(note).map_or(0, |(_, size)| size);
+        SignedHead::parse(note, keys.at(size))
+    }
+
     /// The origin and the size that a note names, without any check of who signed it.
     pub fn peek(note: &str) -> Option<(String, u64)> {
         let parsed = Note::from_bytes(note.as_bytes()).ok()?;
-        let checkpoint = Checkpoint::from_bytes(parsed.text()).ok()?;
-        Some((checkpoint.origin().to_owned(), checkpoint.size()))
+        head_in(&parsed).map(|(origin, size, _)| (origin, size))
     }
 
     /// The note that a stored signature belongs to.
@@ -149,6 +154,13 @@ pub(crate) fn accepts_size(
     )
 }
 
-fn checkpoint_text(origin: &str, size: u64, root: TreeHash) -> String {
+/// Origin, size and root of a note that holds a head.
+pub(crate) fn head_in(note: &Note) -> Option<(String, u64, TreeHash)> {
+    let found = Checkpoint::from_bytes(note.text()).ok()?;
+    let root = TreeHash(found.hash().0);
+    Some((found.origin().to_owned(), found.size(), root))
+}
+
+pub(crate) fn checkpoint_text(origin: &str, size: u64, root: TreeHash) -> String {
     format!("{origin}\n{size}\n{}\n", Hash(root.0))
 }

@@ -68,6 +68,12 @@ impl SigningKey {
         self.public.fingerprint()
     }
 
+    /// The same key as one of the ledger `origin`, which was begun with another one.
+    pub fn of_ledger(mut self, origin: &str) -> SigningKey {
+        self.public = VerifyingKey::named(origin.to_owned(), self.public.key);
+        self
+    }
+
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.secret.sign(message).to_bytes()
     }
@@ -132,8 +138,27 @@ impl VerifyingKey {
         Signature::from_slice(signature).is_ok_and(|s| self.key.verify_strict(message, &s).is_ok())
     }
 
+    /// The 8 hex digits that tell the keys of one ledger apart: the middle part of the vkey.
+    pub fn key_id(&self) -> String {
+        format!("{:08x}", self.id)
+    }
+
+    /// Whether the ledger is named after this key, as it is after the key that it was begun with.
+    pub fn is_first_of_ledger(&self) -> bool {
+        VerifyingKey::first_of_ledger(self.key).name == self.name
+    }
+
+    /// Whether it is the same key, whatever ledger each is named for.
+    pub(crate) fn is_same_key(&self, other: &VerifyingKey) -> bool {
+        self.key == other.key
+    }
+
     pub(crate) fn note_id(&self) -> u32 {
         self.id
+    }
+
+    pub(crate) fn ed25519(&self) -> &ed25519_dalek::VerifyingKey {
+        &self.key
     }
 
     fn first_of_ledger(key: ed25519_dalek::VerifyingKey) -> VerifyingKey {

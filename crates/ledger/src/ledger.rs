@@ -4,19 +4,26 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
-use vouchsafe_model::Entry;
 use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::{Entry, Fact, Time};
 
 use crate::database::{Database, Value, connect, place};
 use crate::error::{Corruption, Fork, LedgerError};
+use crate::hands::map_all;
 use crate::head::{HeadRelation, SignedHead, sign_size};
 use crate::key::{SigningKey, VerifyingKey};
+use crate::keys::Keys;
 use crate::merkle::Frontier;
 use crate::schema::{self, TABLES};
-use crate::session::{Row, Session};
+use crate::session::{Row, Session, State};
 
 /// How many entries are held at once while reading through.
 const PAGE: i64 = 64;
+
+/// The same where only their bytes are read: from as few to as many, as long as those read last are not too long.
+const FIRST_PAGE: usize = 64;
+const LARGEST_PAGE: usize = 4096;
+const PAGE_BYTES: usize = 4 << 20;
 
 /// The version of an entry's form that this crate reads and writes.
 pub(crate) const ENTRY_VERSION: u32 = 1;
@@ -28,7 +35,7 @@ pub(crate) const ENTRY_VERSION: u32 = 1;
 pub struct Ledger {
     pub(crate) place: String,
     pub(crate) key: Option<SigningKey>,
-    pub(crate) public: VerifyingKey,
+    pub(crate) keys: Keys,
     pub(crate) database: Mutex<Box<dyn Database>>,
 }
 
@@ -55,32 +62,41 @@ impl Ledger {
         place: String,
         key: Option<SigningKey>,
     ) -> Result<Ledger, LedgerError> {
-        let public = stored_key(&mut session(&database, &place))?;
-        if let Some(key) = key.as_ref().filter(|key| *key.public() != public) {
+        let keys = stored_keys(&mut session(&database, &place))?;
+        let current = keys.current();
+        if let Some(key) = key
+            .as_ref()
+            .filter(|key| !key.public().is_same_key(current))
+        {
             return Err(LedgerError::OtherKey {
                 place,
-                stored: public.to_string(),
+                stored: current.to_string(),
                 given: key.public_key_text(),
             });
         }
         let ledger = Ledger {
             place,
-            key,
-            public,
+            key: key.map(|key| key.of_ledger(keys.first().origin())),
+            keys,
             database,
         };
         ledger.verify_self()?;
         Ok(ledger)
     }
 
-    /// Its public key.
+    /// Its public key: the one that signs now.
     pub fn public_key(&self) -> &VerifyingKey {
-        &self.public
+        self.keys.current()
+    }
+
+    /// All keys that have signed it.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Its name, the first line of each head: `vouchsafe/<ledger id>`.
     pub fn origin(&self) -> &str {
-        self.public.origin()
+        self.keys.first().origin()
     }
 
     /// How many entries it has.
@@ -96,14 +112,15 @@ impl Ledger {
     /// The newest head.
     pub fn head(&self) -> Result<SignedHead, LedgerError> {
         let mut turn = self.session();
-        let size = turn.must_state()?.frontier.size();
-        self.head_in(&mut turn, size)
+        let state = turn.must_state()?;
+        self.head_in(&mut turn, &state, state.frontier.size())
     }
 
     /// The head when there were `size` entries. Every size has one.
     pub fn head_at(&self, size: u64) -> Result<SignedHead, LedgerError> {
         let mut turn = self.session();
-        let now = turn.must_state()?.frontier.size();
+        let state = turn.must_state()?;
+        let now = state.frontier.size();
         if size > now {
             return Err(LedgerError::Range {
                 start: size,
@@ -111,7 +128,7 @@ impl Ledger {
                 size: now,
             });
         }
-        self.head_in(&mut turn, size)
+        self.head_in(&mut turn, &state, size)
     }
 
     /// How a head found elsewhere stands to this ledger.
@@ -123,7 +140,7 @@ impl Ledger {
             let ours = self.origin().to_owned();
             return Err(Fork::OtherLedger { ours, theirs }.into());
         }
-        let theirs = SignedHead::parse(note, &self.public)?;
+        let theirs = SignedHead::parse_by(note, &self.keys)?;
         let size = self.len()?;
         if theirs.size > size {
             return Ok(HeadRelation::Longer);
@@ -146,7 +163,8 @@ impl Ledger {
 
     /// The entries of a range.
     pub fn read(&self, range: Range<u64>) -> Result<Vec<Recorded>, LedgerError> {
-        let mut all = Vec::new();
+        let count = range.end.saturating_sub(range.start);
+        let mut all = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(LARGEST_PAGE));
         self.each(range, |recorded| {
             all.push(recorded);
             Ok(())
@@ -162,8 +180,8 @@ impl Ledger {
     /// The stored bytes of the entries of a range: exactly what was hashed.
     pub fn read_bytes(&self, range: Range<u64>) -> Result<Vec<Vec<u8>>, LedgerError> {
         let mut all = Vec::new();
-        self.each_row(range, |row| {
-            all.push(row.body);
+        self.each_page(range, |_, mut bodies| {
+            all.append(&mut bodies);
             Ok(())
         })?;
         Ok(all)
@@ -175,20 +193,49 @@ impl Ledger {
         range: Range<u64>,
         mut visit: impl FnMut(Recorded) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
-        self.each_row(range, |row| {
-            let entry = self.session().entry(row.seq, &row.body)?;
-            visit(Recorded {
-                seq: row.seq,
-                entry,
-            })
+        self.each_page(range, |first, bodies| {
+            let parsed = map_all(&bodies, |_, body| parse_entry(body).ok());
+            let entries = match parsed {
+                Some(entries) => entries,
+                // One of them cannot be read: which, and why.
+                None => (first..)
+                    .zip(&bodies)
+                    .map(|(seq, body)| self.session().entry(seq, body))
+                    .collect::<Result<_, _>>()?,
+            };
+            (first..)
+                .zip(entries)
+                .try_for_each(|(seq, entry)| visit(Recorded { seq, entry }))
         })
     }
 
-    pub(crate) fn each_row(
+    /// Shows the bytes of the entries of a range to `visit`, some megabytes at a time, with the index of the first.
+    pub(crate) fn each_page(
         &self,
         range: Range<u64>,
-        mut visit: impl FnMut(Row) -> Result<(), LedgerError>,
+        mut visit: impl FnMut(u64, Vec<Vec<u8>>) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
+        self.is_within(&range)?;
+        let (mut next, mut page) = (range.start, FIRST_PAGE);
+        while next < range.end {
+            let bodies = self.session().bodies(next, range.end, page)?;
+            if bodies.is_empty() {
+                return Err(self.corrupt(Corruption::Entry { seq: next }));
+            }
+            let bytes: usize = bodies.iter().map(Vec::len).sum();
+            let count = bodies.len();
+            visit(next, bodies)?;
+            next += count as u64;
+            // Few where entries are long, so that little is held at once; many where they are short, for speed.
+            page = match bytes > PAGE_BYTES {
+                true => FIRST_PAGE,
+                false => LARGEST_PAGE.min(page * 4),
+            };
+        }
+        Ok(())
+    }
+
+    fn is_within(&self, range: &Range<u64>) -> Result<(), LedgerError> {
         let size = self.len()?;
         if range.start > range.end || range.end > size {
             return Err(LedgerError::Range {
@@ -197,6 +244,15 @@ impl Ledger {
                 size,
             });
         }
+        Ok(())
+    }
+
+    pub(crate) fn each_row(
+        &self,
+        range: Range<u64>,
+        mut visit: impl FnMut(Row) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        self.is_within(&range)?;
         let mut next = range.start;
         while next < range.end {
             let rows = self.session().entries(next, range.end, PAGE)?;
@@ -228,15 +284,17 @@ impl Ledger {
     pub(crate) fn head_in(
         &self,
         turn: &mut Session<'_>,
+        state: &State,
         size: u64,
     ) -> Result<SignedHead, LedgerError> {
+        let signer = state.keys.at(size);
         let Some(last) = size.checked_sub(1) else {
             let root = Frontier::new().root();
-            let signature = match &self.key {
+            let signature = match self.key.as_ref().filter(|key| key.public() == signer) {
                 Some(key) => sign_size(key, 0, root).to_vec(),
-                None => turn.must_state()?.empty_signature,
+                None => state.empty_signature.clone(),
             };
-            return Ok(SignedHead::assemble(&self.public, 0, root, &signature));
+            return Ok(SignedHead::assemble(signer, 0, root, &signature));
         };
         let args = [crate::session::int(last)];
         let mut rows = turn.rows("read a head", schema::READ_HEAD, &args)?;
@@ -246,13 +304,13 @@ impl Ledger {
         let [root, signature] = turn.columns("head", row)?;
         let root = turn.hash("root", root)?;
         let signature = turn.bytes("signature", signature)?;
-        Ok(SignedHead::assemble(&self.public, size, root, &signature))
+        Ok(SignedHead::assemble(signer, size, root, &signature))
     }
 }
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Ledger({} at {})", self.public, self.place)
+        write!(f, "Ledger({} at {})", self.keys.current(), self.place)
     }
 }
 
@@ -280,15 +338,39 @@ pub(crate) enum Unreadable {
 }
 
 pub(crate) fn parse_entry(body: &[u8]) -> Result<Entry, Unreadable> {
+    /// All but the fact. To read the fact by itself costs less than to read it as a part of the entry, for which all its
+    /// values would be gathered first.
+    #[derive(Deserialize)]
+    struct Frame {
+        v: u32,
+        at: Time,
+        actor: String,
+        tool: String,
+    }
+    let Ok(frame) = serde_json::from_slice::<Frame>(body) else {
+        return Err(version_of(body).map_or(Unreadable::Form, Unreadable::Version));
+    };
+    if frame.v != ENTRY_VERSION {
+        return Err(Unreadable::Version(frame.v));
+    }
+    let fact = serde_json::from_slice::<Fact>(body).map_err(|_| Unreadable::Form)?;
+    Ok(Entry {
+        v: frame.v,
+        at: frame.at,
+        actor: frame.actor,
+        tool: frame.tool,
+        fact,
+    })
+}
+
+/// The version of an entry that is not of the one that is known.
+fn version_of(body: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
     struct Version {
         v: u32,
     }
-    let version = serde_json::from_slice::<Version>(body).map_err(|_| Unreadable::Form)?;
-    if version.v != ENTRY_VERSION {
-        return Err(Unreadable::Version(version.v));
-    }
-    serde_json::from_slice(body).map_err(|_| Unreadable::Form)
+    let version = serde_json::from_slice::<Version>(body).ok()?;
+    Some(version.v).filter(|v| *v != ENTRY_VERSION)
 }
 
 pub(crate) fn session<'a>(database: &'a Mutex<Box<dyn Database>>, place: &'a str) -> Session<'a> {
@@ -299,9 +381,9 @@ pub(crate) fn session<'a>(database: &'a Mutex<Box<dyn Database>>, place: &'a str
     }
 }
 
-fn stored_key(turn: &mut Session<'_>) -> Result<VerifyingKey, LedgerError> {
+fn stored_keys(turn: &mut Session<'_>) -> Result<Keys, LedgerError> {
     if turn.has_tables()? {
-        Ok(turn.must_state()?.public)
+        Ok(turn.must_state()?.keys)
     } else {
         Err(LedgerError::Missing {
             place: turn.place.to_owned(),

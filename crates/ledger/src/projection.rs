@@ -1,12 +1,15 @@
 //! What is often asked, kept beside the entries in the same transactions: horizon and known obligations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 
+use serde::Deserialize;
 use vouchsafe_model::{Fact, ObligationId, Time};
 
 use crate::database::Value;
 use crate::error::{Corruption, LedgerError};
-use crate::ledger::Ledger;
+use crate::hands::map_all;
+use crate::ledger::{ENTRY_VERSION, Ledger};
 use crate::schema;
 use crate::session::{Session, int};
 
@@ -22,14 +25,26 @@ impl Ledger {
         Ok(stored.into_keys().collect())
     }
 
-    /// Makes the projections anew from the entries.
+    /// Makes the projections anew from the entries; [`LedgerError::Stale`] if somebody appends meanwhile.
     pub fn rebuild_projections(&self) -> Result<(), LedgerError> {
-        let (obligations, horizon) = self.compute_projections()?;
+        let expected = self.len()?;
+        let (obligations, horizon) = self.compute_projections(expected)?;
+        // In the order of the table's key, which is how it is filled fastest.
+        let mut obligations: Vec<(ObligationId, u64)> = obligations.into_iter().collect();
+        obligations.sort_unstable();
         self.session().writing(|turn| {
+            let actual = turn.must_state()?.frontier.size();
+            if actual != expected {
+                return Err(LedgerError::Stale { expected, actual });
+            }
             turn.run("clear a projection", schema::DROP_OBLIGATIONS, &[])?;
-            for (id, seq) in &obligations {
-                let args = [Value::Text(id.to_string()), int(*seq)];
-                turn.run("write a projection", schema::NOTE_OBLIGATION, &args)?;
+            for rows in obligations.chunks(ROWS) {
+                let args: Vec<Value> = rows
+                    .iter()
+                    .flat_map(|(id, seq)| [Value::Text(id.to_string()), int(*seq)])
+                    .collect();
+                let sql = schema::note_obligations(rows.len());
+                turn.run("write a projection", &sql, &args)?;
             }
             let args = [time_value(horizon)];
             turn.run("write a projection", schema::SET_HORIZON, &args)?;
@@ -39,7 +54,7 @@ impl Ledger {
 
     /// Holds the projections against the entries.
     pub(crate) fn check_projections(&self) -> Result<(), LedgerError> {
-        let (obligations, horizon) = self.compute_projections()?;
+        let (obligations, horizon) = self.compute_projections(self.len()?)?;
         if stored_obligations(&mut self.session())? != obligations {
             return Err(self.corrupt(Corruption::Projection {
                 what: "obligations",
@@ -51,23 +66,27 @@ impl Ledger {
         Ok(())
     }
 
-    fn compute_projections(&self) -> Result<(Known, Option<Time>), LedgerError> {
+    fn compute_projections(&self, size: u64) -> Result<(Known, Option<Time>), LedgerError> {
         let mut obligations = Known::new();
         let mut horizon = None;
-        self.each(0..self.len()?, |recorded| {
-            match recorded.entry.fact {
-                Fact::ObligationDue(due) => {
-                    obligations.entry(due.id).or_insert(recorded.seq);
-                }
-                Fact::ObligationsWithdrawn {
-                    obligations: ids, ..
-                } => {
-                    for id in &ids {
-                        obligations.remove(id);
+        self.each_page(0..size, |first, bodies| {
+            let Some(noted) = map_all(&bodies, |_, body| noted(body)) else {
+                // One of them cannot be read: which, and why.
+                let mut read = (first..).zip(&bodies);
+                read.try_for_each(|(seq, body)| self.session().entry(seq, body).map(drop))?;
+                return Err(self.corrupt(Corruption::Entry { seq: first }));
+            };
+            for (seq, noted) in (first..).zip(noted) {
+                match noted {
+                    Noted::Due(id) => {
+                        obligations.entry(id).or_insert(seq);
                     }
+                    Noted::Withdrawn(ids) => ids.iter().for_each(|id| {
+                        obligations.remove(id);
+                    }),
+                    Noted::Horizon(until) => horizon = horizon.max(Some(until)),
+                    Noted::Nothing => {}
                 }
-                Fact::Horizon { until } => horizon = horizon.max(Some(until)),
-                _ => {}
             }
             Ok(())
         })?;
@@ -75,8 +94,53 @@ impl Ledger {
     }
 }
 
+/// What an entry says that the projections keep.
+enum Noted {
+    Due(ObligationId),
+    Withdrawn(Vec<ObligationId>),
+    Horizon(Time),
+    Nothing,
+}
+
+/// Reads no more of an entry than that; nothing if it cannot be read.
+fn noted(body: &[u8]) -> Option<Noted> {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        v: u32,
+        #[serde(borrow)]
+        fact: Cow<'a, str>,
+    }
+    #[derive(Deserialize)]
+    struct Due {
+        id: ObligationId,
+    }
+    #[derive(Deserialize)]
+    struct Withdrawn {
+        obligations: Vec<ObligationId>,
+    }
+    #[derive(Deserialize)]
+    struct Until {
+        until: Time,
+    }
+    let kind: Kind<'_> = serde_json::from_slice(body).ok()?;
+    if kind.v != ENTRY_VERSION {
+        return None;
+    }
+    let read = match kind.fact.as_ref() {
+        "obligation-due" => serde_json::from_slice(body).map(|due: Due| Noted::Due(due.id)),
+        "obligations-withdrawn" => serde_json::from_slice(body)
+            .map(|withdrawn: Withdrawn| Noted::Withdrawn(withdrawn.obligations)),
+        "horizon" => serde_json::from_slice(body).map(|until: Until| Noted::Horizon(until.until)),
+        _ => return Some(Noted::Nothing),
+    };
+    read.ok()
+}
+
+/// How many obligations one statement writes.
+const ROWS: usize = 500;
+
 /// Obligations and the entries that first named them.
-type Known = BTreeMap<ObligationId, u64>;
+type Known = HashMap<ObligationId, u64>;
 
 /// The projections' part of a growing ledger.
 pub(crate) struct Projected {

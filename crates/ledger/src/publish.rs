@@ -67,7 +67,7 @@ impl Ledger {
         to_size: u64,
         seal: &Seal<'_>,
     ) -> Result<Vec<PublishedObject>, LedgerError> {
-        let id = self.public.ledger_id();
+        let id = self.keys.first().ledger_id();
         let mut objects = Vec::new();
         let mut plain = Vec::new();
         let mut first = from_size;
@@ -93,16 +93,17 @@ impl Ledger {
     pub fn published_head(&self, size: u64) -> Result<PublishedObject, LedgerError> {
         let head = self.head_at(size)?;
         Ok(PublishedObject {
-            name: head_name(self.public.ledger_id(), size),
+            name: head_name(self.keys.first().ledger_id(), size),
             bytes: head.note.into_bytes(),
         })
     }
 
-    /// The public key, in plain text: a C2SP vkey and a newline.
+    /// The public key that the ledger was begun with, in plain text: a C2SP vkey and a newline. Later ones are named
+    /// by the entries that changed it.
     pub fn published_key(&self) -> PublishedObject {
         PublishedObject {
-            name: key_name(self.public.ledger_id()),
-            bytes: format!("{}\n", self.public).into_bytes(),
+            name: key_name(self.keys.first().ledger_id()),
+            bytes: format!("{}\n", self.keys.first()).into_bytes(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! A ledger got back from what was published to a vault.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::audit::Auditor;
 use crate::error::Fork;
 use crate::head::{HeadError, SignedHead};
 use crate::key::{KeyError, VerifyingKey};
+use crate::keys::Keys;
 use crate::line::parse_line;
 use crate::publish::{
     ObjectError, PublishedObjects, Unseal, key_name, parse_head_name, parse_segment_name,
@@ -15,7 +17,7 @@ use crate::verify::Problem;
 /// Entries whose every byte was checked against signed heads. Only [`rebuild`] makes one.
 #[derive(Clone, Debug)]
 pub struct Rebuilt {
-    pub(crate) public: VerifyingKey,
+    pub(crate) keys: Keys,
     pub(crate) entries: Vec<RebuiltEntry>,
     head: Option<SignedHead>,
     heads: Vec<SignedHead>,
@@ -117,13 +119,19 @@ pub fn rebuild(
     expected_vkey: Option<&str>,
     open: &Unseal<'_>,
 ) -> Result<Rebuilt, RebuildError> {
-    let public = load_key(objects, ledger_id, expected_vkey)?;
-    let heads = load_heads(objects, ledger_id, &public)?;
-    let covered = heads.last().map_or(0, |head| head.size);
+    let expected = expected_vkey.map(VerifyingKey::parse).transpose();
+    let expected = expected.map_err(|source| RebuildError::Key {
+        name: "the key that is expected".to_owned(),
+        source,
+    })?;
+    let first = load_key(objects, ledger_id, expected.as_ref())?;
+    let notes = load_heads(objects, ledger_id)?;
+    let covered = notes.keys().last().copied().unwrap_or(0);
     let segments = list_segments(objects, ledger_id)?;
     let mut check = Check {
-        auditor: Auditor::new(public.clone(), &[]),
-        heads: &heads,
+        auditor: Auditor::new(first, &[], &[]),
+        notes,
+        heads: Vec::new(),
         entries: Vec::new(),
     };
     check.meet_head(0)?;
@@ -131,19 +139,31 @@ pub fn rebuild(
         check.segment(&plain)?;
     }
     let size = check.auditor.size();
+    let ahead = check.notes.keys().find(|ahead| **ahead > size).copied();
+    if let Some(ahead) = ahead {
+        // A head that is none says nothing about what is missing.
+        check.head_at(ahead)?;
+    }
     if size < covered {
         return Err(RebuildError::Missing {
             missing: size,
             covered,
         });
     }
-    let (root, entries) = (check.auditor.root(), check.entries);
+    let (root, keys) = (check.auditor.root(), check.auditor.keys.clone());
+    if let Some(expected) = expected.filter(|expected| !keys.has(expected)) {
+        return Err(RebuildError::OtherKey {
+            expected: expected.to_string(),
+            found: keys.current().to_string(),
+        });
+    }
+    let (entries, heads) = (check.entries, check.heads);
     let last = entries.last();
     let head = last
-        .map(|last| SignedHead::assemble(&public, size, root, &last.signature))
+        .map(|last| SignedHead::assemble(keys.current(), size, root, &last.signature))
         .or_else(|| heads.last().cloned());
     Ok(Rebuilt {
-        public,
+        keys,
         entries,
         head,
         heads,
@@ -151,9 +171,14 @@ pub fn rebuild(
 }
 
 impl Rebuilt {
-    /// The ledger's public key.
+    /// The ledger's public key: the one that signs now.
     pub fn public_key(&self) -> &VerifyingKey {
-        &self.public
+        self.keys.current()
+    }
+
+    /// All keys that have signed it.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// How many entries were found.
@@ -182,13 +207,16 @@ impl Rebuilt {
     }
 }
 
-struct Check<'a> {
+struct Check {
     auditor: Auditor,
-    heads: &'a [SignedHead],
+    /// The heads found, unread, by the sizes in their names.
+    notes: BTreeMap<u64, (String, String)>,
+    /// Those of them that fit.
+    heads: Vec<SignedHead>,
     entries: Vec<RebuiltEntry>,
 }
 
-impl Check<'_> {
+impl Check {
     fn segment(&mut self, plain: &Plain) -> Result<(), RebuildError> {
         let bad = || RebuildError::Segment {
             name: plain.name.clone(),
@@ -218,17 +246,38 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn meet_head(&self, size: u64) -> Result<(), RebuildError> {
+    fn meet_head(&mut self, size: u64) -> Result<(), RebuildError> {
+        let Some(head) = self.head_at(size)? else {
+            return Ok(());
+        };
         let ours = self.auditor.root();
-        let found = self.heads.binary_search_by_key(&size, |head| head.size);
-        match found.ok().and_then(|at| self.heads.get(at)) {
-            Some(head) if head.root != ours => Err(Fork::Roots {
+        if head.root != ours {
+            return Err(Fork::Roots {
                 size,
                 ours,
                 theirs: head.root,
             }
-            .into()),
-            _ => Ok(()),
+            .into());
+        }
+        self.heads.push(head);
+        Ok(())
+    }
+
+    /// The head that was published at that size, if the key that signs heads of that size has signed it.
+    fn head_at(&self, size: u64) -> Result<Option<SignedHead>, RebuildError> {
+        let Some((name, note)) = self.notes.get(&size) else {
+            return Ok(None);
+        };
+        let head = SignedHead::parse_by(note, &self.auditor.keys);
+        let head = head.map_err(|source| RebuildError::Head {
+            name: name.clone(),
+            source,
+        })?;
+        if head.size == size {
+            Ok(Some(head))
+        } else {
+            let (name, size) = (name.clone(), head.size);
+            Err(RebuildError::HeadName { name, size })
         }
     }
 }
@@ -236,41 +285,38 @@ impl Check<'_> {
 fn load_key(
     objects: &mut dyn PublishedObjects,
     ledger_id: &str,
-    expected: Option<&str>,
+    expected: Option<&VerifyingKey>,
 ) -> Result<VerifyingKey, RebuildError> {
     let name = key_name(ledger_id);
     let text = String::from_utf8_lossy(&load(objects, &name)?).into_owned();
     let key = VerifyingKey::parse(text.trim_end())
         .map_err(|source| RebuildError::Key { name, source })?;
-    match expected.filter(|expected| *expected != key.to_string()) {
+    // An expected key that is a later one of the same ledger is met where the key changes.
+    let later =
+        |expected: &VerifyingKey| key.origin() == expected.origin() && key.is_first_of_ledger();
+    match expected.filter(|expected| **expected != key && !later(expected)) {
         None => Ok(key),
         Some(expected) => Err(RebuildError::OtherKey {
-            expected: expected.to_owned(),
+            expected: expected.to_string(),
             found: key.to_string(),
         }),
     }
 }
 
-/// All heads, the smallest first.
+/// All heads with their names, by the sizes in these. Who has signed them is known when the entries were read.
 fn load_heads(
     objects: &mut dyn PublishedObjects,
     ledger_id: &str,
-    key: &VerifyingKey,
-) -> Result<Vec<SignedHead>, RebuildError> {
-    let mut heads = Vec::new();
+) -> Result<BTreeMap<u64, (String, String)>, RebuildError> {
+    let mut heads = BTreeMap::new();
     for name in list(objects, &format!("{ledger_id}/heads/"))? {
         let note = String::from_utf8_lossy(&load(objects, &name)?).into_owned();
-        let head = SignedHead::parse(&note, key).map_err(|source| RebuildError::Head {
-            name: name.clone(),
-            source,
-        })?;
-        if parse_head_name(&name) != Some(head.size) {
-            let size = head.size;
+        let Some(size) = parse_head_name(&name) else {
+            let size = SignedHead::peek(&note).map_or(0, |(_, size)| size);
             return Err(RebuildError::HeadName { name, size });
-        }
-        heads.push(head);
+        };
+        heads.insert(size, (name, note));
     }
-    heads.sort_by_key(|head| head.size);
     Ok(heads)
 }
 

@@ -23,10 +23,14 @@ impl Ledger {
     ) -> Result<Ledger, LedgerError> {
         let database = Mutex::new(connect(url, true)?);
         let place = place(url);
-        if let Some(key) = key.as_ref().filter(|key| *key.public() != rebuilt.public) {
+        let (first, current) = (rebuilt.keys.first(), rebuilt.keys.current());
+        if let Some(key) = key
+            .as_ref()
+            .filter(|key| !key.public().is_same_key(current))
+        {
             return Err(LedgerError::OtherKey {
                 place,
-                stored: rebuilt.public.to_string(),
+                stored: current.to_string(),
                 given: key.public_key_text(),
             });
         }
@@ -34,8 +38,9 @@ impl Ledger {
         turn.writing(|turn| {
             make_tables(turn)?;
             if turn.state()?.is_none() {
-                let empty = empty_signature(key.as_ref());
-                write_state(turn, &rebuilt.public, &empty)?;
+                let is_first = |key: &&SigningKey| key.public() == first;
+                let empty = empty_signature(key.as_ref().filter(is_first));
+                write_state(turn, first, &empty)?;
             }
             let state = turn.must_state()?;
             if state.frontier.size() > 0 {
@@ -44,11 +49,11 @@ impl Ledger {
                     entries: state.frontier.size(),
                 });
             }
-            if state.public != rebuilt.public {
+            if state.keys.first() != first {
                 return Err(LedgerError::OtherKey {
                     place: turn.place.to_owned(),
-                    stored: state.public.to_string(),
-                    given: rebuilt.public.to_string(),
+                    stored: state.keys.first().to_string(),
+                    given: first.to_string(),
                 });
             }
             let mut growth = Growth::from(state);
@@ -64,7 +69,10 @@ impl Ledger {
                     stated: head.root,
                     found: root,
                 })),
-                None => growth.settle(turn),
+                None => {
+                    growth.settle(turn)?;
+                    turn.change_keys(&rebuilt.keys)
+                }
             }
         })?;
         drop(turn);

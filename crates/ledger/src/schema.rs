@@ -3,6 +3,10 @@
 /// The form of the tables.
 pub(crate) const FORM: i64 = 1;
 
+/// The form of the same tables once the signing key was changed: `public_key` has a line for each further key, which
+/// earlier versions cannot follow.
+pub(crate) const FORM_OF_SEVERAL_KEYS: i64 = 2;
+
 /// The few words in which the databases differ.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialect {
@@ -79,6 +83,9 @@ pub(crate) const INSERT_ENTRY: &str =
 pub(crate) const READ_ENTRIES: &str = "SELECT seq, leaf, root, signature, body FROM ledger_entry \
      WHERE seq >= $1 AND seq < $2 ORDER BY seq LIMIT $3";
 
+pub(crate) const READ_BODIES: &str = "SELECT seq, body FROM ledger_entry \
+     WHERE seq >= $1 AND seq < $2 ORDER BY seq LIMIT $3";
+
 pub(crate) const READ_LEAVES: &str =
     "SELECT seq, leaf FROM ledger_entry WHERE seq >= $1 AND seq < $2 ORDER BY seq LIMIT $3";
 
@@ -87,6 +94,17 @@ pub(crate) const READ_HEAD: &str = "SELECT root, signature FROM ledger_entry WHE
 pub(crate) const NOTE_OBLIGATION: &str =
     "INSERT INTO ledger_obligation (id, seq) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
 
+/// The same for `count` obligations at once, into an empty table.
+pub(crate) fn note_obligations(count: usize) -> String {
+    let rows: Vec<String> = (0..count)
+        .map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2))
+        .collect();
+    format!(
+        "INSERT INTO ledger_obligation (id, seq) VALUES {}",
+        rows.join(", ")
+    )
+}
+
 pub(crate) const READ_OBLIGATIONS: &str = "SELECT id, seq FROM ledger_obligation ORDER BY seq, id";
 
 pub(crate) const FORGET_OBLIGATION: &str = "DELETE FROM ledger_obligation WHERE id = $1";
@@ -94,6 +112,9 @@ pub(crate) const FORGET_OBLIGATION: &str = "DELETE FROM ledger_obligation WHERE 
 pub(crate) const DROP_OBLIGATIONS: &str = "DELETE FROM ledger_obligation";
 
 pub(crate) const SET_HORIZON: &str = "UPDATE ledger_state SET horizon = $1 WHERE id = 1";
+
+pub(crate) const CHANGE_KEYS: &str =
+    "UPDATE ledger_state SET form = $1, public_key = $2 WHERE id = 1";
 
 pub(crate) const READ_LEASE: &str = "SELECT holder, token, until FROM ledger_lease WHERE name = $1";
 

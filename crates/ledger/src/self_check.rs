@@ -8,7 +8,7 @@ use crate::ledger::Ledger;
 use crate::merkle::Frontier;
 use crate::schema;
 use crate::session::{Session, int};
-use crate::verify::VerifyReport;
+use crate::verify::{Expected, VerifyReport};
 
 /// How many leaf hashes are held at once.
 const LEAVES: i64 = 4096;
@@ -21,7 +21,7 @@ impl Ledger {
             let state = turn.must_state()?;
             let size = state.frontier.size();
             let frontier = stored_frontier(turn, size)?;
-            let head = self.head_in(turn, size)?;
+            let head = self.head_in(turn, &state, size)?;
             for found in [frontier.root(), state.frontier.root()] {
                 if found != head.root {
                     return Err(turn.corrupt(Corruption::Root {
@@ -31,7 +31,7 @@ impl Ledger {
                     }));
                 }
             }
-            if size > 0 && SignedHead::parse(&head.note, &self.public).is_err() {
+            if size > 0 && SignedHead::parse_by(&head.note, &state.keys).is_err() {
                 return Err(turn.corrupt(Corruption::Signature { size }));
             }
             Ok(())
@@ -44,9 +44,19 @@ impl Ledger {
     /// What is wrong with the record is in the report; an error means that it could not be checked,
     /// or that something beside the record is damaged.
     pub fn verify(&self, published_heads: &[String]) -> Result<VerifyReport, LedgerError> {
+        let expected = Expected {
+            heads: published_heads,
+            ..Expected::default()
+        };
+        self.verify_by(&expected)
+    }
+
+    /// As [`Ledger::verify`], by all that is known from elsewhere. The key is this ledger's own.
+    pub fn verify_by(&self, expected: &Expected<'_>) -> Result<VerifyReport, LedgerError> {
         self.verify_self()?;
         let head = self.head()?;
-        let mut auditor = Auditor::new(self.public.clone(), published_heads);
+        let first = self.keys.first().clone();
+        let mut auditor = Auditor::new(first, expected.heads, expected.witnesses);
         self.each_row(0..head.size, |row| {
             match auditor.entry(row.seq, row.leaf, &row.signature, &row.body) {
                 Some(found) if found != row.root => Err(self.corrupt(Corruption::Root {
@@ -57,7 +67,7 @@ impl Ledger {
                 _ => Ok(()),
             }
         })?;
-        let report = auditor.finish(Some(&head.note));
+        let report = auditor.finish(Some(&head.note), expected.until);
         if report.is_sound() {
             self.check_projections()?;
         }

@@ -6,7 +6,7 @@ use vouchsafe_model::Time;
 
 use crate::database::{Database, Value};
 use crate::error::{Corruption, LedgerError};
-use crate::key::VerifyingKey;
+use crate::keys::Keys;
 use crate::merkle::{Frontier, TreeHash};
 use crate::schema;
 
@@ -17,7 +17,7 @@ pub(crate) struct Session<'a> {
 
 /// What the state row says.
 pub(crate) struct State {
-    pub(crate) public: VerifyingKey,
+    pub(crate) keys: Keys,
     pub(crate) empty_signature: Vec<u8>,
     pub(crate) frontier: Frontier,
     pub(crate) horizon: Option<Time>,
@@ -111,18 +111,18 @@ impl Session<'_> {
         };
         let [form, public, empty, size, frontier, horizon] = self.columns("state", row)?;
         let form = self.int("form", &form)?;
-        if form != schema::FORM {
+        if form != schema::FORM && form != schema::FORM_OF_SEVERAL_KEYS {
             return Err(LedgerError::Form {
                 place: self.place.to_owned(),
                 found: form,
-                known: schema::FORM,
+                known: schema::FORM_OF_SEVERAL_KEYS,
             });
         }
         let size = self.count("size", &size)?;
         let frontier = self.bytes("frontier", frontier)?;
-        let public = self.text("public key", public)?;
+        let keys = self.text("public key", public)?;
         Ok(Some(State {
-            public: VerifyingKey::parse(&public).map_err(|_| self.value("public key"))?,
+            keys: Keys::parse(&keys).ok_or_else(|| self.value("public key"))?,
             empty_signature: self.bytes("signature", empty)?,
             frontier: Frontier::from_bytes(size, &frontier)
                 .ok_or_else(|| self.value("frontier"))?,
@@ -160,6 +160,27 @@ impl Session<'_> {
                     signature: self.bytes("signature", signature)?,
                     body: self.bytes("body", body)?,
                 })
+            })
+            .collect()
+    }
+
+    /// The bytes of up to `limit` entries from `start` on and before `end`, without a gap.
+    pub(crate) fn bodies(
+        &mut self,
+        start: u64,
+        end: u64,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, LedgerError> {
+        let args = [int(start), int(end), int(limit as u64)];
+        let rows = self.rows("read entries", schema::READ_BODIES, &args)?;
+        (start..)
+            .zip(rows)
+            .map(|(place, row)| {
+                let [seq, body] = self.columns("entry", row)?;
+                if self.count("seq", &seq)? != place {
+                    return Err(self.corrupt(Corruption::Entry { seq: place }));
+                }
+                self.bytes("body", body)
             })
             .collect()
     }

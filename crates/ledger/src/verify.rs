@@ -4,13 +4,15 @@ use std::io::{self, BufRead, Read};
 
 use vouchsafe_model::{Obligation, Time};
 
-use crate::account::{BreakNote, Silence};
+use crate::account::{BreakNote, SetBack, Silence};
 use crate::append::MAX_ENTRY;
 use crate::audit::Auditor;
-use crate::export::{FORMAT, Footer, Header};
+use crate::export::{FORMAT, FORMAT_OF_SEVERAL_KEYS, Footer, Header, form_for};
 use crate::head::SignedHead;
 use crate::key::{KeyError, VerifyingKey};
+use crate::keys::Keys;
 use crate::line::{is_entry, parse_line};
+use crate::witness::WitnessKey;
 
 /// What kind of wrong was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,62 @@ pub enum ProblemKind {
     Published,
     /// A published head that was given is not one of this ledger's.
     PublishedUnusable,
+    /// A change of the signing key that old and new key have not both signed, at this place.
+    KeyChange,
+    /// A witness is said to have seen what it has not signed, or has seen another record.
+    Witness,
+}
+
+/// How an examination came out, in one word. `docs/ledger-format.md` says what each means; other programs that examine
+/// exports use the same words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every entry is what was signed, and the record tells of nothing that is lacking.
+    Sound,
+    /// Every entry is what was signed, and the record tells of silence, obligations without facts, a clock that was set
+    /// back, or breaks.
+    Gaps,
+    /// The record is not what was signed.
+    Wrong,
+}
+
+impl Outcome {
+    /// `sound`, `gaps` or `wrong`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Sound => "sound",
+            Outcome::Gaps => "gaps",
+            Outcome::Wrong => "wrong",
+        }
+    }
+}
+
+/// What a witness has seen of the record, at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenBy {
+    /// Its public key, with its name.
+    pub witness: String,
+    /// How many entries it has seen.
+    pub size: u64,
+    /// When, by its own clock.
+    pub at: Time,
+    /// The entry that says so; nothing where a head that was given carries the signature.
+    pub entry: Option<u64>,
+    /// Whether its key was learnt elsewhere. Otherwise anybody may have made it.
+    pub is_known: bool,
+}
+
+/// What is known from elsewhere about a record that is to be examined.
+#[derive(Clone, Debug, Default)]
+pub struct Expected<'a> {
+    /// The public key, a C2SP vkey: any of those that have signed the record, best the newest.
+    pub vkey: Option<&'a str>,
+    /// Signed notes that were seen in vaults or with witnesses.
+    pub heads: &'a [String],
+    /// The public keys of witnesses.
+    pub witnesses: &'a [WitnessKey],
+    /// A time up to which the record should reach.
+    pub until: Option<Time>,
 }
 
 /// One thing that is wrong.
@@ -59,8 +117,10 @@ pub struct Problem {
 pub struct VerifyReport {
     /// The ledger's name.
     pub origin: String,
-    /// The public key that it was examined with.
+    /// The public key that signs it now.
     pub public_key: String,
+    /// All keys that have signed it, as its own entries say.
+    pub keys: Keys,
     /// How many entries there are.
     pub entries: u64,
     /// The head at the end, if its signature is good.
@@ -79,6 +139,10 @@ pub struct VerifyReport {
     pub obligations_without_facts: Vec<Obligation>,
     /// Times for which the record promises nothing.
     pub silence: Vec<Silence>,
+    /// Where the clock went backwards.
+    pub set_back: Vec<SetBack>,
+    /// Who has seen it besides its owner.
+    pub witnesses: Vec<SeenBy>,
     /// Where the record says of itself that it is broken.
     pub breaks: Vec<BreakNote>,
 }
@@ -88,6 +152,19 @@ impl VerifyReport {
     /// do not count here: they are what a sound record tells.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// How it came out, in one word.
+    pub fn outcome(&self) -> Outcome {
+        let tells_nothing = self.obligations_without_facts.is_empty()
+            && self.silence.is_empty()
+            && self.set_back.is_empty()
+            && self.breaks.is_empty();
+        match (self.is_sound(), tells_nothing) {
+            (false, _) => Outcome::Wrong,
+            (true, false) => Outcome::Gaps,
+            (true, true) => Outcome::Sound,
+        }
     }
 
     /// The first entry that is not as it was.
@@ -106,7 +183,9 @@ pub enum VerifyError {
     #[error("this is not a ledger export: its first line does not say `{FORMAT}`")]
     NotAnExport,
     /// Another form.
-    #[error("the export has the form `{found}`; this version reads `{FORMAT}`")]
+    #[error(
+        "the export has the form `{found}`; this version reads `{FORMAT}` and `{FORMAT_OF_SEVERAL_KEYS}`"
+    )]
     Form {
         /// The form it names.
         found: String,
@@ -115,6 +194,10 @@ pub enum VerifyError {
     #[error(transparent)]
     Key(#[from] KeyError),
 }
+
+/// How many entries are examined together, and how many bytes of them.
+const TOGETHER: usize = 16_384;
+const TOGETHER_BYTES: usize = 32 << 20;
 
 /// The longest line that is read: an entry and what stands around it.
 const MAX_LINE: u64 = MAX_ENTRY as u64 + 1024;
@@ -130,20 +213,44 @@ pub fn verify_export(
     expected_vkey: Option<&str>,
     published_heads: &[String],
 ) -> Result<VerifyReport, VerifyError> {
+    let expected = Expected {
+        vkey: expected_vkey,
+        heads: published_heads,
+        ..Expected::default()
+    };
+    verify_export_by(reader, &expected)
+}
+
+/// The name of the ledger that an export says it is of. Nothing is examined.
+pub fn export_origin(reader: impl BufRead) -> Result<String, VerifyError> {
+    Ok(read_header(&mut Lines { reader })?.origin)
+}
+
+/// As [`verify_export`], by all that is known from elsewhere.
+///
+/// Entries are taken in some thousands at a time, which are held in memory, on as many threads as there are processors.
+pub fn verify_export_by(
+    reader: impl BufRead,
+    expected: &Expected<'_>,
+) -> Result<VerifyReport, VerifyError> {
     let mut lines = Lines { reader };
     let header = read_header(&mut lines)?;
-    let key = VerifyingKey::parse(expected_vkey.unwrap_or(&header.public_key))?;
-    let mut auditor = Auditor::new(key.clone(), published_heads);
-    check_header(&mut auditor, &header, &key);
+    let key = VerifyingKey::parse(expected.vkey.unwrap_or(&header.public_key))?;
+    let mut auditor = Auditor::new(first_key(&header, &key), expected.heads, expected.witnesses);
     let mut head = None;
+    let (mut waiting, mut bytes) = (Vec::new(), 0);
     while let Some(line) = lines.next()? {
+        if head.is_none() && line.is_entry() {
+            bytes += line.len();
+            waiting.push(line);
+            if waiting.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
+                take_in(&mut auditor, &mut waiting);
+                bytes = 0;
+            }
+            continue;
+        }
+        take_in(&mut auditor, &mut waiting);
         match (&line, head.is_some()) {
-            (Text::Line(bytes), false) if is_entry(bytes) => match parse_line(bytes) {
-                Some(l) => {
-                    auditor.entry(l.seq, l.leaf, &l.signature, l.body);
-                }
-                None => auditor.unreadable(bytes),
-            },
             (Text::Line(bytes), false) => match parse_footer(bytes) {
                 Some(footer) => head = Some(footer.head),
                 None => auditor.unreadable(bytes),
@@ -156,8 +263,41 @@ pub fn verify_export(
             }
         }
     }
+    take_in(&mut auditor, &mut waiting);
+    check_header(&mut auditor, &header, &key);
     check_size(&mut auditor, &header);
-    Ok(auditor.finish(head.as_deref()))
+    Ok(auditor.finish(head.as_deref(), expected.until))
+}
+
+/// Lines of entries that are examined together: where all of them are whole, that is much faster than one by one.
+fn take_in(auditor: &mut Auditor, waiting: &mut Vec<Text>) {
+    let lines: Vec<&[u8]> = waiting
+        .iter()
+        .map(|line| match line {
+            Text::Line(bytes) => bytes.as_slice(),
+            Text::TooLong => &[],
+        })
+        .collect();
+    if !auditor.whole(&lines) {
+        for bytes in lines {
+            match parse_line(bytes) {
+                Some(l) => {
+                    auditor.entry(l.seq, l.leaf, &l.signature, l.body);
+                }
+                None => auditor.unreadable(bytes),
+            }
+        }
+    }
+    waiting.clear();
+}
+
+/// The key that the record was begun with: the expected one, or an older one after which the ledger is named, if the
+/// expected one may have followed it.
+fn first_key(header: &Header, expected: &VerifyingKey) -> VerifyingKey {
+    match VerifyingKey::parse(&header.public_key) {
+        Ok(key) if key.origin() == expected.origin() && key.is_first_of_ledger() => key,
+        _ => expected.clone(),
+    }
 }
 
 fn read_header<R: BufRead>(lines: &mut Lines<R>) -> Result<Header, VerifyError> {
@@ -169,7 +309,7 @@ fn read_header<R: BufRead>(lines: &mut Lines<R>) -> Result<Header, VerifyError> 
         return Err(VerifyError::NotAnExport);
     };
     let form: Form = serde_json::from_slice(&line).map_err(|_| VerifyError::NotAnExport)?;
-    if form.format != FORMAT {
+    if form.format != FORMAT && form.format != FORMAT_OF_SEVERAL_KEYS {
         return Err(VerifyError::Form { found: form.format });
     }
     serde_json::from_slice(&line).map_err(|_| VerifyError::NotAnExport)
@@ -182,9 +322,20 @@ fn parse_footer(line: &[u8]) -> Option<Footer> {
 }
 
 fn check_header(auditor: &mut Auditor, header: &Header, key: &VerifyingKey) {
-    if header.public_key != key.to_string() {
+    if header.public_key != auditor.keys.first().to_string() {
         let what = format!("the export names the key {}, not {key}", header.public_key);
         auditor.report(ProblemKind::OtherKey, None, what);
+    } else if !auditor.keys.has(key) {
+        let what = format!("the key {key} has never signed this record");
+        auditor.report(ProblemKind::OtherKey, None, what);
+    }
+    let form = form_for(&auditor.keys);
+    if header.format != form {
+        let what = format!(
+            "the export says it has the form `{}`, not `{form}`",
+            header.format
+        );
+        auditor.report(ProblemKind::Header, None, what);
     }
     if header.origin != key.origin() {
         let what = format!(
@@ -221,6 +372,19 @@ struct Lines<R> {
 enum Text {
     Line(Vec<u8>),
     TooLong,
+}
+
+impl Text {
+    fn is_entry(&self) -> bool {
+        matches!(self, Text::Line(bytes) if is_entry(bytes))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Text::Line(bytes) => bytes.len(),
+            Text::TooLong => 0,
+        }
+    }
 }
 
 impl<R: BufRead> Lines<R> {

@@ -399,9 +399,13 @@ fn files_that_are_no_exports() {
         assert!(matches!(refused, Err(VerifyError::NotAnExport)), "{bad}");
     }
     let mut newer = export();
-    newer.lines[0] = newer.lines[0].replace("export/1", "export/2");
+    newer.lines[0] = newer.lines[0].replace("export/1", "export/3");
     let refused = verify_export(newer.bytes().as_slice(), None, &[]).unwrap_err();
-    assert!(refused.to_string().contains("export/2"), "{refused}");
+    assert!(refused.to_string().contains("export/3"), "{refused}");
+    // The form of a ledger whose key was changed, which this one's was not.
+    let mut changed = export();
+    changed.lines[0] = changed.lines[0].replace("export/1", "export/2");
+    assert_eq!(changed.report(&[]).problems[0].kind, ProblemKind::Header);
     let refused = verify_export(export().bytes().as_slice(), Some("key"), &[]);
     assert!(matches!(refused, Err(VerifyError::Key(_))));
 }

@@ -9,6 +9,7 @@ use crate::locks::{CopyLock, HiddenObject, VaultLocks};
 use crate::log::{LogGap, LogShipped};
 use crate::manifest::Engine;
 use crate::obligation::Obligation;
+use crate::record::{SigningKeyChange, Witnessing};
 use crate::{Span, Time};
 
 /// How a run or a deed came out. A partial result is never a full one.
@@ -494,6 +495,10 @@ pub enum Fact {
         /// Its root, lower hex.
         root: String,
     },
+    /// Another key signs the record from here on.
+    LedgerKeyRotated(SigningKeyChange),
+    /// A party outside has seen the record.
+    Witnessed(Witnessing),
     /// The record is broken here: what was before cannot be continued. Every report shows it.
     Break {
         /// Why.

@@ -2,6 +2,7 @@
 
 pub(crate) mod holds;
 pub(crate) mod keys;
+pub(crate) mod ledger;
 pub(crate) mod reading;
 
 use std::path::PathBuf;
@@ -304,7 +305,17 @@ pub(crate) enum Ledger {
         /// A published head that it must contain; may be given several times.
         #[arg(long, value_name = "FILE")]
         head: Vec<PathBuf>,
+        #[command(flatten)]
+        by: ledger::VerifyBy,
     },
+    /// Write a proof that an entry is in the record, or that the record goes on from an older head.
+    Prove(ledger::Prove),
+    /// Check a proof, offline.
+    CheckProof(ledger::CheckProof),
+    /// As a witness: examine an export and sign its head, if it goes on from what this witness has signed before.
+    Cosign(ledger::Cosign),
+    /// Take in a head that a witness has signed: it is recorded and published.
+    Witnessed(ledger::Witnessed),
     /// Print head, public key and the newest entries.
     Show {
         /// How many entries.
@@ -316,6 +327,9 @@ pub(crate) enum Ledger {
         /// Where to.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Write it as a folder of tiles instead, as tools for transparency logs read it (C2SP tlog-tiles).
+        #[arg(long, value_name = "DIR", conflicts_with = "output")]
+        tiles: Option<PathBuf>,
     },
 }
 
@@ -457,6 +471,8 @@ pub(crate) enum KeyCommand {
     Remove(keys::Remove),
     /// Replace a vault's passphrase, or go on with a replacement that broke off; writes the recovery sheet anew.
     Rotate(keys::Rotate),
+    /// Replace the key that signs the record; old and new key sign that, and the recovery sheet names the new one.
+    RotateLedger,
     /// Copy every point into a new vault with another master key, and show that they are equal.
     Rekey(keys::Rekey),
     /// Wrap a vault's passphrase by the key service that its policy names.

@@ -62,6 +62,48 @@ fn held_until(server: &Server, key: &str) -> Option<String> {
     Some(until.split('<').next()?.to_owned())
 }
 
+/// Whoever gets at the machine may have the keys of the bucket, and can still not take a head away or put another one
+/// in its place.
+#[test]
+fn heads_in_a_vault_are_locked_from_their_first_moment_and_stay_so() {
+    let server = Server::s3();
+    let w = captured(&server, ", retention_lock: 40s, lock_mode: compliance");
+    let record = |server: &Server| -> Vec<String> {
+        let listed = signed::read(server, "locked?list-type=2&prefix=prod/ledger/");
+        let keys = listed.split("<Key>").skip(1);
+        keys.map(|rest| rest.split('<').next().unwrap().to_owned())
+            .collect()
+    };
+    let objects = record(&server);
+    for part in ["/heads/", "/segments/", "/vkey"] {
+        assert!(objects.iter().any(|key| key.contains(part)), "{objects:?}");
+    }
+    for key in &objects {
+        assert!(held_until(&server, key).is_some(), "{key} is not locked");
+    }
+    let head = objects.iter().find(|key| key.contains("/heads/")).unwrap();
+    let versions = |key: &str| {
+        let listed = signed::read(&server, &format!("locked?versions&prefix={key}"));
+        let ids = listed.split("<VersionId>").skip(1);
+        ids.map(|rest| rest.split('<').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let [version] = versions(head).try_into().unwrap();
+    let path = format!("locked/{head}?versionId={version}");
+    let answer = signed::send(&server, "DELETE", &path, &[]);
+    assert!(
+        (400..500).contains(&answer),
+        "a locked head was removed: {answer}"
+    );
+    let before = held_until(&server, head);
+    sleep(Duration::from_secs(21));
+    exits(&w, 0, ["run", "website"]);
+    assert!(
+        held_until(&server, head) > before,
+        "what is kept stays locked"
+    );
+}
+
 const HEAL: [&str; 7] = [
     "vault", "repair", "offsite", "packs", "--from", "local", "--yes",
 ];

@@ -95,6 +95,8 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::VaultKnown { .. } => "vault-known",
         Fact::Published { .. } => "published",
         Fact::Joined { .. } => "joined",
+        Fact::LedgerKeyRotated(_) => "ledger-key-rotated",
+        Fact::Witnessed(_) => "witnessed",
         Fact::Break { .. } => "break",
     }
 }
@@ -195,6 +197,17 @@ fn sentence(fact: &Fact) -> String {
         } => format!(
             "The ledger goes on from the head over {}, root {root}, found in vault {vault}.",
             count(*tree_size, "entry")
+        ),
+        Fact::LedgerKeyRotated(change) => format!(
+            "From here on the record is signed by {} and no more by {}.",
+            change.to, change.from
+        ),
+        Fact::Witnessed(seen) => format!(
+            "{} has seen the record up to {}, root {}, at {}.",
+            seen.witness,
+            count(seen.tree_size, "entry"),
+            seen.root,
+            seen.seen.minute()
         ),
         Fact::Break {
             reason,

@@ -9,12 +9,14 @@
     unreachable_pub
 )]
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sqlx::Connection;
-use vouchsafe_ledger::{Frontier, Ledger, SignedHead, SigningKey, leaf_hash};
+use vouchsafe_ledger::{Frontier, Ledger, SignedHead, SigningKey, VerifyReport, leaf_hash};
 use vouchsafe_model::fact::Verification;
 use vouchsafe_model::{
     Entry, Fact, Obligation, ObligationId, ObligationKind, RunId, Span, Time, VaultName,
@@ -160,22 +162,33 @@ pub fn signature_in(note: &str) -> Vec<u8> {
 
 /// An export put together without the crate's own writer, as whoever has the key can do it.
 pub fn composed(key: &SigningKey, bodies: &[Vec<u8>]) -> Vec<u8> {
+    composed_by(key, |_| key, 1, bodies)
+}
+
+/// The same, where `signer` says who signs the head of a size, in that form.
+pub fn composed_by<'k>(
+    first: &SigningKey,
+    signer: impl Fn(u64) -> &'k SigningKey,
+    form: u32,
+    bodies: &[Vec<u8>],
+) -> Vec<u8> {
     let mut tree = Frontier::new();
     let mut lines = Vec::new();
-    let mut note = SignedHead::sign(key, 0, tree.root()).note;
+    let mut note = SignedHead::sign(signer(0), 0, tree.root()).note;
     for (seq, body) in bodies.iter().enumerate() {
         let leaf = leaf_hash(body);
         tree.push(leaf);
+        let key = signer(tree.size());
         note = SignedHead::sign(key, tree.size(), tree.root()).note;
         let signature = BASE64_STANDARD.encode(signature_in(&note));
         let before =
             format!("{{\"seq\":{seq},\"leaf\":\"{leaf}\",\"signature\":\"{signature}\",\"entry\":");
         lines.push([before.as_bytes(), body, b"}"].concat());
     }
-    let vkey = key.public_key_text();
+    let vkey = first.public_key_text();
     let origin = vkey.split('+').next().unwrap();
     let header = format!(
-        "{{\"format\":\"vouchsafe-ledger-export/1\",\"origin\":\"{origin}\",\"public_key\":\"{vkey}\",\"size\":{}}}",
+        "{{\"format\":\"vouchsafe-ledger-export/{form}\",\"origin\":\"{origin}\",\"public_key\":\"{vkey}\",\"size\":{}}}",
         bodies.len()
     );
     lines.insert(0, header.into_bytes());
@@ -183,4 +196,54 @@ pub fn composed(key: &SigningKey, bodies: &[Vec<u8>]) -> Vec<u8> {
     lines.push(format!("{{\"head\":{note}}}").into_bytes());
     lines.push(Vec::new());
     lines.join(&b'\n')
+}
+
+/// What a program says of an export: the word for the outcome, and the first wrong entry if it is `wrong`.
+pub type Said = (String, Option<u64>);
+
+pub fn said_by_us(report: &VerifyReport) -> Said {
+    let word = report.outcome().word().to_owned();
+    let wrong = word == "wrong";
+    (word, report.first_wrong().filter(|_| wrong))
+}
+
+/// `docs/tools/verify_ledger.py` on an export: what it says in its last line, and all of it.
+pub fn said_by_python(
+    export: &[u8],
+    key: Option<&str>,
+    heads: &[String],
+    more: &[&str],
+) -> (Said, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("export.jsonl");
+    std::fs::write(&file, export).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools/verify_ledger.py");
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(script).arg(&file).args(more);
+    command.args(key.iter().flat_map(|key| ["--key", key]));
+    for (n, head) in heads.iter().enumerate() {
+        let name = dir.path().join(format!("head{n}"));
+        std::fs::write(&name, head).unwrap();
+        command.arg("--head").arg(name);
+    }
+    let output = command
+        .output()
+        .expect("python3 is needed: apt-get install python3");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last = text.lines().last().unwrap_or_default().to_owned();
+    let words: Vec<&str> = last.split([' ', ':']).collect();
+    let word = words.first().copied().unwrap_or_default().to_owned();
+    let code = match word.as_str() {
+        "sound" | "gaps" => 0,
+        "wrong" => 1,
+        "refused" => 2,
+        _ => panic!("{text}{errors}"),
+    };
+    if !more.contains(&"--strict") {
+        assert_eq!(output.status.code(), Some(code), "{text}{errors}");
+    }
+    let entry = words.get(1).and_then(|word| word.parse().ok());
+    let entry = entry.filter(|_| word == "wrong");
+    ((word, entry), text)
 }

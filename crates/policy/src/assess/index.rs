@@ -147,6 +147,8 @@ impl<'f> Index<'f> {
                 | Fact::HoldReleased(_)
                 | Fact::Repaired(_)
                 | Fact::Published { .. }
+                | Fact::LedgerKeyRotated(_)
+                | Fact::Witnessed(_)
                 | Fact::Joined { .. } => {}
             }
         }

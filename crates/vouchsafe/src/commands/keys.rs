@@ -24,6 +24,7 @@ pub(crate) fn key(session: &Session, args: &KeyCommand) -> Result<Exit, Failure>
         KeyCommand::Add(args) => add(session, args),
         KeyCommand::Remove(args) => remove(session, args),
         KeyCommand::Rotate(args) => rotate(session, args),
+        KeyCommand::RotateLedger => rotate_ledger(session),
         KeyCommand::Wrap(args) => wrap(session, args),
         KeyCommand::Passphrase(args) => show(session, args),
         KeyCommand::Rekey(args) => rekey(session, args),
@@ -228,6 +229,28 @@ fn rotate(session: &Session, args: &Rotate) -> Result<Exit, Failure> {
         rotated.sheet.display()
     ))?;
     tell_hidden(session, &vault, &rotated.hidden)?;
+    Ok(Exit::Met)
+}
+
+fn rotate_ledger(session: &Session) -> Result<Exit, Failure> {
+    let mut keeper = session.keeper()?;
+    let rotated = keeper.rotate_ledger_key(&Console::new(session.output))?;
+    let sheet = rotated.sheet.display().to_string();
+    if session.output.json {
+        session.output.json(&serde_json::json!({
+            "event": "result",
+            "from": rotated.from,
+            "to": rotated.to,
+            "fingerprint": rotated.fingerprint,
+            "entry": rotated.entry,
+            "recovery_sheet": sheet,
+        }))?;
+        return Ok(Exit::Met);
+    }
+    session.output.text(&format!(
+        "the record is signed by another key since entry {}, which both keys have signed\nkey before  {}\nnew key     {}\nfingerprint {}\nrecovery sheet written anew: {sheet} (print it twice, lock it away from this machine, delete it; give the new key to auditors and witnesses)",
+        rotated.entry, rotated.from, rotated.to, rotated.fingerprint
+    ))?;
     Ok(Exit::Met)
 }
 

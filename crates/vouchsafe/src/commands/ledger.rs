@@ -6,20 +6,32 @@ use std::path::PathBuf;
 use vouchsafe_evidence::count;
 use vouchsafe_host::files;
 use vouchsafe_keeper::KeeperError;
-use vouchsafe_ledger::{VerifyReport, verify_export};
+use vouchsafe_ledger::{Expected, Outcome, VerifyReport, verify_export_by};
 
 use crate::args::Ledger;
+use crate::args::ledger::VerifyBy;
+use crate::commands::{ledger_proofs, ledger_witness};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
 /// Does what the subcommand says.
 pub(crate) fn ledger(session: &Session, args: &Ledger) -> Result<Exit, Failure> {
     match args {
-        Ledger::Verify { export, key, head } => {
-            verify(session, export.as_ref(), key.as_deref(), head)
-        }
+        Ledger::Verify {
+            export,
+            key,
+            head,
+            by,
+        } => verify(session, export.as_ref(), key.as_deref(), head, by),
         Ledger::Show { last } => show(session, *last),
-        Ledger::Export { output } => export(session, output.as_ref()),
+        Ledger::Export {
+            tiles: Some(dir), ..
+        } => ledger_proofs::tiles(session, dir),
+        Ledger::Export { output, .. } => export(session, output.as_ref()),
+        Ledger::Prove(args) => ledger_proofs::prove(session, args),
+        Ledger::CheckProof(args) => ledger_proofs::check(session, args),
+        Ledger::Cosign(args) => ledger_witness::cosign(session, args),
+        Ledger::Witnessed(args) => ledger_witness::witnessed(session, args),
     }
 }
 
@@ -28,15 +40,25 @@ fn verify(
     export: Option<&PathBuf>,
     key: Option<&str>,
     heads: &[PathBuf],
+    by: &VerifyBy,
 ) -> Result<Exit, Failure> {
     let mut published = Vec::new();
     for path in heads {
         published.push(files::read_to_string(path, 64 << 10).map_err(KeeperError::from)?);
     }
+    let witnesses = ledger_witness::keys(&by.witness)?;
+    let until = by.until.as_deref().map(|text| session.time(text));
+    let expected = Expected {
+        vkey: key,
+        heads: &published,
+        witnesses: &witnesses,
+        until: until.transpose()?,
+    };
     let report = match export {
         Some(path) => {
             let file = files::open_read(path).map_err(KeeperError::from)?;
-            verify_export(BufReader::new(file), key, &published).map_err(|e| {
+            let reader = BufReader::with_capacity(1 << 20, file);
+            verify_export_by(reader, &expected).map_err(|e| {
                 Failure::Usage(format!(
                     "{}: {}",
                     path.display(),
@@ -47,7 +69,7 @@ fn verify(
         None => session
             .keeper()?
             .ledger
-            .verify(&published)
+            .verify_by(&expected)
             .map_err(KeeperError::from)?,
     };
     if session.output.json {
@@ -57,14 +79,22 @@ fn verify(
             .output
             .text(&text(&report, key.is_some() || export.is_none()))?;
     }
-    Ok(Exit::judged(report.is_sound()))
+    Ok(Exit::judged(match report.outcome() {
+        Outcome::Sound => true,
+        Outcome::Gaps => !by.strict,
+        Outcome::Wrong => false,
+    }))
 }
 
 fn json(report: &VerifyReport) -> serde_json::Value {
     serde_json::json!({
         "origin": report.origin,
         "public_key": report.public_key,
+        "keys_since": report.keys.later().iter().map(|(size, key)| serde_json::json!({
+            "size": size, "key": key.to_string(),
+        })).collect::<Vec<_>>(),
         "entries": report.entries,
+        "outcome": report.outcome().word(),
         "sound": report.is_sound(),
         "first_wrong": report.first_wrong(),
         "published_matched": report.published_matched,
@@ -73,6 +103,10 @@ fn json(report: &VerifyReport) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "obligations_without_facts": report.obligations_without_facts,
         "silence": report.silence.iter().map(|s| serde_json::json!({ "from": s.from, "to": s.to })).collect::<Vec<_>>(),
+        "clock_set_back": report.set_back.iter().map(|s| serde_json::json!({ "entry": s.seq, "from": s.from, "to": s.to })).collect::<Vec<_>>(),
+        "witnesses": report.witnesses.iter().map(|w| serde_json::json!({
+            "witness": w.witness, "size": w.size, "at": w.at, "entry": w.entry, "key_known": w.is_known,
+        })).collect::<Vec<_>>(),
         "breaks": report.breaks.iter().map(|b| serde_json::json!({ "entry": b.seq, "reason": b.reason })).collect::<Vec<_>>(),
     })
 }
@@ -90,6 +124,26 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
     ];
     if !key_known {
         lines.push("the key was taken from the export itself: give --key to hold it against the recovery sheet".to_owned());
+    }
+    for (size, key) in report.keys.later() {
+        lines.push(format!(
+            "signed by {key} since entry {}",
+            size.saturating_sub(1)
+        ));
+    }
+    for seen in &report.witnesses {
+        let known = match seen.is_known {
+            true => "",
+            false => {
+                ", if this key is the witness's: give --witness to hold it against what the witness has told"
+            }
+        };
+        lines.push(format!(
+            "witnessed up to {} at {} by {}{known}",
+            count(seen.size, "entry"),
+            seen.at.minute(),
+            seen.witness
+        ));
     }
     for problem in &report.problems {
         let place = problem
@@ -110,6 +164,12 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
             "! silence from {} to {}",
             silence.from.minute(),
             silence.to.minute()
+        ));
+    }
+    for back in &report.set_back {
+        lines.push(format!(
+            "! the clock was set back at entry {}: from {} to {}",
+            back.seq, back.from, back.to
         ));
     }
     for b in &report.breaks {

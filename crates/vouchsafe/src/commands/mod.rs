@@ -7,6 +7,8 @@ pub(crate) mod holds;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod ledger;
+mod ledger_proofs;
+mod ledger_witness;
 pub(crate) mod lint;
 pub(crate) mod look;
 pub(crate) mod mount;
