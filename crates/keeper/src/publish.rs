@@ -92,6 +92,11 @@ impl Keeper {
             &format!("{}.yaml", self.policy.digest),
             || seal(&self.policy_text),
         )?;
+        // What binds beside it, so that a ledger that is recovered knows what waits for a decision.
+        for older in &self.bound.older {
+            let name = format!("{}.yaml", older.policy.digest);
+            put_new(vault, POLICY, &name, || seal(&older.text))?;
+        }
         let id = self.ledger.public_key().ledger_id();
         put_new(vault, LEDGER, &format!("{id}/{SEED}"), || seal(&seed))?;
         for object in self.ledger.publication(from, to, &seal)? {
