@@ -106,7 +106,7 @@ fn five_hundred_systems_over_several_files_are_linted_in_seconds_with_each_fault
     let begun = Instant::now();
     assert_eq!(findings(&w), errors);
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
     // Without the errors the linter itself judges every system.
     for (_, file, line) in &errors {
         let body = fs::read_to_string(w.path(file)).unwrap();
@@ -121,7 +121,7 @@ fn five_hundred_systems_over_several_files_are_linted_in_seconds_with_each_fault
     let begun = Instant::now();
     assert_eq!(findings(&w), warnings);
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
     // As SARIF and as text, too, each stands in its own file.
     let log = json(&w.exits(1, ["lint", "--format", "sarif"]).0);
     let results = log["runs"][0]["results"].as_array().unwrap();

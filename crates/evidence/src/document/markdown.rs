@@ -95,6 +95,11 @@ fn cell(text: &str) -> String {
 
 /// Text of the policy's own as text: on one line, and nothing in it means anything to Markdown or HTML.
 fn escape(text: &str) -> String {
+    // A mark of code without its pair is no mark.
+    let text = match text.matches('`').count().is_multiple_of(2) {
+        true => text.to_owned(),
+        false => text.replace('`', "'"),
+    };
     let mut out = String::with_capacity(text.len());
     let mut is_code = false;
     for c in text.trim().chars() {
@@ -115,9 +120,5 @@ fn escape(text: &str) -> String {
             c => out.push(c),
         }
     }
-    // A mark of code without its pair would swallow what follows.
-    match is_code {
-        true => out.replace('`', "'"),
-        false => out,
-    }
+    out
 }

@@ -309,7 +309,7 @@ pub(super) fn exemptions(input: &DocumentInput<'_>) -> Section {
 }
 
 pub(super) fn provisions(input: &DocumentInput<'_>) -> Section {
-    let blocks = input
+    let mut blocks: Vec<Block> = input
         .clauses
         .iter()
         .map(|clause| {
@@ -325,6 +325,10 @@ pub(super) fn provisions(input: &DocumentInput<'_>) -> Section {
             }
         })
         .collect();
+    if !blocks.is_empty() {
+        let lead = "What else this policy lays down, by the numbers and names of its own.";
+        blocks.insert(0, Block::text(lead));
+    }
     Section {
         title: "Further provisions".to_owned(),
         blocks,

@@ -237,7 +237,10 @@ pub(super) fn keep(diff: &mut Diff, place: &str, old: &Keep, new: &mut Keep) {
     let what = format!("{}, was {}", kept(new), kept(old));
     if is_shorter(old, new) {
         diff.say(Effect::Weakens, place, what);
-        *new = longer(old, new);
+        *new = match is_shorter(new, old) {
+            true => longer(old, new),
+            false => *old,
+        };
     } else if is_shorter(new, old) {
         diff.say(Effect::Strengthens, place, what);
     } else {

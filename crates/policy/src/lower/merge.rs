@@ -148,7 +148,8 @@ impl Merger<'_> {
         let first = known.place();
         let place = item.place();
         let key = item.key.clone();
-        if item.node.is_null() {
+        // Each file names its own, and they were followed when the text was made.
+        if item.node.is_null() || key == "include" {
             return;
         }
         if known.node.is_null() {
