@@ -1,6 +1,8 @@
 //! Facts and verdicts rendered for people and machines: pure, no IO, no clock, no decisions.
 
 pub mod agenda;
+pub mod change;
+pub mod document;
 pub mod holds;
 pub mod layout;
 mod log_window;
@@ -12,6 +14,7 @@ pub mod status;
 mod words;
 
 pub use agenda::agenda_text;
+pub use change::{PendingChange, alterations_text, pending_text};
 pub use holds::holds_by_protection;
 pub use layout::TextOptions;
 pub use points::{CopyCount, copy_counts, points_text};

@@ -253,6 +253,14 @@ pub enum KeeperError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// A decision on a change of the policy is not taken.
+    #[error("change {change}: {reason}")]
+    Change {
+        /// Which.
+        change: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A copy failed.
     #[error("copy to vault `{vault}`: {source}")]
     Copy {
@@ -394,6 +402,7 @@ impl KeeperError {
             | KeeperError::NothingKnown { .. }
             | KeeperError::Hold { .. }
             | KeeperError::Witness(_)
+            | KeeperError::Change { .. }
             | KeeperError::Secret(_) => Category::CannotStart,
             KeeperError::Open {
                 source: OpenError::NoRepository { .. },

@@ -64,13 +64,7 @@ pub fn init(
         join(&state, &made)?
     };
     let ledger = open_ledger(&state, tools.random.as_ref())?;
-    let keeper = Keeper {
-        policy,
-        policy_text,
-        state,
-        ledger,
-        tools,
-    };
+    let keeper = Keeper::over(policy, policy_text, state, ledger, tools)?;
     // The horizon comes first: a record must not begin with silence.
     keeper.reconcile()?;
     record_vaults(&keeper, &made, joined.as_ref())?;

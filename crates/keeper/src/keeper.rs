@@ -14,6 +14,7 @@ use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::{Policy, Protection, ProtectionId, System, VaultName};
 use vouchsafe_vault::Env;
 
+use crate::change::{self, Bound};
 use crate::error::KeeperError;
 use crate::events::Reporter;
 use crate::state::State;
@@ -51,7 +52,7 @@ impl Tools {
 
 /// One policy, its state and its ledger, open.
 pub struct Keeper {
-    /// The policy in force.
+    /// The policy in force: the one that was given, but for what it weakens and nobody has agreed to yet.
     pub policy: Policy,
     /// Its text, as the file has it.
     pub policy_text: Vec<u8>,
@@ -61,6 +62,10 @@ pub struct Keeper {
     pub ledger: Ledger,
     /// The machine.
     pub tools: Tools,
+    /// What binds beside the policy that was given.
+    pub bound: Bound,
+    /// The policy's file, for git; `policy.yaml` in its folder if it is not said.
+    pub policy_file: Option<PathBuf>,
 }
 
 impl Keeper {
@@ -77,12 +82,26 @@ impl Keeper {
             });
         }
         let ledger = crate::ledger_key::open_ledger(&state)?;
+        Keeper::over(policy, policy_text, state, ledger, tools)
+    }
+
+    /// Over a ledger that is open, with what binds by its account.
+    pub(crate) fn over(
+        policy: Policy,
+        policy_text: Vec<u8>,
+        state: State,
+        ledger: Ledger,
+        tools: Tools,
+    ) -> Result<Keeper, KeeperError> {
+        let (policy, bound) = change::bind(policy, &policy_text, &ledger, &state, &tools)?;
         Ok(Keeper {
             policy,
             policy_text,
             state,
             ledger,
             tools,
+            bound,
+            policy_file: None,
         })
     }
 

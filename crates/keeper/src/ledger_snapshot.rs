@@ -114,8 +114,15 @@ impl Keeper {
         sink.leave()?;
         sink.leave()?;
         sink.enter(folder(POLICY))?;
-        let name = format!("{}.yaml", self.policy.digest);
-        push_bytes(sink, &name, self.policy_text.clone())?;
+        let older = self.bound.older.iter();
+        let mut texts: Vec<(&String, &Vec<u8>)> =
+            older.map(|o| (&o.policy.digest, &o.text)).collect();
+        texts.push((&self.policy.digest, &self.policy_text));
+        // A tree names what is in it in order.
+        texts.sort();
+        for (digest, text) in texts {
+            push_bytes(sink, &format!("{digest}.yaml"), text.clone())?;
+        }
         sink.leave()
     }
 

@@ -2,15 +2,20 @@
 //!
 //! The rules are in `vouchsafe-policy`; here they are only carried out, and every result becomes a fact.
 
+mod against;
 pub mod catalogue;
+mod change;
 mod copies;
+mod coverage;
 mod custody;
+mod document;
 pub mod drill;
 mod drill_moment;
 mod error;
 mod events;
 mod hidden;
 mod holds;
+mod includes;
 mod init;
 mod judge;
 mod keeper;
@@ -37,6 +42,7 @@ mod restore;
 mod resume;
 mod run;
 mod sheet;
+mod signed;
 mod state;
 mod store_check;
 mod target;
@@ -49,6 +55,10 @@ mod watch;
 mod witness;
 mod worker;
 
+pub use against::{PointsAgainst, points_against};
+pub use change::{Bound, DecisionOrder};
+pub use coverage::{CoverageReport, CoveredThing, Standing};
+pub use document::document_of;
 pub use error::{Category, KeeperError, chain};
 pub use events::{Event, Reporter, Silent};
 pub use holds::HoldOrder;
@@ -68,6 +78,7 @@ pub use rekey::{RekeyOrder, Rekeyed};
 pub use repair::{RepairOutcome, RepairPart, RepairPlan};
 pub use restore::{LogPlan, Moment, RestoreOrder, RestorePlan, RestoreReport};
 pub use run::{RunDone, RunOrder, RunReport};
+pub use signed::SignedObject;
 pub use state::State;
 pub use store_check::StoreCheck;
 pub use vault_record::is_ledger_snapshot;

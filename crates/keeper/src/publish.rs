@@ -93,6 +93,11 @@ impl Keeper {
             &format!("{}.yaml", self.policy.digest),
             || seal(&self.policy_text),
         )?;
+        // What binds beside it, so that a ledger that is recovered knows what waits for a decision.
+        for older in &self.bound.older {
+            let name = format!("{}.yaml", older.policy.digest);
+            put_new(vault, POLICY, &name, || seal(&older.text))?;
+        }
         let id = self.ledger.public_key().ledger_id();
         let seed_name = seed_name(self.ledger.keys());
         put_new(vault, LEDGER, &format!("{id}/{seed_name}"), || seal(&seed))?;

@@ -21,12 +21,17 @@ pub(crate) fn tool() -> String {
     format!("vouchsafe {}", env!("CARGO_PKG_VERSION"))
 }
 
+/// Whose account on which machine this process runs in.
+pub(crate) fn actor() -> String {
+    format!("{}@{}", machine::username(), machine::hostname())
+}
+
 /// An entry of this process at `at`.
 pub(crate) fn entry(at: Time, fact: Fact) -> Entry {
     Entry {
         v: 1,
         at,
-        actor: format!("{}@{}", machine::username(), machine::hostname()),
+        actor: actor(),
         tool: tool(),
         fact,
     }
@@ -90,7 +95,9 @@ impl Keeper {
             _ => None,
         });
         let changed = in_force != Some(self.policy.digest.as_str());
+        self.keep_policy_text()?;
         if changed {
+            new.extend(self.change_fact());
             new.push(Fact::PolicyInForce {
                 digest: self.policy.digest.clone(),
                 version: self.policy.front.version.clone(),
@@ -114,7 +121,14 @@ impl Keeper {
         }
     }
 
-    fn plan_ahead(&self, facts: &[Recorded], now: Time, changed: bool, new: &mut Vec<Fact>) {
+    /// Obligations up to the horizon, and those that a changed policy no longer asks for.
+    pub(crate) fn plan_ahead(
+        &self,
+        facts: &[Recorded],
+        now: Time,
+        changed: bool,
+        new: &mut Vec<Fact>,
+    ) {
         let horizon = facts.iter().rev().find_map(|r| match r.entry.fact {
             Fact::Horizon { until } => Some(until),
             _ => None,

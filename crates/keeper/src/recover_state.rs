@@ -376,7 +376,31 @@ fn read_sheet(text: &[u8]) -> Sheet {
     sheet
 }
 
+/// Writes the policy's files where they belong; should any of them be there with another text, all of them into a
+/// folder beside, so that nothing is mixed.
 fn write_policy(path: &Path, text: &[u8]) -> Result<PathBuf, KeeperError> {
+    let whole = String::from_utf8_lossy(text);
+    let parts = vouchsafe_policy::files::parts(&whole);
+    if let [main, others @ ..] = parts.as_slice()
+        && !others.is_empty()
+    {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut target = folder.to_owned();
+        for part in &parts {
+            let at = part.name.map_or(path.to_owned(), |name| folder.join(name));
+            if files::exists(&at)? && files::read(&at, 16 << 20)? != part.text.as_bytes() {
+                target = path.with_extension("recovered");
+            }
+        }
+        for part in others {
+            let at = target.join(part.name.unwrap_or_default());
+            files::create_dir_all(at.parent().unwrap_or(&target), 0o755)?;
+            files::write_atomic(&at, part.text.as_bytes(), 0o644)?;
+        }
+        let first = target.join(path.file_name().unwrap_or_default());
+        files::write_atomic(&first, main.text.as_bytes(), 0o644)?;
+        return Ok(first);
+    }
     if files::exists(path)? && files::read(path, 16 << 20)? != text {
         let beside = path.with_extension("recovered.yaml");
         files::write_atomic(&beside, text, 0o644)?;
@@ -389,6 +413,33 @@ fn write_policy(path: &Path, text: &[u8]) -> Result<PathBuf, KeeperError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_of_several_files_comes_back_as_it_was_and_mixes_with_nothing() {
+        let others = std::collections::BTreeMap::from([(
+            "systems/a.yaml".to_owned(),
+            "systems: { a: }\n".to_owned(),
+        )]);
+        let text = vouchsafe_policy::files::join("include: systems/*.yaml\n", &others).unwrap();
+        let dir = files::temp_dir("recovered-policy").unwrap();
+        let path = dir.path().join("policy.yaml");
+        assert_eq!(write_policy(&path, text.as_bytes()).unwrap(), path);
+        let found = crate::PolicyFile::read(&path).unwrap();
+        assert_eq!(found.text, text);
+        // Once more changes nothing; over another text all of it goes beside.
+        assert_eq!(write_policy(&path, text.as_bytes()).unwrap(), path);
+        files::write_atomic(
+            dir.path().join("systems/a.yaml"),
+            b"systems: { b: }\n",
+            0o644,
+        )
+        .unwrap();
+        let beside = write_policy(&path, text.as_bytes()).unwrap();
+        assert_eq!(beside, dir.path().join("policy.recovered/policy.yaml"));
+        assert_eq!(crate::PolicyFile::read(&beside).unwrap().text, text);
+        let kept = files::read_to_string(dir.path().join("systems/a.yaml"), 100).unwrap();
+        assert_eq!(kept, "systems: { b: }\n");
+    }
 
     #[test]
     fn a_sheet_is_read_as_it_was_written() {

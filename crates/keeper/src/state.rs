@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use vouchsafe_format::Id;
 use vouchsafe_host::files;
 use vouchsafe_host::lockfile::{self, StateLock};
 use vouchsafe_model::{ProtectionId, Secret, VaultName};
@@ -77,6 +78,26 @@ impl State {
     pub fn fresh_path(&self, vault: &VaultName, slot: &str) -> PathBuf {
         let name = format!("{vault}.slot-{slot}.passphrase");
         self.root.join("keys").join(name)
+    }
+
+    /// The text of a policy that was in force, if it is kept here and is that text.
+    pub(crate) fn kept_policy(&self, digest: &str) -> Result<Option<Vec<u8>>, KeeperError> {
+        let path = self.policy_path(digest);
+        if !files::exists(&path)? {
+            return Ok(None);
+        }
+        let text = files::read(&path, 16 << 20)?;
+        Ok((Id::of(&text).to_hex() == digest).then_some(text))
+    }
+
+    /// Keeps the text of a policy that comes into force.
+    pub(crate) fn keep_policy(&self, digest: &str, text: &[u8]) -> Result<(), KeeperError> {
+        files::create_dir_all(self.root.join("policies"), 0o700)?;
+        Ok(files::write_atomic(self.policy_path(digest), text, 0o600)?)
+    }
+
+    fn policy_path(&self, digest: &str) -> PathBuf {
+        self.root.join("policies").join(format!("{digest}.yaml"))
     }
 
     /// The recovery sheet.

@@ -166,6 +166,8 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         Fact::Drill(drill) => &drill.obligations,
         Fact::KeyChange(change) => &change.obligations,
         Fact::PolicyInForce { .. }
+        | Fact::PolicyChanged(_)
+        | Fact::ChangeDecided(_)
         | Fact::CopyLost(_)
         | Fact::Coverage(_)
         | Fact::Repaired(_)

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::{ChangeDecision, PolicyChange};
 use crate::drill::DrillResult;
 use crate::hold::{Hold, HoldRelease};
 use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
@@ -394,6 +395,10 @@ pub enum Fact {
         /// Whether the digest is the approved one; nothing if no approval is stated.
         approved: Option<bool>,
     },
+    /// The policy differs from those that bind: what it weakens waits for a decision.
+    PolicyChanged(PolicyChange),
+    /// Somebody has decided on such a change.
+    ChangeDecided(ChangeDecision),
     /// An obligation, written ahead.
     ObligationDue(Obligation),
     /// Every obligation up to this time is in the ledger.

@@ -92,6 +92,10 @@ name!(
     HoldName
 );
 name!(
+    /// A change of the policy; the same change always gets the same id.
+    ChangeId
+);
+name!(
     /// Something that must happen by a time; the same obligation always gets the same id.
     ObligationId
 );

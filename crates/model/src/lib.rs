@@ -1,6 +1,7 @@
 //! The nouns of Vouchsafe: identifiers, time, policy, obligations, facts, verdicts; no IO and no clock.
 
 pub mod assessment;
+pub mod change;
 pub mod custody;
 pub mod drill;
 pub mod fact;
@@ -20,6 +21,7 @@ pub mod vault_url;
 pub mod verdict;
 
 pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessment, Question};
+pub use change::{Alteration, ChangeDecision, Effect, PolicyChange, SignedBy};
 pub use custody::{AwsKey, Kms, WrapCommand};
 pub use drill::{
     Damage, DrillResult, DrilledMoment, Ladder, NegativeControl, Phase, Rung, RungOutcome,
@@ -27,7 +29,7 @@ pub use drill::{
 pub use fact::{Entry, Fact, Issue, Outcome};
 pub use hold::{Hold, HoldRelease};
 pub use ids::{
-    HoldName, IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName,
+    ChangeId, HoldName, IdError, ObligationId, PointId, ProtectionId, RunId, SystemName, VaultName,
 };
 pub use locks::{CopyLock, HiddenObject, LockMode, VaultLocks};
 pub use log::{LogCopy, LogGap, LogGapCause, LogShipped, LogToken};

@@ -1,8 +1,9 @@
 //! What a policy declares beside the rules that this version acts on, as typed values by their keys.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use vouchsafe_model::policy::{Length, Location, Schedule, WallTime};
+use vouchsafe_model::policy::{Length, Location, Schedule, Tier, WallTime};
 use vouchsafe_model::{ProtectionId, Span, SystemName};
 
 use crate::keys::Section;
@@ -32,6 +33,47 @@ pub enum Said {
     Named(BTreeMap<String, Entry>),
     /// A list.
     List(Vec<Said>),
+}
+
+/// As people would write it: `AES-256`, `every month`, `80%`; mappings as `key: value, key: value`.
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Said::Text(text) => f.pad(text),
+            Said::Flag(flag) => f.pad(if *flag { "yes" } else { "no" }),
+            Said::Count(n) => write!(f, "{n}"),
+            Said::Length(length) => write!(f, "{length}"),
+            Said::Span(span) => write!(f, "{span}"),
+            Said::Schedule(schedule) => f.pad(&schedule.text),
+            Said::Share(n, d) if n == d => f.pad("all"),
+            Said::Share(n, d) if (u64::from(*n) * 100).is_multiple_of(u64::from((*d).max(1))) => {
+                write!(f, "{}%", u64::from(*n) * 100 / u64::from((*d).max(1)))
+            }
+            Said::Share(n, d) => write!(f, "{n}/{d}"),
+            Said::WallTime(time) => write!(
+                f,
+                "{:02}:{:02} {}",
+                time.minutes / 60,
+                time.minutes % 60,
+                time.zone
+            ),
+            Said::Entry(entry) => {
+                let parts: Vec<String> = entry
+                    .iter()
+                    .map(|(k, v)| format!("{}: {v}", k.replace('_', " ")))
+                    .collect();
+                f.pad(&parts.join(", "))
+            }
+            Said::Named(named) => {
+                let names: Vec<&str> = named.keys().map(String::as_str).collect();
+                f.pad(&names.join(", "))
+            }
+            Said::List(all) => {
+                let parts: Vec<String> = all.iter().map(Said::to_string).collect();
+                f.pad(&parts.join(", "))
+            }
+        }
+    }
 }
 
 /// A mapping with known keys: what was said under each of them.
@@ -161,6 +203,17 @@ pub struct Requirement {
     pub at: Vec<String>,
 }
 
+/// A kind of data, as it is declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Class {
+    /// The tier that it names.
+    pub tier: Option<String>,
+    /// Whether it is about people.
+    pub personal: bool,
+    /// What belongs to it.
+    pub description: Option<String>,
+}
+
 /// Everything that is declared beside the rules that this version acts on.
 #[derive(Clone, Debug, Default)]
 pub struct Declared {
@@ -184,6 +237,10 @@ pub struct Declared {
     pub duties: BTreeMap<String, Entry>,
     /// What plans say beside the rules that their systems follow.
     pub plans: BTreeMap<String, Entry>,
+    /// Every tier by its name, also those that no system has.
+    pub tiers: BTreeMap<String, Tier>,
+    /// Every class by its name.
+    pub classes: BTreeMap<String, Class>,
     /// The layers that tiers ask for.
     pub layers: BTreeMap<String, Vec<String>>,
     /// Requirements by their ids.

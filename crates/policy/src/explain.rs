@@ -407,6 +407,38 @@ pub const CODES: &[(&str, &str)] = &[
         "P174",
         "The requirement is written down, and no key of the file is named that fulfils it. It is shown as not traced.",
     ),
+    (
+        "P185",
+        "This place promises less than the policy that was agreed to: a shorter retention, a system, vault or copy less, a weaker lock, a longer RPO or RTO, rarer drills, more that is left out. Until somebody agrees, what was promised before stays in force, and points are kept as long as either of the two says. `vouchsafe approve` agrees, `vouchsafe deny` refuses; or take it back in the file. What promises more is in force at once.",
+    ),
+    (
+        "P186",
+        "The policy includes something that is not there or cannot be read. What would be in it is missing from the policy, so it cannot be used: a system that is not declared would not be protected.",
+    ),
+    (
+        "P187",
+        "Files are included from below the folder of the file that names them, and from nowhere else: no absolute path, no `..`, no link that leads out. So the folder is the whole policy, and who may change it is known.",
+    ),
+    (
+        "P188",
+        "A file includes itself, by itself or by way of others. Include it from one place only.",
+    ),
+    (
+        "P189",
+        "More files, bytes or levels are included than any policy needs. Limits keep a broken or hostile folder from using up the machine.",
+    ),
+    (
+        "P190",
+        "The files of a policy are hashed, approved and published as one text, in which a line that begins with `#!file` or `#!vouchsafe-policy` marks where files begin. So no file may hold such a line, nor have a name that leads elsewhere.",
+    ),
+    (
+        "P191",
+        "This is said once for the whole policy, and two of its files say it. Tables of names, such as systems and plans, may stand in several files; what has no names, such as `policy` and `defaults`, stands in one.",
+    ),
+    (
+        "P192",
+        "A system with `{}` in its name stands for many: `instances: { list: [ANNA, BEN] }` makes a system of each name. Without a list there is nothing to put into the name, and two systems of one name would be one.",
+    ),
 ];
 
 /// What the code means, why it matters, and what to do; nothing if there is no such code.
@@ -432,6 +464,10 @@ mod tests {
     #[test]
     fn every_code_that_is_said_is_explained() {
         let sources = [
+            include_str!("change/mod.rs"),
+            include_str!("files_fault.rs"),
+            include_str!("lower/instances.rs"),
+            include_str!("lower/merge.rs"),
             include_str!("located.rs"),
             include_str!("sources.rs"),
             include_str!("lint.rs"),

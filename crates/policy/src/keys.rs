@@ -107,6 +107,11 @@ pub(crate) static ROOT: Section = Section {
     name: "policy file",
     own: &[
         key(
+            "include",
+            TEXTS,
+            "Further files of this policy, relative to this one's folder and below it: systems/*.yaml.",
+        ),
+        key(
             "policy",
             Map(&FRONT),
             "The head of the document: id, owner, version, approval, review.",
@@ -514,19 +519,37 @@ pub(crate) static SECRET: Section = section(
     ],
 );
 
-pub(crate) static DEFAULTS: Section = section(
-    "defaults",
-    &[
-        key("owner", Known("roles"), "Who answers for it."),
-        key("class", Reference("classes"), "What kind of data it holds."),
-        key("tier", Reference("tiers"), "How precious it is."),
-        key("location", PLACED, "Where it lies."),
+pub(crate) static DEFAULTS: Section = Section {
+    name: "defaults",
+    own: &[
+        key(
+            "environments",
+            Named(&DEFAULTS_OF),
+            "What holds for the systems of an environment, before what holds for all.",
+        ),
+        key(
+            "applications",
+            Named(&DEFAULTS_OF),
+            "What holds for the systems of an application, before what holds for their environment.",
+        ),
         key(
             "application",
             Known("applications"),
             "The application it belongs to.",
         ),
         key("environment", Known("environments"), "prod, stg, dev …"),
+    ],
+    shared: &[&DEFAULTS_OF],
+};
+
+/// What may hold for some systems that do not say otherwise.
+pub(crate) static DEFAULTS_OF: Section = section(
+    "defaults of a group",
+    &[
+        key("owner", Known("roles"), "Who answers for it."),
+        key("class", Reference("classes"), "What kind of data it holds."),
+        key("tier", Reference("tiers"), "How precious it is."),
+        key("location", PLACED, "Where it lies."),
         key("plan", Reference("plans"), "The plan it follows."),
     ],
 );

@@ -2,8 +2,11 @@
 
 pub mod approval;
 pub mod assess;
+pub mod change;
 pub mod declared;
 pub mod explain;
+pub mod files;
+mod files_fault;
 pub mod holds;
 pub mod lint;
 pub mod located;
@@ -28,11 +31,12 @@ mod sources;
 pub use approval::{Approval, approval, approved_digest, is_approved};
 pub use assess::assess;
 pub use explain::explain;
+pub use files_fault::IncludeFault;
 pub use lint::lint;
-pub use lower::lower;
+pub use lower::{Include, includes, lower};
 pub use obligations::obligations;
 pub use problem::{Clause, ClauseState, Level, Lowered, Problem};
-pub use sarif::sarif;
+pub use sarif::{sarif, sarif_of};
 pub use schema::schema;
 pub use template::template;
 pub use trace::trace;

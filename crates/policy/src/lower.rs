@@ -3,6 +3,8 @@
 mod custody;
 mod declared;
 mod fields;
+mod instances;
+mod merge;
 mod parts;
 mod systems;
 mod tables;
@@ -14,13 +16,19 @@ use std::path::Path;
 use vouchsafe_model::Policy;
 
 use crate::declared::Declared;
+use crate::files::FileMap;
 use crate::keys;
-use crate::located::{self, Node, Value};
+use crate::located::{Node, Value};
 use crate::lower::fields::Ctx;
 use crate::lower::tables::Tables;
 use crate::problem::{Level, Lowered, Place};
 
-/// Reads a policy file.
+pub use merge::{Include, includes};
+
+/// Reads a policy file, or the text of several ([`crate::files`]).
+///
+/// Of several files each table of names holds those of all of them; what is said once for the whole policy stands in
+/// one of them. Places count the lines of the text; [`Lowered::files`] says of which file they are.
 ///
 /// `file_name` is for messages; relative paths start from `base`, which should be absolute; `digest` is the SHA-256
 /// of the file's bytes in lower hex. Almost nothing is required: what is absent is a matter for the linter. Every
@@ -31,9 +39,18 @@ pub fn lower(text: &str, file_name: &str, base: &Path, digest: String) -> Lowere
 }
 
 fn lower_with(text: &str, file_name: &str, base: &Path, digest: String) -> (Lowered, Ctx) {
-    let (root, problems) = located::parse(text);
+    let files = FileMap::of(text, file_name);
+    let (mut root, mut problems) = merge::tree(text, &files);
+    let mut places = BTreeMap::new();
+    let mut made = BTreeMap::new();
+    if let Some(root) = &mut root {
+        // What is declared once for many has its place beside what is made of it.
+        walk(root, &mut String::new(), &mut places);
+        made = instances::expand(root, &mut problems);
+    }
     let mut ctx = Ctx {
         problems,
+        places,
         ..Ctx::default()
     };
     // What broke off in the middle would be reported as missing all over: only the break is told then.
@@ -43,6 +60,8 @@ fn lower_with(text: &str, file_name: &str, base: &Path, digest: String) -> (Lowe
         .any(|p| matches!(p.code, "P001" | "P002" | "P006"));
     let mut lowered = Lowered {
         file_name: file_name.to_owned(),
+        files,
+        instances: made,
         ..Lowered::default()
     };
     let policy = match &root {
@@ -83,6 +102,9 @@ fn read(
 ) -> Policy {
     let known = ctx.problems.len();
     let fields = ctx.fields(root, &keys::ROOT);
+    if let Some(item) = fields.get(ctx, "include") {
+        ctx.texts(item);
+    }
     let mut policy = empty(base, digest);
     let mut more = Declared::default();
     let tables = Tables::read(ctx, fields, base);
@@ -95,9 +117,11 @@ fn read(
     policy.duties = tables::duties(ctx, fields, &mut more.duties);
     lowered.clauses = tables::clauses(ctx, fields);
     more.requirements = declared::requirements(ctx, fields);
-    more.everywhere.clone_from(&defaults.location);
+    more.everywhere = defaults.location.clone().unwrap_or_default();
     more.places.clone_from(&tables.places);
     more.layers.clone_from(&tables.layers);
+    more.tiers.clone_from(&tables.tiers);
+    more.classes.clone_from(&tables.described);
     more.plans.clone_from(&tables.more);
     lowered.unused = tables.unused(ctx);
     lowered.declared = more;

@@ -6,6 +6,7 @@ use std::fmt;
 use vouchsafe_model::Policy;
 
 use crate::declared::Declared;
+use crate::files::FileMap;
 
 /// How much a problem matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,12 +92,16 @@ pub type Place = (usize, usize);
 pub struct Lowered {
     /// The name that was given for the file, for messages.
     pub file_name: String,
+    /// Which line of the text, which is what places count, is which line of which file.
+    pub files: FileMap,
     /// The policy; nothing if any problem is an error.
     pub policy: Option<Policy>,
     /// Everything that was found, in the order of the file.
     pub problems: Vec<Problem>,
     /// Place of every key of the file, by its path of keys and list positions joined by `/`: `systems/shop-db/plan`.
     pub places: BTreeMap<String, Place>,
+    /// The systems that one declaration makes, by its name: `laptop-{}`.
+    pub instances: BTreeMap<String, Vec<String>>,
     /// The clauses that are stated as prose.
     pub clauses: Vec<Clause>,
     /// What is declared beside the rules that this version acts on.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::explain::explain;
+use crate::files::FileMap;
 use crate::problem::{Level, Problem};
 
 /// The findings as one SARIF 2.1.0 run: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/>.
@@ -10,6 +11,11 @@ use crate::problem::{Level, Problem};
 /// `file` is the policy's address as readers of the log know it, relative to the root of their sources; `version`
 /// that of this program. Columns count characters.
 pub fn sarif(findings: &[Problem], file: &str, version: &str) -> Value {
+    sarif_of(findings, &FileMap::default(), file, version)
+}
+
+/// The same for a policy of several files: those that it includes lie beside `file`.
+pub fn sarif_of(findings: &[Problem], files: &FileMap, file: &str, version: &str) -> Value {
     let mut codes: Vec<&str> = findings.iter().map(|p| p.code).collect();
     codes.sort_unstable();
     codes.dedup();
@@ -24,7 +30,23 @@ pub fn sarif(findings: &[Problem], file: &str, version: &str) -> Value {
             })
         })
         .collect();
-    let results: Vec<Value> = findings.iter().map(|p| result(p, file, &codes)).collect();
+    let folder = file.rsplit_once('/').map(|(folder, _)| folder);
+    let main = files.names().next();
+    let results: Vec<Value> = findings
+        .iter()
+        .map(|problem| {
+            let (name, line) = files.locate(problem.line);
+            let address = match (folder, main) {
+                (_, None) => file.to_owned(),
+                (_, Some(main)) if main == name => file.to_owned(),
+                (Some(folder), _) => format!("{folder}/{name}"),
+                (None, _) => name.to_owned(),
+            };
+            let mut there = problem.clone();
+            there.line = line;
+            result(&there, &address, &codes)
+        })
+        .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

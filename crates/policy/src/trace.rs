@@ -102,7 +102,17 @@ struct Tracer<'a> {
 
 impl Tracer<'_> {
     fn footing(&self, path: &str) -> Footing {
-        let parts: Vec<&str> = path.split('/').collect();
+        let mut parts: Vec<&str> = path.split('/').collect();
+        // What one declaration makes has the same rules in each of its systems.
+        if let ["systems", name, ..] = parts.as_mut_slice()
+            && let Some(first) = self
+                .lowered
+                .instances
+                .get(*name)
+                .and_then(|all| all.first())
+        {
+            *name = first;
+        }
         match parts.as_slice() {
             ["vaults", ..] | ["policy", "frameworks" | "approved_digest", ..] => Footing::Rule,
             ["duties", ..] => Footing::Duty,

@@ -17,6 +17,7 @@ mod sample;
 mod spooled;
 mod sqlite;
 mod sum;
+mod surroundings;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub use postgres::{
 };
 pub use sample::write_sample_database;
 pub use sqlite::SqliteSource;
+pub use surroundings::{Found, FoundKind, Reads, Surroundings, reads, surroundings};
 
 /// Why a source of the policy cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! The command line's grammar.
 
+pub(crate) mod changes;
+pub(crate) mod document;
 pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod ledger;
@@ -68,6 +70,10 @@ pub(crate) enum Command {
     /// Legal holds: points that somebody's order keeps, whatever the policy says of their age.
     #[command(subcommand)]
     Hold(holds::Hold),
+    /// Agree to a change of the policy that weakens it: from then on it is in force.
+    Approve(changes::Approve),
+    /// Refuse a change of the policy: what was promised before stays in force.
+    Deny(changes::Deny),
     /// Rehearse a restore in a sandbox, compare and time it.
     Drill(Drill),
     /// Rebuild ledger and policy from one vault and the recovery sheet.
@@ -77,6 +83,11 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// The evidence of a period, for an auditor.
     Report(Report),
+    /// What there is around the declared sources, against what is declared and protected: databases of a server,
+    /// repositories and SQLite files below a root of files.
+    Coverage,
+    /// The policy as prose, generated from what is in force.
+    Document(document::Document),
     /// Look into a vault.
     #[command(subcommand)]
     Vault(VaultCommand),
@@ -141,6 +152,10 @@ pub(crate) struct Agenda {
     /// How many days ahead.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub(crate) days: u32,
+    /// What would happen otherwise by another version: a git revision of the policy, or a file. Lists what differs,
+    /// and which points would be lost and when.
+    #[arg(long, value_name = "REV")]
+    pub(crate) against: Option<String>,
 }
 
 /// `run`

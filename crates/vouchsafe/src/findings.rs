@@ -12,22 +12,22 @@ pub(crate) fn is_error(problem: &Problem) -> bool {
     problem.level == Level::Error
 }
 
-fn name(file: &PolicyFile) -> String {
-    file.path
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
 /// One line: `policy.yaml:12:5: error[P010]: …`.
 pub(crate) fn line(file: &PolicyFile, problem: &Problem) -> String {
-    format!("{}:{problem}", name(file))
+    let (name, line) = file.lowered.files.locate(problem.line);
+    let mut there = problem.clone();
+    there.line = line;
+    format!("{name}:{there}")
 }
 
 /// The finding with the lines of the file around it.
 pub(crate) fn picture(file: &PolicyFile, problem: &Problem, colour: bool, width: usize) -> String {
-    let offset = SourceOffset::from_location(&file.text, problem.line, problem.column).offset();
-    let rest = file.text.get(offset..).unwrap_or_default();
+    let (name, local) = file.lowered.files.locate(problem.line);
+    let parts = vouchsafe_policy::files::parts(&file.text);
+    let within = parts.iter().rev().find(|part| part.line <= problem.line);
+    let text = within.map_or(file.text.as_str(), |part| part.text);
+    let offset = SourceOffset::from_location(text, local, problem.column).offset();
+    let rest = text.get(offset..).unwrap_or_default();
     let length = rest
         .find(['\n', ' ', ':', ',', '}', ']'])
         .unwrap_or(rest.len())
@@ -39,7 +39,7 @@ pub(crate) fn picture(file: &PolicyFile, problem: &Problem, colour: bool, width:
             Level::Warning => Severity::Warning,
             Level::Note => Severity::Advice,
         });
-    if offset + length <= file.text.len() {
+    if offset + length <= text.len() {
         diagnostic = diagnostic.with_label(LabeledSpan::underline(offset..offset + length));
     }
     if !problem.remedy.is_empty() {
@@ -53,8 +53,8 @@ pub(crate) fn picture(file: &PolicyFile, problem: &Problem, colour: bool, width:
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(width)
         .with_links(false);
-    let report = miette::Report::new(diagnostic)
-        .with_source_code(NamedSource::new(name(file), file.text.clone()));
+    let report =
+        miette::Report::new(diagnostic).with_source_code(NamedSource::new(name, text.to_owned()));
     let mut out = String::new();
     match handler.render_report(&mut out, report.as_ref()) {
         Ok(()) => out,
@@ -64,11 +64,12 @@ pub(crate) fn picture(file: &PolicyFile, problem: &Problem, colour: bool, width:
 
 /// As JSON.
 pub(crate) fn json(file: &PolicyFile, problem: &Problem) -> serde_json::Value {
+    let (name, line) = file.lowered.files.locate(problem.line);
     serde_json::json!({
         "code": problem.code,
         "level": problem.level.to_string(),
-        "file": name(file),
-        "line": problem.line,
+        "file": name,
+        "line": line,
         "column": problem.column,
         "message": problem.message,
         "remedy": problem.remedy,

@@ -98,12 +98,9 @@ impl Session {
     /// The keeper over an initialised state.
     pub(crate) fn keeper(&self) -> Result<Keeper, Failure> {
         let (policy, text) = self.policy()?;
-        Ok(Keeper::open(
-            policy,
-            text,
-            self.state.clone(),
-            self.tools.clone(),
-        )?)
+        let mut keeper = Keeper::open(policy, text, self.state.clone(), self.tools.clone())?;
+        keeper.policy_file = Some(self.policy_path.clone());
+        Ok(keeper)
     }
 
     /// A time as given on the command line.

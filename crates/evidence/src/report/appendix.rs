@@ -71,6 +71,8 @@ fn row(recorded: &Recorded, names: &Names<'_>) -> AppendixRow {
 fn kind(fact: &Fact) -> &'static str {
     match fact {
         Fact::PolicyInForce { .. } => "policy-in-force",
+        Fact::PolicyChanged(_) => "policy-changed",
+        Fact::ChangeDecided(_) => "change-decided",
         Fact::ObligationDue(_) => "obligation-due",
         Fact::Horizon { .. } => "horizon",
         Fact::ObligationsWithdrawn { .. } => "obligations-withdrawn",
@@ -109,6 +111,8 @@ fn sentence(fact: &Fact) -> String {
             bytes,
             approved,
         } => in_force(digest, version.as_deref(), *bytes, *approved),
+        Fact::PolicyChanged(change) => crate::change::changed(change),
+        Fact::ChangeDecided(decision) => crate::change::decided(decision),
         Fact::ObligationDue(o) => format!("{} of {} by {}.", o.kind, o.subject(), o.due.minute()),
         Fact::Horizon { until } => format!("Obligations are written up to {}.", until.minute()),
         Fact::ObligationsWithdrawn {

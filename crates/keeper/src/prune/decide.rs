@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use vouchsafe_format::Id;
 use vouchsafe_model::fact::{ExpiredCopy, Fact, Recorded};
-use vouchsafe_model::{PointId, ProtectionId, VaultName};
+use vouchsafe_model::policy::Keep;
+use vouchsafe_model::{PointId, Protection, ProtectionId, VaultName};
+use vouchsafe_policy::change;
 use vouchsafe_policy::holds::Holds;
 use vouchsafe_policy::retention::{self, PointAge};
 use vouchsafe_vault::PendingPack;
@@ -12,14 +14,14 @@ use vouchsafe_vault::PendingPack;
 use crate::catalogue::Catalogue;
 use crate::keeper::Keeper;
 
-/// A point that only a legal hold keeps.
+/// A point that only a legal hold keeps, or an older policy while nobody has agreed to the change of it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct HeldPoint {
     /// Which.
     pub point: PointId,
     /// Of which protection.
     pub protection: ProtectionId,
-    /// Which hold, as a sentence.
+    /// What keeps it, as a sentence.
     pub reason: String,
 }
 
@@ -66,14 +68,19 @@ impl Keeper {
                     holds: holds.on(&p.point.point, &p.point.protection.system),
                 })
                 .collect();
-            let zone = retention::zone_of(protection);
-            let decisions = retention::decide(&ages, &protection.keep, zone, now);
-            for ((point, age), decision) in here.into_iter().zip(&ages).zip(decisions) {
-                if decision.verdict == retention::Verdict::Held && !age.holds.is_empty() {
+            let rules = self.rules_for(protection);
+            let decisions = change::decide_by_all(&ages, &rules, now);
+            for ((point, age), joint) in here.into_iter().zip(&ages).zip(decisions) {
+                let decision = joint.decision;
+                let is_held = decision.verdict == retention::Verdict::Held && !age.holds.is_empty();
+                if is_held || joint.kept_by_other {
                     decided.held.push(HeldPoint {
                         point: age.id.clone(),
                         protection: protection.id.clone(),
-                        reason: decision.reason.clone(),
+                        reason: match is_held {
+                            true => decision.reason.clone(),
+                            false => self.still_kept(&decision.reason),
+                        },
                     });
                 }
                 if decision.verdict != retention::Verdict::ExpireNow {
@@ -89,6 +96,10 @@ impl Keeper {
                     erase: decision.erase,
                 }));
             }
+        }
+        // What an older policy keeps that nobody can read, nobody knows.
+        if !self.bound.unread.is_empty() {
+            decided.expires.clear();
         }
         if let Some(agreed) = agreed {
             decided
@@ -107,6 +118,32 @@ impl Keeper {
             .collect();
         decided.unfinished = catalogue.let_go_in(vault).cloned().collect();
         decided
+    }
+}
+
+impl Keeper {
+    /// The rules by which a protection's points are kept: the written one, those of the older policies that bind, and
+    /// the one in force.
+    fn rules_for<'k>(&'k self, protection: &'k Protection) -> Vec<(&'k Keep, &'k str)> {
+        let older = self.bound.older.iter().map(|older| &older.policy);
+        let others = older
+            .filter_map(|policy| policy.protection(&protection.id))
+            .map(|(_, p)| p);
+        let written = self.bound.written.protection(&protection.id);
+        let first = written.map_or(protection, |(_, p)| p);
+        let all = [first].into_iter().chain(others).chain([protection]);
+        all.map(|p| (&p.keep, retention::zone_of(p))).collect()
+    }
+
+    /// Why a point stays that the policy at hand lets go.
+    fn still_kept(&self, reason: &str) -> String {
+        match self.bound.waiting() {
+            Some(change) => format!(
+                "change {} is not approved, and by the policy before it: {reason}",
+                change.change
+            ),
+            None => reason.to_owned(),
+        }
     }
 }
 

@@ -140,6 +140,8 @@ impl<'f> Index<'f> {
                     }
                 }
                 Fact::PolicyInForce { .. }
+                | Fact::PolicyChanged(_)
+                | Fact::ChangeDecided(_)
                 | Fact::RunOpened { .. }
                 | Fact::RunClosed { .. }
                 | Fact::RunAbandoned { .. }

@@ -115,6 +115,11 @@ pub(crate) static TABLES: Section = section(
             Map(&HOLDS),
             "Where points under legal hold lie, and how one sees that they are still at hand.",
         ),
+        key(
+            "changes",
+            Map(&CHANGES),
+            "Who agrees to a change of this policy that weakens it, and how one knows who it was.",
+        ),
     ],
 );
 
@@ -472,6 +477,32 @@ static HOLDS: Section = section(
             "retrieve",
             Schedule,
             "How often one is brought back to see that it is at hand.",
+        ),
+    ],
+);
+
+static CHANGES: Section = section(
+    "changes",
+    &[
+        key(
+            "approved_by",
+            PEOPLE,
+            "Who may agree to what weakens the policy; anyone if not given.",
+        ),
+        key(
+            "four_eyes",
+            Flag,
+            "Whether it takes somebody else than the author.",
+        ),
+        key(
+            "signed",
+            Flag,
+            "Whether it takes a signed commit or tag that holds the policy.",
+        ),
+        key(
+            "allowed_signers",
+            Text,
+            "The file of allowed signers (ssh-keygen(1)) by which signatures are verified.",
         ),
     ],
 );

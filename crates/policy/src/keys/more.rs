@@ -55,7 +55,11 @@ const KIND_OF_OBJECT: Form = Word(&[
 static INSTANCES: Section = section(
     "instances",
     &[
-        key("list", TEXTS, "Their names."),
+        key(
+            "list",
+            Any(&[Text, List(&Text), Form::Named(&super::SYSTEM)]),
+            "Their names; where the system's name holds {}, each makes a system of its own, with what it says for itself.",
+        ),
         key("file", Text, "A file with one name a line."),
         key(
             "tag",

@@ -56,6 +56,7 @@ pub(super) fn root(ctx: &mut Ctx, fields: Fields<'_>) -> Entry {
             "locations",
             "roles",
             "exemptions",
+            "changes",
         ];
         if let Some(item) = fields.get(ctx, key.name)
             && !silent.contains(&key.name)

@@ -44,6 +44,7 @@ pub(super) fn systems(
             tables,
             defaults,
             declared: &mut *declared,
+            near: Vec::new(),
         };
         if let Some(system) = reader.system(ctx, item) {
             out.insert(system.name.clone(), system);
@@ -57,6 +58,8 @@ struct Reader<'t> {
     tables: &'t Tables,
     defaults: &'t Defaults,
     declared: &'t mut Declared,
+    /// What holds for the system that is being read, the nearest first.
+    near: Vec<&'t Defaults>,
 }
 
 impl Reader<'_> {
@@ -65,30 +68,27 @@ impl Reader<'_> {
         let name = SystemName::new(item.key.as_str()).map_err(|e| {
             ctx.error("P012", item.place(), e.to_string(), "choose another name");
         });
-        let known = |ctx: &mut Ctx, key, table, default: &Option<String>| {
-            let own = fields.get(ctx, key);
-            let own = own.and_then(|i| declared::known(ctx, i, table));
-            own.or_else(|| default.clone())
+        let own = |ctx: &mut Ctx, key, table| {
+            let item = fields.get(ctx, key);
+            item.and_then(|i| declared::known(ctx, i, table))
         };
+        let application = own(ctx, "application", "applications");
+        let application = application.or_else(|| self.defaults.application.clone());
+        let environment = own(ctx, "environment", "environments");
+        let environment = environment.or_else(|| self.defaults.environment.clone());
+        let owner = own(ctx, "owner", "roles");
+        self.near = self
+            .defaults
+            .nearest(application.as_deref(), environment.as_deref());
         let system = System {
             // Reading goes on under a name that stands in, so that all errors are told.
             name: name.clone().or_else(|()| SystemName::new("x")).ok()?,
-            owner: known(ctx, "owner", "roles", &self.defaults.owner),
+            owner: owner.or_else(|| self.near.iter().find_map(|d| d.owner.clone())),
             class: self.class(ctx, fields),
             tier: self.tier(ctx, fields),
             location: self.location(ctx, fields),
-            application: known(
-                ctx,
-                "application",
-                "applications",
-                &self.defaults.application,
-            ),
-            environment: known(
-                ctx,
-                "environment",
-                "environments",
-                &self.defaults.environment,
-            ),
+            application,
+            environment,
             exempt: fields.get(ctx, "exempt").and_then(|i| ctx.text(i)),
             protections: BTreeMap::new(),
         };
@@ -107,7 +107,11 @@ impl Reader<'_> {
     fn class(&self, ctx: &mut Ctx, fields: Fields<'_>) -> Option<String> {
         reference(ctx, fields, "class", &self.tables.classes);
         let own = fields.get(ctx, "class").and_then(|i| ctx.text(i));
-        own.or_else(|| self.defaults.class.clone())
+        own.or_else(|| self.default_class())
+    }
+
+    fn default_class(&self) -> Option<String> {
+        self.near.iter().find_map(|d| d.class.clone())
     }
 
     /// The system's own tier if it is at least as strict as its class's, else the class's or the default.
@@ -115,7 +119,7 @@ impl Reader<'_> {
         let class_item = fields.get(ctx, "class");
         let class = class_item
             .and_then(|i| ctx.text(i))
-            .or_else(|| self.defaults.class.clone());
+            .or_else(|| self.default_class());
         let by_class = class
             .as_ref()
             .and_then(|c| self.tables.classes.get(c))
@@ -135,13 +139,17 @@ impl Reader<'_> {
                 "name a tier that is at least as strict, or another class",
             );
         }
-        own.or(by_class).or(self.defaults.tier.as_ref()).cloned()
+        let default = self.near.iter().find_map(|d| d.tier.as_ref());
+        own.or(by_class).or(default).cloned()
     }
 
     fn location(&self, ctx: &mut Ctx, fields: Fields<'_>) -> Location {
         match fields.get(ctx, "location") {
             Some(item) => declared::location(ctx, item, &self.tables.places),
-            None => self.defaults.location.clone(),
+            None => {
+                let default = self.near.iter().find_map(|d| d.location.clone());
+                default.unwrap_or_default()
+            }
         }
     }
 
@@ -158,7 +166,7 @@ impl Reader<'_> {
     ) -> BTreeMap<ProtectionName, Protection> {
         let own = parts::rules(ctx, fields, self.tables);
         let plan = self.plan(ctx, fields);
-        let plan = plan.or(self.defaults.plan.as_ref());
+        let plan = plan.or_else(|| self.near.iter().find_map(|d| d.plan.as_ref()));
         let outer = match plan {
             Some(plan) => own.clone().or(plan),
             None => own.clone(),

@@ -25,6 +25,8 @@ pub(super) struct Tables {
     pub(super) more: BTreeMap<String, Entry>,
     /// Declared places by name.
     pub(super) places: BTreeMap<String, Location>,
+    /// What is said of each class.
+    pub(super) described: BTreeMap<String, crate::declared::Class>,
     /// The layers that tiers ask for.
     pub(super) layers: BTreeMap<String, Vec<String>>,
 }
@@ -40,10 +42,28 @@ pub(super) struct Defaults {
     pub(super) owner: Option<String>,
     pub(super) class: Option<String>,
     pub(super) tier: Option<Tier>,
-    pub(super) location: Location,
+    pub(super) location: Option<Location>,
     pub(super) application: Option<String>,
     pub(super) environment: Option<String>,
     pub(super) plan: Option<Rules>,
+    /// What holds for the systems of each environment, before what holds for all.
+    pub(super) environments: BTreeMap<String, Defaults>,
+    /// What holds for the systems of each application, before what holds for their environment.
+    pub(super) applications: BTreeMap<String, Defaults>,
+}
+
+impl Defaults {
+    /// What holds for a system that says this of itself, the nearest first: its application, its environment, all.
+    pub(super) fn nearest<'d>(
+        &'d self,
+        application: Option<&str>,
+        environment: Option<&str>,
+    ) -> Vec<&'d Defaults> {
+        let application = application.and_then(|name| self.applications.get(name));
+        let environment = environment.and_then(|name| self.environments.get(name));
+        let all = application.into_iter().chain(environment).chain([self]);
+        all.collect()
+    }
 }
 
 impl Tables {
@@ -64,10 +84,13 @@ impl Tables {
         for item in section(ctx, root, "classes") {
             let fields = ctx.fields(&item.node, &keys::CLASS);
             let tier = reference(ctx, fields, "tier", &tables.tiers).cloned();
-            if let Some(personal) = fields.get(ctx, "personal") {
-                ctx.flag(personal);
-            }
-            fields.get(ctx, "description").and_then(|i| ctx.text(i));
+            let personal = fields.get(ctx, "personal");
+            let described = crate::declared::Class {
+                tier: tier.as_ref().map(|tier| tier.name.clone()),
+                personal: personal.is_some_and(|i| ctx.flag(i)),
+                description: fields.get(ctx, "description").and_then(|i| ctx.text(i)),
+            };
+            tables.described.insert(item.key.clone(), described);
             tables.classes.insert(item.key.clone(), Class { tier });
         }
         for item in section(ctx, root, "plans") {
@@ -221,6 +244,37 @@ pub(super) fn defaults(ctx: &mut Ctx, root: Fields<'_>, tables: &Tables) -> Defa
         return Defaults::default();
     };
     let fields = ctx.fields(&item.node, &keys::DEFAULTS);
+    let mut of_groups = |key: &'static str, what: &'static str| {
+        let items = fields.get(ctx, key).map(|i| ctx.named(&i.node, key));
+        let mut out = BTreeMap::new();
+        for item in items.into_iter().flatten() {
+            // Where the file declares what there is, a name that is not among it would hold for nothing.
+            if ctx.declared.get(what).is_some_and(|d| !d.is_empty()) {
+                let nothing: BTreeMap<String, ()> = BTreeMap::new();
+                ctx.resolve(item.place(), &item.key, what, &nothing);
+            }
+            let fields = ctx.fields(&item.node, &keys::DEFAULTS_OF);
+            out.insert(item.key.clone(), defaults_of(ctx, fields, tables));
+        }
+        out
+    };
+    let environments = of_groups("environments", "environment");
+    let applications = of_groups("applications", "application");
+    Defaults {
+        application: fields
+            .get(ctx, "application")
+            .and_then(|i| declared::known(ctx, i, "applications")),
+        environment: fields
+            .get(ctx, "environment")
+            .and_then(|i| declared::known(ctx, i, "environments")),
+        environments,
+        applications,
+        ..defaults_of(ctx, fields, tables)
+    }
+}
+
+/// Reads what may hold for all systems or for some.
+fn defaults_of(ctx: &mut Ctx, fields: Fields<'_>, tables: &Tables) -> Defaults {
     let class = fields.get(ctx, "class");
     reference(ctx, fields, "class", &tables.classes);
     Defaults {
@@ -233,15 +287,9 @@ pub(super) fn defaults(ctx: &mut Ctx, root: Fields<'_>, tables: &Tables) -> Defa
         tier: reference(ctx, fields, "tier", &tables.tiers).cloned(),
         location: fields
             .get(ctx, "location")
-            .map(|i| declared::location(ctx, i, &tables.places))
-            .unwrap_or_default(),
-        application: fields
-            .get(ctx, "application")
-            .and_then(|i| declared::known(ctx, i, "applications")),
-        environment: fields
-            .get(ctx, "environment")
-            .and_then(|i| declared::known(ctx, i, "environments")),
+            .map(|i| declared::location(ctx, i, &tables.places)),
         plan: reference(ctx, fields, "plan", &tables.plans).cloned(),
+        ..Defaults::default()
     }
 }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod address;
 mod base;
 mod compare;
+pub(crate) mod databases;
 mod digest;
 mod dump;
 mod login;

@@ -4,6 +4,7 @@ mod about;
 mod address;
 mod base;
 mod compare;
+pub(crate) mod databases;
 mod digest;
 mod dump;
 mod login;

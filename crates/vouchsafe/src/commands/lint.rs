@@ -12,9 +12,28 @@ use crate::session::Session;
 pub(crate) fn problems(file: &PolicyFile, session: &Session) -> Vec<Problem> {
     let mut all = file.lowered.problems.clone();
     all.extend(vouchsafe_policy::lint(&file.lowered, Some(session.now())));
+    all.extend(waiting(file, session));
     all.sort_by_key(|p| (p.line, p.column, p.code));
     all.dedup();
     all
+}
+
+/// What the record here knows to wait for approval; nothing where nothing was initialised.
+fn waiting(file: &PolicyFile, session: &Session) -> Vec<Problem> {
+    let is_made = session.state.is_initialised().unwrap_or(false);
+    if !is_made || !file.lowered.is_usable() {
+        return Vec::new();
+    }
+    // What keeps the record from being read is told by the commands that need it.
+    let Ok(keeper) = session.keeper() else {
+        return Vec::new();
+    };
+    match keeper.bound.waiting() {
+        Some(change) => {
+            vouchsafe_policy::change::findings(&file.lowered, &change.change, &change.alterations)
+        }
+        None => Vec::new(),
+    }
 }
 
 /// Prints the findings; errors and warnings make the exit code 1, an unusable policy 2.
@@ -32,7 +51,7 @@ pub(crate) fn lint(session: &Session, args: &Lint) -> Result<Exit, Failure> {
     if args.format == LintFormat::Sarif {
         let address = session.policy_argument.to_string_lossy();
         let version = env!("CARGO_PKG_VERSION");
-        let log = vouchsafe_policy::sarif(&problems, &address, version);
+        let log = vouchsafe_policy::sarif_of(&problems, &file.lowered.files, &address, version);
         session.output.json(&log)?;
     } else if session.output.json || args.format == LintFormat::Json {
         let findings: Vec<_> = problems.iter().map(|p| findings::json(&file, p)).collect();

@@ -10,6 +10,7 @@ use vouchsafe_model::{Hold, Span, SystemName, Time};
 use vouchsafe_policy::holds::Holds;
 
 use crate::args::{Agenda, Points, Report, ReportFormat, Status};
+use crate::commands::{against, changes};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
@@ -24,9 +25,14 @@ pub(crate) fn status(session: &Session, args: &Status) -> Result<Exit, Failure> 
         let mut shown = serde_json::json!(judged.assessment);
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("holds".to_owned(), serde_json::json!(holds));
+            let waiting = changes::waiting_json(&keeper.bound);
+            shown.insert("pending_change".to_owned(), waiting);
         }
         session.output.json(&shown)?;
     } else {
+        if let Some(waiting) = changes::waiting(session, &keeper) {
+            session.output.text(&waiting)?;
+        }
         let counts = copy_counts(&keeper.policy, &judged.facts);
         let held = holds_by_protection(&keeper.policy, &judged.facts, &holds);
         let options = session.output.text_options(args.verbose);
@@ -38,15 +44,28 @@ pub(crate) fn status(session: &Session, args: &Status) -> Result<Exit, Failure> 
 
 /// Shows what will happen.
 pub(crate) fn agenda(session: &Session, args: &Agenda) -> Result<Exit, Failure> {
+    if let Some(revision) = &args.against {
+        return against::against(session, revision, args.days);
+    }
     let (policy, _) = session.policy()?;
+    // What is in force is only known where something was initialised.
+    let keeper = match session.state.is_initialised()? {
+        true => Some(session.keeper()?),
+        false => None,
+    };
+    let in_force = keeper.as_ref().map_or(&policy, |keeper| &keeper.policy);
     let now = session.now();
     let obligations =
-        vouchsafe_policy::obligations(&policy, now, now.plus(Span::from_days(args.days.into())));
+        vouchsafe_policy::obligations(in_force, now, now.plus(Span::from_days(args.days.into())));
     if session.output.json {
-        session
-            .output
-            .json(&serde_json::json!({ "now": now, "obligations": obligations }))?;
+        let waiting = keeper.as_ref().map(|k| changes::waiting_json(&k.bound));
+        session.output.json(&serde_json::json!({
+            "now": now, "obligations": obligations, "pending_change": waiting,
+        }))?;
     } else {
+        if let Some(waiting) = keeper.as_ref().and_then(|k| changes::waiting(session, k)) {
+            session.output.text(&waiting)?;
+        }
         session.output.text(&agenda_text(
             &obligations,
             now,

@@ -1,8 +1,12 @@
 //! The verbs, one function each.
 
+mod against;
 pub(crate) mod browse;
+pub(crate) mod changes;
+pub(crate) mod coverage;
 pub(crate) mod deeds;
 pub(crate) mod demo;
+pub(crate) mod document;
 pub(crate) mod holds;
 pub(crate) mod init;
 pub(crate) mod keys;

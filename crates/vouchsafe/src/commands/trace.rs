@@ -13,7 +13,7 @@ pub(crate) fn requirements(session: &Session) -> Result<Exit, Failure> {
     if session.output.json {
         session.output.json(&json(&file, &traced))?;
     } else {
-        session.output.text(&text(&traced))?;
+        session.output.text(&text(&file, &traced))?;
     }
     let nothing = traced.iter().any(|t| t.footing == Footing::Nothing);
     Ok(if nothing { Exit::NotMet } else { Exit::Met })
@@ -33,8 +33,9 @@ fn json(file: &PolicyFile, traced: &[Traced]) -> serde_json::Value {
             let at: Vec<_> =
                 t.at.iter()
                     .map(|(path, (line, column), footing)| {
+                        let (name, line) = file.lowered.files.locate(*line);
                         serde_json::json!({
-                            "path": path, "line": line, "column": column, "footing": footing.word(),
+                            "path": path, "file": name, "line": line, "column": column, "footing": footing.word(),
                         })
                     })
                     .collect();
@@ -49,10 +50,11 @@ fn json(file: &PolicyFile, traced: &[Traced]) -> serde_json::Value {
     })
 }
 
-fn text(traced: &[Traced]) -> String {
+fn text(file: &PolicyFile, traced: &[Traced]) -> String {
     if traced.is_empty() {
         return "the policy names no requirements; write them under `requirements`".to_owned();
     }
+    let files = &file.lowered.files;
     let mut out = String::new();
     let width = traced
         .iter()
@@ -62,7 +64,12 @@ fn text(traced: &[Traced]) -> String {
     for t in traced {
         let at: Vec<String> =
             t.at.iter()
-                .map(|(path, (line, _), _)| format!("{path} (line {line})"))
+                .map(|(path, (line, _), _)| match files.locate(*line) {
+                    (name, line) if Some(name) == files.names().next() => {
+                        format!("{path} (line {line})")
+                    }
+                    (name, line) => format!("{path} ({name}, line {line})"),
+                })
                 .collect();
         let at = match at.is_empty() {
             true => "nothing".to_owned(),

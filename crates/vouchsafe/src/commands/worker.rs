@@ -35,6 +35,7 @@ pub(crate) fn worker(session: &Session, args: &Worker) -> Result<Exit, Failure> 
                 .ok()
                 .and_then(|file| file.lowered.policy)
                 .is_some_and(|policy| policy.digest != in_force)
+                || keeper.was_agreed_to().unwrap_or(false)
         };
         let order = WorkOrder {
             summary_every,

@@ -1,0 +1,419 @@
+//! A changed policy from the command line: what weakens waits, what strengthens is in force, people decide.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use common::{POLICY, Workspace, text};
+use serde_json::Value;
+
+fn json(out: &str) -> Value {
+    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+}
+
+fn write(w: &Workspace, policy: &str) {
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+}
+
+fn replaced(from: &str, to: &str) -> String {
+    assert!(POLICY.contains(from), "{from}");
+    POLICY.replace(from, to)
+}
+
+/// The change that waits, by `status`.
+fn waiting(w: &Workspace) -> Value {
+    let out = w.run(["--json", "status"]);
+    json(&text(&out.stdout))["pending_change"].clone()
+}
+
+fn id(change: &Value) -> String {
+    change["change"].as_str().unwrap().to_owned()
+}
+
+/// Copies that a prune would let go, and points that stay because something other than the policy keeps them.
+fn worklist(w: &Workspace) -> (usize, Vec<String>) {
+    let plan = json(&w.ok(["--json", "prune", "--dry-run"]));
+    let vaults = plan["vaults"].as_array().unwrap();
+    let expires = vaults
+        .iter()
+        .map(|v| v["expires"].as_array().unwrap().len());
+    let held = vaults.iter().flat_map(|v| v["held"].as_array().unwrap());
+    let reasons = held.map(|h| h["reason"].as_str().unwrap().to_owned());
+    (expires.sum(), reasons.collect())
+}
+
+#[test]
+fn points_keep_the_longer_rule_until_somebody_approves_the_shorter_one() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    fs::write(w.path("site/index.html"), "<h1>again</h1>").unwrap();
+    w.ok(["run", "website"]);
+    std::thread::sleep(Duration::from_secs(2));
+    write(&w, &replaced("at_least: 35 days", "at_least: 1s"));
+
+    // Before anything was recorded, and after: it waits.
+    let change = waiting(&w);
+    let what = change["alterations"][0]["what"].as_str().unwrap();
+    assert_eq!(what, "kept at least 1s, was kept at least 35d");
+    let (expires, held) = worklist(&w);
+    assert_eq!(expires, 0);
+    assert_eq!(held.len(), 2, "one older point in each vault: {held:?}");
+    assert!(held[0].contains(&id(&change)), "{held:?}");
+    w.ok(["prune", "--yes"]);
+    assert_eq!(waiting(&w)["change"], change["change"]);
+    assert_eq!(worklist(&w).0, 0);
+    let shown = w.run(["status"]);
+    assert!(text(&shown.stdout).contains("WAITS FOR APPROVAL"));
+
+    // The linter says it at the place that the rule has in the file.
+    let (out, _) = w.exits(1, ["--json", "lint"]);
+    let findings = json(&out)["findings"].clone();
+    let found: Vec<&Value> = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|f| f["code"] == "P185")
+        .collect();
+    assert_eq!(found.len(), 3, "{findings}");
+
+    // Refused, it still waits; another change's name is not this one's.
+    w.ok([
+        "deny",
+        &id(&change),
+        "--by",
+        "chief@example.com",
+        "--reason",
+        "too short",
+    ]);
+    assert_eq!(worklist(&w).0, 0);
+    assert_eq!(waiting(&w)["denied"]["by"], "chief@example.com");
+    let (_, said) = w.exits(2, ["approve", "c-00000000", "--by", "x", "--reason", "y"]);
+    assert!(said.contains(&id(&change)), "{said}");
+
+    w.ok([
+        "approve",
+        &id(&change),
+        "--by",
+        "chief@example.com",
+        "--reason",
+        "space",
+    ]);
+    assert_eq!(waiting(&w), Value::Null);
+    assert_eq!(worklist(&w), (2, Vec::new()));
+    w.ok(["ledger", "verify"]);
+    let shown = json(&w.ok(["--json", "ledger", "show", "--last", "100"]));
+    let facts = shown["entries"].as_array().unwrap();
+    let decided: Vec<&Value> = facts
+        .iter()
+        .filter(|f| f["entry"]["fact"] == "change-decided")
+        .collect();
+    assert_eq!(decided.len(), 2);
+    assert_eq!(decided[1]["entry"]["strength"], "stated");
+}
+
+#[test]
+fn a_system_that_is_dropped_is_kept_until_that_is_approved() {
+    let w = Workspace::ready();
+    w.ok(["run"]);
+    let without: String = POLICY
+        .lines()
+        .filter(|line| !line.starts_with("  website:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let with_new = format!(
+        "{without}  notes: {{ source: \"files:./site/img\", tier: standard, plan: nightly }}\n"
+    );
+    write(&w, &with_new);
+    // What is new is in force at once, and what was dropped is still in force.
+    w.ok(["run", "notes", "website"]);
+    let change = waiting(&w);
+    w.ok([
+        "approve",
+        &id(&change),
+        "--by",
+        "chief",
+        "--reason",
+        "it moved",
+    ]);
+    w.exits(2, ["run", "website"]);
+    w.ok(["run", "notes"]);
+    // Nothing lets its points go that nobody asked to be let go.
+    assert_eq!(worklist(&w).0, 0);
+}
+
+#[test]
+fn a_change_that_is_taken_back_waits_no_more() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    write(
+        &w,
+        &replaced("copies: [ local, offsite ]", "copies: [ local ]"),
+    );
+    w.ok(["run", "website"]);
+    // The copy that was dropped was made all the same.
+    let points = json(&w.ok(["--json", "points", "website"]));
+    for point in points["points"].as_array().unwrap() {
+        assert_eq!(point["copies"].as_array().unwrap().len(), 2, "{point}");
+    }
+    assert!(waiting(&w).is_object());
+    write(&w, POLICY);
+    assert_eq!(waiting(&w), Value::Null);
+    w.ok(["run", "website"]);
+    assert_eq!(waiting(&w), Value::Null);
+}
+
+#[test]
+fn what_only_strengthens_needs_nobody() {
+    let w = Workspace::ready();
+    write(&w, &replaced("at_least: 35 days", "at_least: 36 days"));
+    w.ok(["run", "website"]);
+    assert_eq!(waiting(&w), Value::Null);
+    let shown = json(&w.ok(["--json", "ledger", "show", "--last", "100"]));
+    let facts = shown["entries"].as_array().unwrap();
+    let changed = facts
+        .iter()
+        .find(|f| f["entry"]["fact"] == "policy-changed");
+    assert_eq!(changed.unwrap()["entry"]["strengthens"], 3);
+}
+
+#[test]
+fn where_the_older_policy_is_lost_nothing_is_let_go() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    fs::write(w.path("site/index.html"), "<h1>again</h1>").unwrap();
+    w.ok(["run", "website"]);
+    std::thread::sleep(Duration::from_secs(2));
+    fs::remove_dir_all(w.path(".vouchsafe/policies")).unwrap();
+    write(&w, &replaced("at_least: 35 days", "at_least: 1s"));
+    // The vaults have it too.
+    let change = waiting(&w);
+    assert!(
+        change["alterations"][0]["what"]
+            .as_str()
+            .unwrap()
+            .contains("35d")
+    );
+    for vault in ["local", "offsite"] {
+        fs::remove_dir_all(w.path(format!("vaults/{vault}/policy"))).unwrap();
+    }
+    let change = waiting(&w);
+    let what = change["alterations"][0]["what"].as_str().unwrap();
+    assert!(what.contains("nowhere to be had"), "{what}");
+    assert_eq!(worklist(&w).0, 0);
+    w.ok([
+        "approve",
+        &id(&change),
+        "--by",
+        "chief",
+        "--reason",
+        "it was 35 days",
+    ]);
+    assert_eq!(worklist(&w).0, 2);
+}
+
+#[test]
+fn the_record_that_is_recovered_knows_what_waits() {
+    let w = Workspace::ready();
+    w.ok(["run", "website"]);
+    write(&w, &replaced("at_least: 35 days", "at_least: 1 day"));
+    w.ok(["run", "website"]);
+    let change = waiting(&w);
+    fs::copy(w.path(".vouchsafe/recovery-sheet.txt"), w.path("sheet.txt")).unwrap();
+    fs::remove_dir_all(w.path(".vouchsafe")).unwrap();
+    fs::remove_file(w.path("policy.yaml")).unwrap();
+    let url = w.path("vaults/offsite");
+    w.ok([
+        "recover-state",
+        "--vault",
+        url.to_str().unwrap(),
+        "--sheet",
+        "sheet.txt",
+    ]);
+    assert_eq!(waiting(&w), change);
+}
+
+/// A policy in a git repository, with two people and their keys.
+struct Signed {
+    w: Workspace,
+}
+
+const RULES: &str = "changes: { approved_by: chief, four_eyes: true, allowed_signers: ./signers }\nroles: { chief: { people: [ b@example.com, a@example.com ] } }\n";
+
+impl Signed {
+    fn new() -> Signed {
+        let w = Workspace::new();
+        let mut signers = String::new();
+        for who in ["a", "b"] {
+            let out = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-C", who, "-f"])
+                .arg(w.path(format!("key-{who}")))
+                .output()
+                .unwrap();
+            assert!(out.status.success(), "{}", text(&out.stderr));
+            let public = fs::read_to_string(w.path(format!("key-{who}.pub"))).unwrap();
+            signers.push_str(&format!("{who}@example.com {public}"));
+        }
+        fs::write(w.path("signers"), signers).unwrap();
+        let s = Signed { w };
+        write(&s.w, &format!("{POLICY}{RULES}"));
+        s.git("a", &["init", "-q", "-b", "main"]);
+        s.commit("a", "first");
+        s.w.ok(["init"]);
+        s
+    }
+
+    fn git(&self, who: &str, args: &[&str]) {
+        let out = Command::new("git")
+            .args(["-c", "gpg.format=ssh", "-c"])
+            .arg(format!(
+                "user.signingkey={}",
+                self.w.path(format!("key-{who}")).display()
+            ))
+            .args(args)
+            .current_dir(self.w.root())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_AUTHOR_NAME", who)
+            .env("GIT_AUTHOR_EMAIL", format!("{who}@example.com"))
+            .env("GIT_COMMITTER_NAME", who)
+            .env("GIT_COMMITTER_EMAIL", format!("{who}@example.com"))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+    }
+
+    fn commit(&self, who: &str, message: &str) {
+        self.git(who, &["add", "policy.yaml"]);
+        self.git(who, &["commit", "-q", "-S", "-m", message]);
+    }
+}
+
+#[test]
+fn a_signed_tag_by_another_person_is_what_is_measured() {
+    let s = Signed::new();
+    let w = &s.w;
+    let shorter = format!(
+        "{}{RULES}",
+        replaced("at_least: 35 days", "at_least: 20 days")
+    );
+    write(w, &shorter);
+    s.commit("a", "shorter");
+    let change = waiting(w);
+    let approve = |more: &[&str]| {
+        let id = id(&change);
+        let mut args = vec!["approve", &id, "--reason", "agreed"];
+        args.extend(more);
+        w.run(&args)
+    };
+    let refused = |more: &[&str], why: &str| {
+        let out = approve(more);
+        assert_eq!(out.status.code(), Some(2));
+        let said = text(&out.stderr);
+        assert!(said.contains(why), "{more:?}: {said}");
+    };
+    // Who wrote it is known by the commit, and does not approve it: neither by saying so nor by signing.
+    refused(&["--by", "a@example.com"], "somebody else");
+    refused(&["--commit", "HEAD"], "somebody else");
+    refused(&["--by", "stranger@example.com"], "may not approve");
+    // Nor does a signature over another text, none at all, or one by a key that is not allowed.
+    s.git("b", &["tag", "-s", "-m", "old", "old", "HEAD~1"]);
+    refused(&["--tag", "old"], "another text");
+    s.git("b", &["tag", "-a", "-m", "unsigned", "unsigned"]);
+    refused(&["--tag", "unsigned"], "not signed by an allowed signer");
+    let signers = fs::read_to_string(w.path("signers")).unwrap();
+    s.git("b", &["tag", "-s", "-m", "agreed", "agreed"]);
+    fs::write(w.path("signers"), signers.lines().next().unwrap()).unwrap();
+    refused(&["--tag", "agreed"], "not signed by an allowed signer");
+    fs::write(w.path("signers"), &signers).unwrap();
+    refused(
+        &["--tag", "agreed", "--by", "a@example.com"],
+        "signed by b@example.com",
+    );
+    // A program that the repository names is not asked.
+    s.git("b", &["config", "gpg.ssh.program", "true"]);
+    let out = approve(&["--tag", "agreed"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert!(
+        text(&out.stdout).contains("measured"),
+        "{}",
+        text(&out.stdout)
+    );
+    let shown = json(&w.ok(["--json", "ledger", "show", "--last", "20"]));
+    let facts = shown["entries"].as_array().unwrap();
+    let decided = facts
+        .iter()
+        .find(|f| f["entry"]["fact"] == "change-decided")
+        .unwrap();
+    assert_eq!(decided["entry"]["strength"], "measured");
+    assert_eq!(decided["entry"]["signed"]["signer"], "b@example.com");
+    let changed = facts
+        .iter()
+        .find(|f| f["entry"]["fact"] == "policy-changed")
+        .unwrap();
+    assert_eq!(changed["entry"]["author"], "a@example.com");
+    assert_eq!(changed["entry"]["author_known"], "observed");
+    assert_eq!(waiting(w), Value::Null);
+}
+
+#[test]
+fn the_agenda_against_another_version_tells_what_would_be_lost_and_when() {
+    let s = Signed::new();
+    let w = &s.w;
+    w.ok(["run"]);
+    fs::write(w.path("site/index.html"), "<h1>again</h1>").unwrap();
+    w.ok(["run", "website"]);
+    let shorter = replaced("at_least: 35 days", "at_least: 20 days")
+        .replace("daily at 02:00 UTC", "weekly on sunday at 02:00 UTC")
+        .replace("  code: ", "  code2: ");
+    write(w, &format!("{shorter}{RULES}"));
+    let seen = |args: &[&str]| {
+        let mut all = vec!["--json", "agenda", "--against"];
+        all.extend(args);
+        json(&w.ok(all))
+    };
+    let by_revision = seen(&["HEAD", "--days", "14"]);
+    fs::write(w.path("before.yaml"), format!("{POLICY}{RULES}")).unwrap();
+    let mut by_file = seen(&["before.yaml", "--days", "14"]);
+    by_file["against"] = "HEAD".into();
+    by_file["now"] = by_revision["now"].clone();
+    assert_eq!(by_file["alterations"], by_revision["alterations"]);
+    assert_eq!(by_file["points"], by_revision["points"]);
+    let points = by_revision["points"].as_array().unwrap();
+    let of = |id: &str, vault: &str| {
+        let found = points
+            .iter()
+            .find(|p| p["protection"] == id && p["vault"] == vault);
+        found.unwrap_or_else(|| panic!("{id} in {vault}: {points:#?}"))
+    };
+    assert_eq!(
+        of("website/main", "local")["earlier"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let goes = of("website/main", "local")["earlier"][0]["goes"]
+        .as_str()
+        .unwrap();
+    assert!(goes.starts_with("20"), "{goes}");
+    assert_eq!(of("code/main", "offsite")["abandoned"], true);
+    let gone = by_revision["obligations_gone"].as_array().unwrap();
+    assert!(gone.iter().any(|o| o["protection"] == "code/main"));
+    // Against itself nothing differs, and what is no version is refused.
+    write(w, &format!("{POLICY}{RULES}"));
+    let same = seen(&["HEAD"]);
+    assert_eq!(same["alterations"], Value::Array(Vec::new()));
+    assert_eq!(same["points"], Value::Array(Vec::new()));
+    let (_, said) = w.exits(2, ["agenda", "--against", "no-such-thing"]);
+    assert!(said.contains("neither a file nor a git revision"), "{said}");
+    let shown = w.ok(["agenda", "--against", "HEAD"]);
+    assert!(shown.contains("it promises the same"), "{shown}");
+}
