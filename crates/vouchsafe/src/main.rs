@@ -69,7 +69,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Drill(args) => commands::deeds::drill(&session, args),
         Command::RecoverState(args) => commands::init::recover_state(&session, args),
         Command::Ledger(args) => commands::ledger::ledger(&session, args),
-        Command::Report(args) => commands::look::report(&session, args),
+        Command::Report(args) => commands::report::report(&session, args),
         Command::Vault(args) => commands::vault::vault(&session, args),
         Command::Key(args) => commands::keys::key(&session, args),
         Command::Schema => {
