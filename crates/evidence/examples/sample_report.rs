@@ -1,9 +1,13 @@
-//! Writes a rich sample report to standard output, to be looked at; with `status`, `points`, `agenda` or `sheet`, that.
+//! Writes a rich sample report to standard output, to be looked at; with `pdf`, `status`, `points`, `agenda` or
+//! `sheet`, that.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use std::io::Write;
+
+use vouchsafe_evidence::pdf::report_pdf;
 use vouchsafe_evidence::{
     Passphrase, SheetInput, SheetVault, TextOptions, agenda_text, copy_counts, points_text,
     recovery_sheet, report_html, status_text_counting,
@@ -21,6 +25,11 @@ fn main() {
     if what == "alarms" {
         common::silent(&mut world.assessment);
         common::broken(&mut world.assessment);
+    }
+    if what == "pdf" {
+        let pdf = report_pdf(&world.input());
+        std::io::stdout().write_all(&pdf).unwrap();
+        return;
     }
     let now = world.assessment.at;
     let text = match what.as_str() {

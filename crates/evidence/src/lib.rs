@@ -1,15 +1,23 @@
 //! Facts and verdicts rendered for people and machines: pure, no IO, no clock, no decisions.
 
 pub mod agenda;
+pub mod artefacts;
+pub mod bundle;
 pub mod change;
 pub mod document;
+mod drawing;
 pub mod holds;
 pub mod layout;
 mod log_window;
 mod names;
+pub mod oscal;
+pub mod pdf;
 pub mod points;
+pub mod populations;
 pub mod recovery_sheet;
 pub mod report;
+pub mod sample;
+pub mod statements;
 pub mod status;
 mod words;
 

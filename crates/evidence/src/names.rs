@@ -2,27 +2,34 @@
 
 use std::collections::BTreeSet;
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use vouchsafe_model::fact::{Fact, Recorded, RecoveryPoint, Verification};
-use vouchsafe_model::{Assessment, DrillResult, Issue, Judgement, Policy};
+use vouchsafe_model::fact::{Fact, RecoveryPoint, Verification};
+use vouchsafe_model::period::{Closure, Fulfilment, PeriodAssessment};
+use vouchsafe_model::{Assessment, DrillResult, Issue, Judgement};
 
 use crate::layout::clean;
+use crate::report::ReportInput;
 
 /// How texts out of facts are shown: always without control characters, and without places if so asked.
 ///
 /// Replaced are the places of issues wherever they occur; keys of manifest parts (`table:orders`), paths, and what
-/// stands in quotes or backticks. Each becomes the first 12 hex digits of its SHA-256, after the kind of a part's key.
+/// stands in quotes or backticks. Each becomes the first 12 hex digits of a digest, keyed if there is a key, after
+/// the kind of a part's key.
 pub(crate) struct Names<'a> {
     redact: bool,
+    key: Option<[u8; 32]>,
     places: BTreeSet<&'a str>,
     spaced: Vec<&'a str>,
     kept: BTreeSet<String>,
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn new(redact: bool, policy: &Policy, facts: &'a [Recorded]) -> Names<'a> {
+    pub(crate) fn new(input: &ReportInput<'a>) -> Names<'a> {
+        let (redact, policy, facts) = (input.redact_places, input.policy, input.facts);
         let mut names = Names {
             redact,
+            key: input.names_key,
             places: BTreeSet::new(),
             spaced: Vec::new(),
             kept: BTreeSet::new(),
@@ -83,9 +90,19 @@ impl<'a> Names<'a> {
             return clean(place);
         }
         match part_key(place) {
-            Some((kind, name)) => format!("{kind}:{}", digest(name)),
-            None => digest(place),
+            Some((kind, name)) => format!("{kind}:{}", self.digest(name)),
+            None => self.digest(place),
         }
+    }
+
+    fn digest(&self, text: &str) -> String {
+        let keyed = self.key.and_then(|key| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+            mac.update(text.as_bytes());
+            Some(mac.finalize().into_bytes().to_vec())
+        });
+        let digest = keyed.unwrap_or_else(|| Sha256::digest(text.as_bytes()).to_vec());
+        hex::encode(digest.get(..6).unwrap_or_default())
     }
 
     /// A sentence that may name places.
@@ -218,6 +235,27 @@ impl<'a> Names<'a> {
         fact
     }
 
+    /// The same period as it may be shown.
+    pub(crate) fn period(&self, p: &PeriodAssessment) -> PeriodAssessment {
+        let mut p = p.clone();
+        let closure = |c: &mut Option<Closure>| {
+            if let Some(c) = c {
+                self.replace(&mut c.text);
+                c.by = clean(&c.by);
+            }
+        };
+        for Fulfilment { closure: c, .. } in &mut p.deviations {
+            closure(c);
+        }
+        for protection in &mut p.protections {
+            protection
+                .drills
+                .iter_mut()
+                .for_each(|d| closure(&mut d.closure));
+        }
+        p
+    }
+
     /// The same verdicts as they may be shown.
     pub(crate) fn assessment(&self, a: &Assessment) -> Assessment {
         let mut a = a.clone();
@@ -240,10 +278,6 @@ fn part_key(text: &str) -> Option<(&str, &str)> {
     (is_kind && !name.is_empty() && !name.starts_with("//")).then_some((kind, name))
 }
 
-fn digest(text: &str) -> String {
-    hex::encode(Sha256::digest(text.as_bytes()).get(..6).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +285,7 @@ mod tests {
     fn names() -> Names<'static> {
         Names {
             redact: true,
+            key: None,
             places: ["salaries.csv", "my notes.txt"].into(),
             spaced: vec!["my notes.txt"],
             kept: ["shop-db/main".to_owned(), "content".to_owned()].into(),
@@ -268,10 +303,26 @@ mod tests {
             assert!(!shown.contains(name), "{name} is still in {shown}");
         }
         assert!(
-            shown.contains(&format!("table:{}", digest("people"))),
+            shown.contains(&format!("table:{}", names().digest("people"))),
             "{shown}"
         );
         assert!(shown.contains(" don't "), "{shown}");
+    }
+
+    /// By `openssl mac -digest SHA256 -macopt hexkey:0707…07 HMAC` over the bytes of `people`.
+    #[test]
+    fn with_a_key_only_its_owner_can_confirm_a_guess() {
+        let keyed = |key: u8| Names {
+            key: Some([key; 32]),
+            ..names()
+        };
+        let plain = names().place("table:people");
+        assert_ne!(keyed(7).place("table:people"), plain);
+        assert_ne!(
+            keyed(7).place("table:people"),
+            keyed(8).place("table:people")
+        );
+        assert_eq!(keyed(7).place("table:people"), "table:8924e5080d09");
     }
 
     #[test]

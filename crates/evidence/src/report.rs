@@ -3,21 +3,24 @@
 mod appendix;
 mod charts;
 pub mod content;
+pub(crate) mod courses;
 mod drills;
 mod failures;
 mod gather;
 mod late;
 mod page;
 mod parts;
+mod period;
 mod records;
 mod sayings;
 mod style;
 mod verdicts;
 
 use vouchsafe_model::fact::Recorded;
-use vouchsafe_model::{Assessment, Policy, Time, VaultName};
+use vouchsafe_model::{Assessment, Fulfilment, PeriodAssessment, Policy, Time, VaultName};
 
 use crate::layout::harmless;
+use crate::sample::Sampling;
 
 /// Name and version of the JSON form, in its key `format`.
 pub const REPORT_FORMAT: &str = "vouchsafe-report/1";
@@ -31,6 +34,12 @@ pub struct ReportInput<'a> {
     pub assessment: &'a Assessment,
     /// The facts of the ledger, in its order, from the first on: those before `from` are cited where a verdict rests on them.
     pub facts: &'a [Recorded],
+    /// How the period went.
+    pub period: &'a PeriodAssessment,
+    /// Every obligation that was due in it, with how it came out.
+    pub obligations: &'a [Fulfilment],
+    /// How samples of the populations are drawn.
+    pub sampling: Sampling,
     /// Beginning of the period, included.
     pub from: Time,
     /// End of the period, not included.
@@ -43,11 +52,14 @@ pub struct ReportInput<'a> {
     pub generated_at: Time,
     /// The tool and its version.
     pub tool: String,
-    /// Whether names of files, tables and refs are replaced by the first 12 hex digits of their SHA-256.
+    /// Whether names of files, tables and refs are replaced by the first 12 hex digits of a digest.
     ///
-    /// The digests are not keyed: who guesses a name can confirm it. Names of systems, vaults and owners,
-    /// and the sources' places as the policy writes them, stay.
+    /// Without `names_key` that is their SHA-256: who guesses a name can confirm it. Names of systems, vaults and
+    /// owners, and the sources' places as the policy writes them, stay.
     pub redact_places: bool,
+    /// The key under which these names are hashed (HMAC-SHA-256), so that only who has it can confirm a guess. The
+    /// same name has the same digest in every report made with the same key.
+    pub names_key: Option<[u8; 32]>,
 }
 
 /// What the ledger says of itself.
@@ -117,6 +129,16 @@ pub fn report_json(input: &ReportInput<'_>) -> serde_json::Value {
     let mut value = serde_json::to_value(gather::content(input)).unwrap_or_default();
     make_harmless(&mut value);
     value
+}
+
+/// Everything of the period that went wrong, as it may be shown.
+pub(crate) fn failures_of(input: &ReportInput<'_>) -> Vec<content::Failure> {
+    gather::failures_of(input)
+}
+
+/// The counts of a period as a sentence.
+pub(crate) fn period_sentence(counts: &vouchsafe_model::PeriodCounts, closed: u64) -> String {
+    period::sentence(counts, closed)
 }
 
 fn make_harmless(value: &mut serde_json::Value) {

@@ -41,6 +41,14 @@ pub(crate) fn rung(outcome: RungOutcome) -> &'static str {
     }
 }
 
+pub(crate) fn rung_word(outcome: RungOutcome) -> &'static str {
+    match outcome {
+        RungOutcome::Green => "green",
+        RungOutcome::Red => "red",
+        RungOutcome::Skipped => "skipped",
+    }
+}
+
 /// One unit where that is exact enough, two where the larger counts one: `3d`, `1h59m`, `12s`.
 pub(crate) fn short(span: Span) -> String {
     let text = span.to_string();

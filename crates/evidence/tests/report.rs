@@ -102,6 +102,9 @@ fn every_section_is_there_and_well_formed() {
         "copies",
         "verifications",
         "drills",
+        "period",
+        "artefacts",
+        "populations",
         "ledger",
         "reading",
         "appendix",
@@ -417,6 +420,10 @@ fn json_round_trips_and_holds_the_same() {
             "strengths",
             "limits",
             "appendix",
+            "period",
+            "artefacts",
+            "populations",
+            "samples",
         ]
     );
 }

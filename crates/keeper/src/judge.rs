@@ -1,6 +1,7 @@
 //! Judging: facts and policy become verdicts, and verdicts a report.
 
 use vouchsafe_evidence::report::{Approval, BreakFact, LedgerFacts, ReportInput, Witness};
+use vouchsafe_evidence::sample::Sampling;
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{Assessment, Time, VaultName};
 
@@ -14,6 +15,19 @@ pub struct Judged {
     pub assessment: Assessment,
     /// The facts up to its time.
     pub facts: Vec<Recorded>,
+}
+
+/// How a report is made.
+#[derive(Clone, Debug, Default)]
+pub struct ReportOptions {
+    /// Whether names of files, tables and refs are replaced by digests.
+    pub redact_places: bool,
+    /// Whether these digests are keyed, so that who guesses a name cannot confirm it; they then are replaced, too.
+    pub keyed_names: bool,
+    /// How many rows of each population are sampled; by how often its things happen if not given.
+    pub sample: Option<u64>,
+    /// The seed of the samples; the ledger's root if not given, which nobody could choose.
+    pub seed: Option<String>,
 }
 
 /// The record's head, and who has it.
@@ -58,19 +72,35 @@ impl Keeper {
         &self,
         from: Time,
         to: Time,
-        redact_places: bool,
+        options: &ReportOptions,
         render: impl FnOnce(&ReportInput<'_>) -> T,
     ) -> Result<T, KeeperError> {
         let now = self.tools.clock.now();
         let judged = self.judge((to < now).then_some(to))?;
         let approval = vouchsafe_policy::approval(&self.policy, &judged.facts);
+        let ledger = self.ledger_head(&judged.facts)?;
+        let (policy, facts, as_of) = (&self.policy, &judged.facts, judged.assessment.at);
+        let closures = &[];
+        let period = vouchsafe_policy::assess_period(policy, facts, closures, (from, to), as_of);
+        let obligations =
+            vouchsafe_policy::period_obligations(policy, facts, closures, (from, to), as_of);
+        let names_key = match options.keyed_names {
+            true => Some(self.ledger.derived_key("names in reports")?),
+            false => None,
+        };
         Ok(render(&ReportInput {
-            policy: &self.policy,
+            policy,
             assessment: &judged.assessment,
-            facts: &judged.facts,
+            facts,
+            period: &period,
+            obligations: &obligations,
+            sampling: Sampling {
+                size: options.sample,
+                seed: options.seed.clone().unwrap_or_else(|| ledger.root.clone()),
+            },
             from,
             to,
-            ledger: self.ledger_head(&judged.facts)?,
+            ledger,
             approval: Approval {
                 stated: self.policy.front.approved.clone(),
                 digest_matches: vouchsafe_policy::approval::is_approved(
@@ -81,7 +111,8 @@ impl Keeper {
             },
             generated_at: now,
             tool: crate::record::tool(),
-            redact_places,
+            redact_places: options.redact_places || options.keyed_names,
+            names_key,
         }))
     }
 }

@@ -63,7 +63,7 @@ pub use error::{Category, KeeperError, chain};
 pub use events::{Event, Reporter, Silent};
 pub use holds::HoldOrder;
 pub use init::{InitReport, init};
-pub use judge::{Judged, LedgerHead};
+pub use judge::{Judged, LedgerHead, ReportOptions};
 pub use keeper::{Keeper, Tools};
 pub use keys::{AddedSlot, NewPassphrase, RemovedSlot, Rotated, SlotInfo, Slots};
 pub use keys_wrapped::KeyServiceInfo;

@@ -6,6 +6,7 @@
 //! objects that are published to vaults.
 
 pub mod account;
+pub mod dsse;
 pub mod error;
 pub mod export;
 pub mod head;
@@ -40,6 +41,7 @@ mod whole;
 
 pub use account::{BreakNote, SetBack, Silence};
 pub use append::{MAX_BATCH, MAX_ENTRY};
+pub use dsse::{Envelope, EnvelopeSignature, public_key_pem};
 pub use error::{Corruption, Fork, LedgerError};
 pub use head::{HeadError, HeadRelation, SignedHead};
 pub use key::{KeyError, SigningKey, VerifyingKey};

@@ -7,10 +7,12 @@ mod keys;
 mod locked;
 mod log;
 mod owed;
+mod period;
 mod points;
 mod proof;
 
 pub(crate) use crate::assess::controls::is_known as is_known_framework;
+pub use crate::assess::period::{assess_period, period_obligations};
 pub(crate) use crate::assess::points::{is_outside, region};
 
 use vouchsafe_model::fact::Recorded;

@@ -6,6 +6,7 @@ pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod reading;
+pub(crate) mod report;
 
 use std::path::PathBuf;
 
@@ -82,7 +83,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ledger(Ledger),
     /// The evidence of a period, for an auditor.
-    Report(Report),
+    Report(report::Report),
     /// What there is around the declared sources, against what is declared and protected: databases of a server,
     /// repositories and SQLite files below a root of files.
     Coverage,
@@ -346,35 +347,6 @@ pub(crate) enum Ledger {
         #[arg(long, value_name = "DIR", conflicts_with = "output")]
         tiles: Option<PathBuf>,
     },
-}
-
-/// `report`
-#[derive(Debug, Args)]
-pub(crate) struct Report {
-    /// Beginning of the period (RFC 3339); 90 days ago if not named.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) from: Option<String>,
-    /// End of the period; now if not named.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) to: Option<String>,
-    /// In which form.
-    #[arg(long, value_enum, default_value_t = ReportFormat::Html)]
-    pub(crate) format: ReportFormat,
-    /// Where to write it; `report.html` or `report.json` if not named, `-` for standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Replace names of files, tables and refs by digests.
-    #[arg(long)]
-    pub(crate) redact_places: bool,
-}
-
-/// The forms of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ReportFormat {
-    /// One self-contained page.
-    Html,
-    /// The same content for programs.
-    Json,
 }
 
 /// `vault`

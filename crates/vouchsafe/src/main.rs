@@ -71,7 +71,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Drill(args) => commands::deeds::drill(&session, args),
         Command::RecoverState(args) => commands::init::recover_state(&session, args),
         Command::Ledger(args) => commands::ledger::ledger(&session, args),
-        Command::Report(args) => commands::look::report(&session, args),
+        Command::Report(args) => commands::report::report(&session, args),
         Command::Coverage => commands::coverage::coverage(&session),
         Command::Document(args) => commands::document::document(&session, args),
         Command::Vault(args) => commands::vault::vault(&session, args),

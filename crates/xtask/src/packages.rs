@@ -41,6 +41,10 @@ const PACKAGES: &[Package] = &[
         probe: Probe::Python("cryptography"),
     },
     Package {
+        name: "python3-jsonschema",
+        probe: Probe::Python("jsonschema"),
+    },
+    Package {
         name: "python3-venv",
         probe: Probe::Python("venv, ensurepip"),
     },

@@ -4,9 +4,13 @@ use serde::{Deserialize, Serialize};
 use vouchsafe_model::assessment::{ObligationCounts, Silence};
 use vouchsafe_model::fact::{CopyFact, Issue, RecoveryPoint, Verification};
 use vouchsafe_model::{
-    DrillResult, Obligation, ObligationId, ProtectionId, Question, Span, Strength, Time, VaultName,
-    Verdict,
+    DrillResult, Obligation, ObligationId, PeriodAssessment, ProtectionId, Question, Span,
+    Strength, Time, VaultName, Verdict,
 };
+
+use crate::artefacts::ControlArtefacts;
+use crate::populations::FrozenHead;
+use crate::sample::Sample;
 
 /// A whole report.
 ///
@@ -62,6 +66,14 @@ pub struct ReportContent {
     pub limits: Vec<Meaning>,
     /// Facts of the period, and earlier or later ones that a verdict rests on.
     pub appendix: Appendix,
+    /// How the period went.
+    pub period: PeriodAssessment,
+    /// What an auditor asks for under each control, and how much of it is here.
+    pub artefacts: Vec<ControlArtefacts>,
+    /// What is said of each population beside its rows.
+    pub populations: Vec<FrozenHead>,
+    /// A sample of each population.
+    pub samples: Vec<Sample>,
 }
 
 /// Something that puts the record itself in doubt.

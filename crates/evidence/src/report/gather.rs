@@ -8,10 +8,13 @@ use vouchsafe_model::{Assessment, Policy, Protection, Question, Time, VaultName}
 
 use super::content::*;
 use super::{ReportInput, appendix, failures, late, sayings};
+use crate::artefacts::artefacts;
 use crate::layout::clean;
 use crate::names::Names;
 use crate::points::source_of;
+use crate::populations::{Frozen, populations};
 use crate::recovery_sheet::quoted;
+use crate::sample::sample;
 use crate::words::{count, len};
 
 /// The facts that the report shows, prepared for it.
@@ -23,7 +26,7 @@ pub(super) struct Shown {
 }
 
 pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
-    let names = Names::new(input.redact_places, input.policy, input.facts);
+    let names = Names::new(input);
     let assessment = names.assessment(input.assessment);
     let shown = shown(input, &names);
     let protections = protections(input.policy, &assessment);
@@ -34,10 +37,12 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
         .iter()
         .flat_map(|p| p.answers.iter().flat_map(|a| a.facts.iter().copied()))
         .chain(late.iter().map(|l| l.answered_by))
+        .chain(input.period.deviations.iter().filter_map(|d| d.answered_by))
         .chain(alarms.iter().filter_map(|a| a.seq))
         .chain(policy_seqs(input))
         .collect();
-    ReportContent {
+    let frozen = populations(input);
+    let mut content = ReportContent {
         format: super::REPORT_FORMAT.to_owned(),
         generated_at: input.generated_at,
         tool: clean(&input.tool),
@@ -80,10 +85,22 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
         ledger: ledger(input),
         verdicts: sayings::verdicts(),
         strengths: sayings::strengths(),
-        limits: sayings::limits(input.redact_places),
+        limits: sayings::limits(input.redact_places, input.names_key.is_some()),
         appendix: appendix::appendix(input, &names, &shown, &cited),
         protections,
-    }
+        period: names.period(input.period),
+        artefacts: Vec::new(),
+        populations: frozen.iter().map(Frozen::head).collect(),
+        samples: frozen.iter().map(|p| sample(p, &input.sampling)).collect(),
+    };
+    // They rest on all the rest.
+    content.artefacts = artefacts(input.policy, &content);
+    content
+}
+
+/// Everything of the period that went wrong, as it may be shown.
+pub(super) fn failures_of(input: &ReportInput<'_>) -> Vec<Failure> {
+    failures::failures(input, &shown(input, &Names::new(input)))
 }
 
 fn shown(input: &ReportInput<'_>, names: &Names<'_>) -> Shown {

@@ -4,13 +4,15 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::content::ReportContent;
 use super::parts::{badge, reference, text_or, when};
-use super::{drills, records, style, verdicts};
+use super::{drills, period, records, style, verdicts};
 
 /// Section ids and titles, in the order of the page.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 16] = [
     ("summary", "Summary"),
     ("policy", "The policy"),
+    ("period", "The period"),
     ("controls", "Controls"),
+    ("artefacts", "Artefacts, control by control"),
     ("protections", "Protections"),
     ("obligations", "Obligations"),
     ("failures", "Failures and incomplete runs"),
@@ -18,6 +20,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("copies", "Copies"),
     ("verifications", "Verifications"),
     ("drills", "Drills"),
+    ("populations", "Populations and samples"),
     ("ledger", "The ledger, and how to verify it"),
     (
         "reading",
@@ -94,7 +97,9 @@ fn section(c: &ReportContent, id: &str, name: &str) -> Markup {
     let (body, own_page) = match id {
         "summary" => (verdicts::summary(c), false),
         "policy" => (verdicts::policy(c), false),
+        "period" => (period::period(c), true),
         "controls" => (verdicts::controls(c), false),
+        "artefacts" => (period::artefacts(c), true),
         "protections" => (verdicts::protections(c), false),
         "obligations" => (verdicts::obligations(c), false),
         "failures" => (verdicts::failures(c), false),
@@ -102,6 +107,7 @@ fn section(c: &ReportContent, id: &str, name: &str) -> Markup {
         "copies" => (records::copies(c), false),
         "verifications" => (records::verifications(c), false),
         "drills" => (drills::drills(c), false),
+        "populations" => (period::populations(c), true),
         "ledger" => (records::ledger(c), true),
         "reading" => (records::reading(c), false),
         _ => (records::appendix(c), true),

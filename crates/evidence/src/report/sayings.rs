@@ -47,7 +47,7 @@ pub(super) fn verdicts() -> Vec<Meaning> {
     ])
 }
 
-pub(super) fn limits(redacted: bool) -> Vec<Meaning> {
+pub(super) fn limits(redacted: bool, keyed: bool) -> Vec<Meaning> {
     let mut limits = meanings(&[
         (
             "Places are declared",
@@ -84,7 +84,14 @@ pub(super) fn limits(redacted: bool) -> Vec<Meaning> {
              evidence for an auditor's judgement, and no claim of compliance.",
         ),
     ]);
-    if redacted {
+    if redacted && keyed {
+        limits.extend(meanings(&[(
+            "Names are digests",
+            "Names of files, tables and refs are replaced by the first 12 hex digits of an HMAC-SHA-256 under a \
+             key that only the owner of the ledger's key can compute. Texts therefore differ from the ledger's \
+             entries; the sequence numbers are the same.",
+        )]));
+    } else if redacted {
         limits.extend(meanings(&[(
             "Names are digests",
             "Names of files, tables and refs are replaced by the first 12 hex digits of their SHA-256. \

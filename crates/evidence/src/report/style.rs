@@ -31,6 +31,7 @@ dl.head dd { margin: 0; overflow-wrap: anywhere; }
 .met { color: var(--good); background: var(--good-wash); }
 .not-met { color: var(--bad); background: var(--bad-wash); }
 .unproven { color: var(--unsure); background: var(--unsure-wash); }
+.deviations { color: var(--blue); background: #e6eefa; }
 .planned, .exempt { color: var(--still); background: var(--still-wash); }
 .overall { font-size: 1.15rem; }
 .strength { color: var(--soft); white-space: nowrap; }

@@ -5,6 +5,7 @@ use vouchsafe_model::{Question, Verdict};
 
 use super::charts;
 use super::content::{ProtectionPart, ReportContent};
+use super::courses;
 use super::parts::{
     TableRow, Tone, anchor, badge, brief, issues, reference, refs, span_or, strength, table,
     text_or, when, when_or, yes_no,
@@ -308,6 +309,10 @@ fn protection(c: &ReportContent, p: &ProtectionPart) -> Markup {
                 @for rule in &p.rules { dt { "Rule: " (rule.word) } dd { (rule.text) } }
             }
             (charts::timeline(c, &p.id))
+            @if let Some(over) = c.period.protections.iter().find(|o| o.id == p.id) {
+                @if let Some(drawing) = courses::rpo(&c.period, over) { (drawing.svg()) }
+                @if let Some(drawing) = courses::rto(&c.period, over) { (drawing.svg()) }
+            }
             (table(&format!("Answers for {}", p.id), &["question", "verdict", "strength", "why", "facts"], &answers))
             @if !p.overdue.is_empty() {
                 p { b { "Overdue: " }

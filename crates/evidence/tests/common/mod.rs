@@ -2,12 +2,14 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod declared;
+pub mod period;
 pub mod rehearsed;
 pub mod story;
 pub mod verdicts;
 
 use std::collections::BTreeMap;
 
+use vouchsafe_evidence::sample::Sampling;
 use vouchsafe_evidence::{Approval, LedgerFacts, ReportInput, Witness};
 use vouchsafe_model::assessment::{ObligationCounts, Silence};
 use vouchsafe_model::fact::{CopyFact, Encryption, Recorded, RecoveryPoint};
@@ -146,6 +148,8 @@ pub struct World {
     pub facts: Vec<Recorded>,
     pub assessment: Assessment,
     pub cited: BTreeMap<&'static str, u64>,
+    pub period: PeriodAssessment,
+    pub obligations: Vec<Fulfilment>,
 }
 
 pub fn world() -> World {
@@ -160,7 +164,11 @@ pub fn world() -> World {
     story::rehearsals(&mut log, &mut cited);
     story::failures(&mut log, &mut cited);
     let assessment = assessment(&policy, &cited);
+    let period = period::period(&policy, &log.0);
+    let obligations = period::obligations(&log.0);
     World {
+        period,
+        obligations,
         policy,
         facts: log.0,
         assessment,
@@ -216,6 +224,12 @@ impl World {
             policy: &self.policy,
             assessment: &self.assessment,
             facts: &self.facts,
+            period: &self.period,
+            obligations: &self.obligations,
+            sampling: Sampling {
+                size: None,
+                seed: "2026-Q4".into(),
+            },
             from: t(0, 0, 0),
             to: t(21, 3, 0),
             ledger: LedgerFacts {
@@ -237,6 +251,7 @@ impl World {
             generated_at: t(21, 3, 5),
             tool: "vouchsafe 0.1.0".into(),
             redact_places: false,
+            names_key: None,
         }
     }
 }

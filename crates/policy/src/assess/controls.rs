@@ -2,13 +2,13 @@
 
 use vouchsafe_model::{ControlAssessment, ProtectionAssessment, Question, Verdict};
 
-struct Control {
-    framework: &'static str,
+pub(super) struct Control {
+    pub(super) framework: &'static str,
     /// How policies may write the framework, without blanks and punctuation.
     words: &'static [&'static str],
-    control: &'static str,
+    pub(super) control: &'static str,
     title: &'static str,
-    questions: &'static [Question],
+    pub(super) questions: &'static [Question],
 }
 
 const SOC2: &[&str] = &[
@@ -21,7 +21,25 @@ const SOC2: &[&str] = &[
 ];
 const ISO: &[&str] = &["iso27001", "isoiec27001", "iso270012022", "isoiec270012022"];
 
-static CONTROLS: [Control; 4] = [
+const NIST: &[&str] = &[
+    "nist",
+    "nist80053",
+    "nistsp80053",
+    "nist80053r5",
+    "nist80053rev5",
+    "nistsp80053r5",
+    "nistsp80053rev5",
+];
+const GDPR: &[&str] = &["gdpr", "ukgdpr", "eugdpr"];
+const CIS: &[&str] = &[
+    "cis",
+    "ciscontrols",
+    "cisv8",
+    "ciscontrolsv8",
+    "ciscontrolsv81",
+];
+
+static CONTROLS: [Control; 12] = [
     Control {
         framework: "SOC 2",
         words: SOC2,
@@ -44,6 +62,13 @@ static CONTROLS: [Control; 4] = [
     Control {
         framework: "SOC 2",
         words: SOC2,
+        control: "CC7.5",
+        title: "After an incident what was lost comes back, from copies that are known to be whole",
+        questions: &[Question::Verified, Question::Proven],
+    },
+    Control {
+        framework: "SOC 2",
+        words: SOC2,
         control: "CC9.1",
         title: "A disruption of the business is survived: copies exist elsewhere and come back",
         questions: &[Question::Covered, Question::Copies, Question::Proven],
@@ -54,6 +79,72 @@ static CONTROLS: [Control; 4] = [
         control: "A.8.13",
         title: "Backups are made, kept and tested as the policy says",
         questions: &Question::ALL,
+    },
+    Control {
+        framework: "ISO 27001",
+        words: ISO,
+        control: "A.8.14",
+        title: "Copies lie in more than one place",
+        questions: &[Question::Copies],
+    },
+    Control {
+        framework: "ISO 27001",
+        words: ISO,
+        control: "A.5.30",
+        title: "After a disruption systems are back within the objectives, as rehearsed",
+        questions: &[Question::Fresh, Question::Proven],
+    },
+    Control {
+        framework: "NIST SP 800-53",
+        words: NIST,
+        control: "CP-4",
+        title: "The plan for recovery is tested",
+        questions: &[Question::Proven],
+    },
+    Control {
+        framework: "NIST SP 800-53",
+        words: NIST,
+        control: "CP-9",
+        title: "Systems are backed up in time; copies are sealed, apart, and tested for being whole",
+        questions: &[
+            Question::Covered,
+            Question::Fresh,
+            Question::Copies,
+            Question::Verified,
+            Question::Encrypted,
+        ],
+    },
+    Control {
+        framework: "NIST SP 800-53",
+        words: NIST,
+        control: "CP-10",
+        title: "Systems come back to a known state within the time that is allowed",
+        questions: &[Question::Fresh, Question::Proven],
+    },
+    Control {
+        framework: "GDPR",
+        words: GDPR,
+        control: "Art. 32",
+        title: "Personal data is sealed, can be had back in time, and this is tested regularly",
+        questions: &[
+            Question::Copies,
+            Question::Verified,
+            Question::Proven,
+            Question::Encrypted,
+        ],
+    },
+    Control {
+        framework: "CIS Controls",
+        words: CIS,
+        control: "11",
+        title: "Data is backed up by machine, kept apart and sealed, and its recovery is tested",
+        questions: &[
+            Question::Covered,
+            Question::Fresh,
+            Question::Copies,
+            Question::Proven,
+            Question::Encrypted,
+        ],
     },
 ];
 
@@ -68,12 +159,15 @@ pub(super) fn controls(
     frameworks: &[String],
     protections: &[ProtectionAssessment],
 ) -> Vec<ControlAssessment> {
+    asked(frameworks).map(|c| judge(c, protections)).collect()
+}
+
+/// The controls of the frameworks that are named, or all if none is.
+pub(super) fn asked(frameworks: &[String]) -> impl Iterator<Item = &'static Control> + use<> {
     let named: Vec<String> = frameworks.iter().map(|f| plain(f)).collect();
     CONTROLS
         .iter()
-        .filter(|c| named.is_empty() || named.iter().any(|n| c.words.contains(&n.as_str())))
-        .map(|c| judge(c, protections))
-        .collect()
+        .filter(move |c| named.is_empty() || named.iter().any(|n| c.words.contains(&n.as_str())))
 }
 
 fn judge(control: &Control, protections: &[ProtectionAssessment]) -> ControlAssessment {

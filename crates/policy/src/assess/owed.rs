@@ -86,6 +86,16 @@ impl<'f> Ledgered<'f> {
 }
 
 fn standing(policy: &Policy, what: &Obligation, answers: &[Answer<'_>], now: Time) -> Standing {
+    match answered(policy, what, answers) {
+        Some(done) if done <= what.due => Standing::OnTime,
+        Some(_) => Standing::Late,
+        None if what.due < now => Standing::Missed,
+        None => Standing::Open,
+    }
+}
+
+/// When an obligation was fulfilled, by the first of its answers that fits.
+pub(super) fn answered(policy: &Policy, what: &Obligation, answers: &[Answer<'_>]) -> Option<Time> {
     let fits = |a: &&Answer<'_>| {
         a.kind == what.kind
             && (a.protection.is_none() || a.protection == what.protection.as_ref())
@@ -99,12 +109,7 @@ fn standing(policy: &Policy, what: &Obligation, answers: &[Answer<'_>], now: Tim
             .and_then(|id| policy.protection(id))
             .is_some_and(|(_, p)| p.window.start_within.is_some() && p.window.finish_by.is_none());
     let time = |a: &Answer<'_>| if by_start { a.started } else { a.done };
-    match answers.iter().filter(fits).map(time).min() {
-        Some(done) if done <= what.due => Standing::OnTime,
-        Some(_) => Standing::Late,
-        None if what.due < now => Standing::Missed,
-        None => Standing::Open,
-    }
+    answers.iter().filter(fits).map(time).min()
 }
 
 /// What was missed and not made up for since, newest first.

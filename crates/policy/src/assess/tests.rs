@@ -4,6 +4,7 @@ mod keys;
 mod locks;
 mod log;
 mod losses;
+mod period;
 mod proofs;
 mod record;
 mod world;

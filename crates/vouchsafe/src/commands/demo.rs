@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use vouchsafe_evidence::{copy_counts, count, report_html, status_text_counting};
 use vouchsafe_host::{files, machine};
 use vouchsafe_keeper::drill::DrillOrder;
-use vouchsafe_keeper::{Keeper, KeeperError, RunOrder};
+use vouchsafe_keeper::{Keeper, KeeperError, ReportOptions, RunOrder};
 use vouchsafe_model::{DrillResult, Span, human_bytes};
 
 use crate::args::Demo;
@@ -190,7 +190,7 @@ fn write_report(keeper: &Keeper, workspace: &Path) -> Result<PathBuf, Failure> {
     let html = keeper.report(
         now.minus(Span::from_days(90)),
         now.plus(Span::from_secs(1)),
-        false,
+        &ReportOptions::default(),
         report_html,
     )?;
     let path = workspace.join("report.html");

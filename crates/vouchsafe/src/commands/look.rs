@@ -1,15 +1,12 @@
-//! What only looks: status, agenda, points, report.
+//! What only looks: status, agenda, points.
 
 use vouchsafe_evidence::{
-    agenda_text, copy_counts, holds_by_protection, points_text, report_html, report_json,
-    status_text_counting,
+    agenda_text, copy_counts, holds_by_protection, points_text, status_text_counting,
 };
-use vouchsafe_host::files;
-use vouchsafe_keeper::KeeperError;
-use vouchsafe_model::{Hold, Span, SystemName, Time};
+use vouchsafe_model::{Hold, Span, SystemName};
 use vouchsafe_policy::holds::Holds;
 
-use crate::args::{Agenda, Points, Report, ReportFormat, Status};
+use crate::args::{Agenda, Points, Status};
 use crate::commands::{against, changes};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
@@ -116,48 +113,6 @@ pub(crate) fn points(session: &Session, args: &Points) -> Result<Exit, Failure> 
             session.now(),
             options,
         ))?;
-    }
-    Ok(Exit::Met)
-}
-
-/// Writes the evidence of a period.
-pub(crate) fn report(session: &Session, args: &Report) -> Result<Exit, Failure> {
-    let keeper = session.keeper()?;
-    let now = session.now();
-    let time = |text: &Option<String>, default: Time| {
-        text.as_deref().map_or(Ok(default), |t| session.time(t))
-    };
-    let to = time(&args.to, now)?;
-    let from = time(&args.from, to.minus(Span::from_days(90)))?;
-    if from >= to {
-        return Err(Failure::Usage(
-            "the period ends before it begins".to_owned(),
-        ));
-    }
-    let format = if session.output.json {
-        ReportFormat::Json
-    } else {
-        args.format
-    };
-    let (text, name) = keeper.report(from, to, args.redact_places, |input| match format {
-        ReportFormat::Html => (report_html(input), "report.html"),
-        ReportFormat::Json => (
-            serde_json::to_string_pretty(&report_json(input)).unwrap_or_default(),
-            "report.json",
-        ),
-    })?;
-    let path = args.output.clone().unwrap_or_else(|| name.into());
-    if path.as_os_str() == "-" {
-        session.output.text(&text)?;
-        return Ok(Exit::Met);
-    }
-    files::write_atomic(&path, text.as_bytes(), 0o644).map_err(KeeperError::from)?;
-    if session.output.json {
-        session.output.json(
-            &serde_json::json!({ "event": "result", "report": path.display().to_string() }),
-        )?;
-    } else {
-        session.output.text(&format!("wrote {}", path.display()))?;
     }
     Ok(Exit::Met)
 }

@@ -18,6 +18,7 @@ pub(crate) mod look;
 pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod repair;
+pub(crate) mod report;
 pub(crate) mod trace;
 pub(crate) mod vault;
 mod vault_env;
