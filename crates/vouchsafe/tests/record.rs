@@ -106,13 +106,14 @@ fn a_real_export_is_whole_for_both_examiners_and_its_damaged_twin_for_neither() 
     assert!(code == 1 && said.contains("! silence from"), "{said}");
 }
 
+fn cosign<'a>(export: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["ledger", "cosign", export, "--witness", "auditor"], more].concat()
+}
+
 #[test]
 fn a_witness_signs_what_goes_on_from_what_it_has_seen_and_nothing_else() {
     let w = recorded();
     let key = vkey(&w);
-    let cosign = |export: &str, more: &[&str]| {
-        [&["ledger", "cosign", export, "--witness", "auditor"], more].concat()
-    };
     let (_, said) = w.exits(2, cosign("export.jsonl", &["--key", &key]));
     assert!(said.contains("--name"), "{said}");
     let (_, said) = w.exits(
