@@ -47,6 +47,8 @@ impl Shop {
         );
         let work = Workspace::new();
         fs::write(work.path("password"), "open sesame\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(work.path("password"), mode).unwrap();
         let policy = format!(
             r#"
 policy: {{ id: T-1, title: Test policy, owner: o@example.com, version: "1", next_review: 2999-01-01 }}
