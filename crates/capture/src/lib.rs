@@ -16,7 +16,9 @@ pub use log_reader::{Log, LogChart, LogPart, LogReader, LogRun, LogWindow};
 pub use path::{PathError, TreePath};
 pub use progress::{NoProgress, Progress};
 pub use reader::{ContentSink, PointReader, Visit};
-pub use replay::{Around, FetchedLog, LoggedCommit, ReplayError, ReplayPlan, ReplayTarget, Until};
+pub use replay::{
+    Around, FetchedLog, LoggedCommit, LoggedId, ReplayError, ReplayPlan, ReplayTarget, Until,
+};
 pub use sink::{CleanEnd, Content, Cutting, Sink, StreamContent};
 pub use source::{
     CaptureContext, Captured, Compare, Discovery, Form, MANIFEST_NAME, RestoreRequest, Restored,

@@ -18,6 +18,8 @@ pub enum Until {
     End,
     /// Every record that ends at or before this position.
     Position(Position),
+    /// Everything up to and including this transaction.
+    Transaction(LoggedId),
 }
 
 /// What it would take to replay a log, as far as headers tell.
@@ -89,10 +91,28 @@ pub struct Around {
 /// A transaction that the log says was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoggedCommit {
-    /// The transaction's number, as the log has it.
-    pub transaction: u32,
+    /// The transaction, as the log calls it.
+    pub transaction: LoggedId,
     /// When it was committed.
     pub time: Time,
+}
+
+/// What a log calls a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoggedId {
+    /// PostgreSQL's number, of 32 bits.
+    Number(u32),
+    /// MariaDB's global identifier, written `domain-server-sequence`.
+    Gtid {
+        /// A stream of its own order.
+        domain: u32,
+        /// The server that wrote it first.
+        server: u32,
+        /// Its number in the domain.
+        sequence: u64,
+    },
+    /// None at all.
+    Anonymous,
 }
 
 /// Why a point cannot be brought to a moment.
@@ -155,6 +175,21 @@ impl fmt::Display for Until {
             Until::Time(time) => time.fmt(f),
             Until::End => f.write_str("the end of the log"),
             Until::Position(position) => position.fmt(f),
+            Until::Transaction(id) => write!(f, "transaction {id}"),
+        }
+    }
+}
+
+impl fmt::Display for LoggedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoggedId::Number(number) => number.fmt(f),
+            LoggedId::Gtid {
+                domain,
+                server,
+                sequence,
+            } => write!(f, "{domain}-{server}-{sequence}"),
+            LoggedId::Anonymous => f.write_str("without a name"),
         }
     }
 }

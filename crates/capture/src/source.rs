@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use vouchsafe_format::fragment::Position;
 use vouchsafe_host::clock::Clock;
 use vouchsafe_host::process::Spawn;
 use vouchsafe_host::signals::Interrupt;
 use vouchsafe_model::{Damage, DigestManifest, Engine, Issue, Rung, Time};
 
 use crate::error::CaptureError;
-use crate::log_reader::{Log, LogChart};
+use crate::log_reader::{Log, LogChart, LogRun};
 use crate::path::TreePath;
 use crate::progress::Progress;
 use crate::reader::PointReader;
@@ -146,6 +147,12 @@ pub trait Source: Send + Sync {
     /// below refuse.
     fn replays(&self) -> bool {
         false
+    }
+
+    /// From where on a log is needed for a point with this manifest, if it is known; `runs` are what there is of it.
+    fn log_needed_from(&self, manifest: &DigestManifest, runs: &[LogRun]) -> Option<Position> {
+        let _ = (manifest, runs);
+        None
     }
 
     /// What it takes to bring `point` to `until`, as far as the chart of the log tells. Of the log nothing is read.

@@ -19,6 +19,7 @@ use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
 use crate::ladder::{Claim, Climb, Climbed, Replay};
+use crate::logs::kind_of;
 use crate::twin::Controls;
 
 /// Which point a drill restores.
@@ -170,6 +171,7 @@ impl Keeper {
         };
         let replay = chosen.until.map(|until| Replay {
             protection: protection.id.clone(),
+            kind: kind_of(protection),
             until,
         });
         let climb = Climb {
@@ -200,6 +202,7 @@ impl Keeper {
                 room,
                 replay: replayed.map(|log| Replay {
                     protection: protection.id.clone(),
+                    kind: kind_of(protection),
                     until: Until::Position(log.target.end),
                 }),
             }
@@ -307,7 +310,7 @@ fn drilled(until: Until, climbed: &Climbed) -> DrilledMoment {
     DrilledMoment {
         at: match until {
             Until::Time(at) => Some(at),
-            Until::End | Until::Position(_) => None,
+            Until::End | Until::Position(_) | Until::Transaction(_) => None,
         },
         position: target.map(|target| target.shown.clone()),
         newest_commit: target.and_then(|target| target.newest),

@@ -79,7 +79,7 @@ impl Keeper {
             None => self.least_drilled(facts, newest)?,
         };
         let vault = self.vault(&name)?;
-        let log = ProtectionLog::in_vault(&vault, &protection.id)?;
+        let log = ProtectionLog::in_vault(&vault, protection)?;
         if log.is_empty() && protection.log_every.is_none() {
             return Ok(None);
         }

@@ -15,6 +15,7 @@ use vouchsafe_host::process::Spawn;
 use vouchsafe_model::{
     DigestManifest, Ladder, Phase, ProtectionId, Rung, RungOutcome, Secret, Span,
 };
+use vouchsafe_sources::LogKind;
 use vouchsafe_store::Store;
 use vouchsafe_vault::{Point, ReadBack, Repository};
 
@@ -37,6 +38,7 @@ pub(crate) struct Claim {
 #[derive(Clone, Debug)]
 pub(crate) struct Replay {
     pub protection: ProtectionId,
+    pub kind: LogKind,
     pub until: Until,
 }
 
@@ -262,7 +264,10 @@ impl Climb<'_> {
         replay: &Replay,
     ) -> Result<FetchedLog, Stop> {
         let expected = format!("whole and verified from the point up to {}", replay.until);
-        let log = ProtectionLog::of(&repo.logs(Arc::clone(&self.store)), &replay.protection);
+        let log = ProtectionLog::of(
+            &repo.logs(Arc::clone(&self.store)),
+            (&replay.protection, replay.kind),
+        );
         let fetched = log.map_err(|error| chain(&error)).and_then(|log| {
             let fetched = self.in_sandbox(|ctx| {
                 let (log, until) = (log.log(), replay.until);

@@ -3,6 +3,7 @@
 use vouchsafe_capture::{FetchedLog, Log, LogChart, ReplayError, ReplayPlan, Source, Until};
 use vouchsafe_format::fragment::{LogName, Part};
 use vouchsafe_model::{PointId, Protection, ProtectionId, Time, VaultName};
+use vouchsafe_sources::LogKind;
 use vouchsafe_vault::Repository;
 use vouchsafe_vault::logs::{LogStream, LogVault};
 
@@ -10,7 +11,7 @@ use crate::catalogue::KnownPoint;
 use crate::error::KeeperError;
 use crate::error::chain;
 use crate::ladder::Replay;
-use crate::logs::{TIMELINES, WAL, stream_name};
+use crate::logs::{TIMELINES, kind_of, stream_name};
 use crate::vaults::VaultHandle;
 
 /// The log of one protection in one vault, with what its headers say.
@@ -39,8 +40,11 @@ pub(crate) struct Way {
 
 impl ProtectionLog {
     /// Reads the headers of the log in a vault.
-    pub(crate) fn of(vault: &LogVault, id: &ProtectionId) -> Result<ProtectionLog, KeeperError> {
-        let stream = vault.stream(stream_name(id, WAL)?);
+    pub(crate) fn of(
+        vault: &LogVault,
+        (id, kind): (&ProtectionId, LogKind),
+    ) -> Result<ProtectionLog, KeeperError> {
+        let stream = vault.stream(stream_name(id, kind.stream())?);
         let timelines = vault.stream(stream_name(id, TIMELINES)?);
         let chart = LogChart::draw(&stream, Some(&timelines))?;
         Ok(ProtectionLog { stream, chart })
@@ -49,9 +53,10 @@ impl ProtectionLog {
     /// The log of a protection in an open vault.
     pub(crate) fn in_vault(
         vault: &VaultHandle,
-        id: &ProtectionId,
+        protection: &Protection,
     ) -> Result<ProtectionLog, KeeperError> {
-        ProtectionLog::of(&vault.repo.logs(std::sync::Arc::clone(&vault.root)), id)
+        let logs = vault.repo.logs(std::sync::Arc::clone(&vault.root));
+        ProtectionLog::of(&logs, (&protection.id, kind_of(protection)))
     }
 
     /// Whether the vault holds nothing of it.
@@ -157,7 +162,7 @@ pub(crate) fn last_object(
     replay: &Replay,
     fetched: &FetchedLog,
 ) -> Result<(LogStream, Part), String> {
-    let objects = objects_of(logs, &replay.protection, fetched)?;
+    let objects = objects_of(logs, (&replay.protection, replay.kind), fetched)?;
     let last = objects.1.last().map(|name| name.part);
     let part = last.ok_or_else(|| "no object holds the last record".to_owned())?;
     Ok((objects.0, part))
@@ -166,10 +171,10 @@ pub(crate) fn last_object(
 /// The stream of a log, and the objects of it that hold what was fetched, in their order.
 pub(crate) fn objects_of(
     logs: &LogVault,
-    id: &ProtectionId,
+    (id, kind): (&ProtectionId, LogKind),
     fetched: &FetchedLog,
 ) -> Result<(LogStream, Vec<LogName>), String> {
-    let name = stream_name(id, WAL).map_err(|error| chain(&error))?;
+    let name = stream_name(id, kind.stream()).map_err(|error| chain(&error))?;
     let stream = logs.stream(name);
     let (from, to) = (fetched.target.from, fetched.target.end);
     let mut names = Vec::new();

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use vouchsafe_capture::{Compare, Form, ReplayError, RestoreRequest, Restored, TreePath, Until};
+use vouchsafe_capture::{
+    Compare, Form, LoggedId, ReplayError, RestoreRequest, Restored, TreePath, Until,
+};
 use vouchsafe_evidence::count;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{
@@ -28,10 +30,51 @@ pub enum Moment {
     At(Time),
     /// As far as the log leads; the newest complete point where there is none.
     Latest,
-    /// Up to this many bytes of the log, which PostgreSQL calls an LSN.
-    Byte(u64),
+    /// Up to this position of the log.
+    Position(Position),
+    /// Up to and including this transaction of the log.
+    Transaction(LoggedId),
     /// This one.
     Point(PointId),
+}
+
+impl Moment {
+    /// A place in a log as databases write it: PostgreSQL's `16/B374D848`; MariaDB's `bin.000003:1234` or `000003:1234`, and
+    /// a transaction of it, `0-1-42`.
+    pub fn in_log(text: &str) -> Option<Moment> {
+        let hex = |digits: &str| u32::from_str_radix(digits, 16).ok();
+        if let Some((high, low)) = text.split_once('/') {
+            let at = u64::from(hex(high)?) << 32 | u64::from(hex(low)?);
+            return Some(Moment::Position(Position::Byte(at)));
+        }
+        let all = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if let Some((file, offset)) = text.rsplit_once(':')
+            && let digits = file.rsplit_once('.').map_or(file, |(_, digits)| digits)
+            && digits.len() >= 6
+            && all(digits)
+            && all(offset)
+        {
+            let file = u64::from(digits.parse::<u32>().ok()?);
+            let offset = offset.parse().ok()?;
+            return Some(Moment::Position(Position::File { file, offset }));
+        }
+        let mut words = text.split('-');
+        let mut next = || words.next().filter(|word| all(word));
+        let (domain, server, sequence) = (next()?, next()?, next()?);
+        if words.next().is_some() || is_a_day(domain, server, sequence) {
+            return None;
+        }
+        Some(Moment::Transaction(LoggedId::Gtid {
+            domain: domain.parse().ok()?,
+            server: server.parse().ok()?,
+            sequence: sequence.parse().ok()?,
+        }))
+    }
+}
+
+/// Whether three numbers are a day as times begin with it.
+fn is_a_day(year: &str, month: &str, day: &str) -> bool {
+    year.len() == 4 && month.len() == 2 && day.len() == 2
 }
 
 /// What is to be restored, and where.
@@ -203,7 +246,8 @@ impl Keeper {
             _ if order.form != Form::Server => return Ok(None),
             Moment::At(time) => Until::Time(time),
             Moment::Latest => Until::End,
-            Moment::Byte(at) => Until::Position(Position::Byte(at)),
+            Moment::Position(at) => Until::Position(at),
+            Moment::Transaction(id) => Until::Transaction(id),
             Moment::Newest | Moment::Point(_) => return Ok(None),
         };
         let mut refusal = None;
@@ -236,7 +280,7 @@ impl Keeper {
         let (mut windows, mut refused, mut has_log) = (Vec::new(), Vec::new(), false);
         for name in self.vaults_to_read(&points, vault)? {
             let handle = self.vault(&name)?;
-            let log = ProtectionLog::in_vault(&handle, &protection.id)?;
+            let log = ProtectionLog::in_vault(&handle, protection)?;
             if log.is_empty() {
                 continue;
             }
@@ -302,7 +346,7 @@ impl Keeper {
                 .find(|p| p.point.content_time <= *at)
                 .copied(),
             Moment::Point(id) => points.iter().find(|p| p.point.point == *id).copied(),
-            Moment::Byte(_) => None,
+            Moment::Position(_) | Moment::Transaction(_) => None,
         };
         found.ok_or_else(|| no_point(system, &order.moment, &points))
     }
@@ -416,7 +460,7 @@ impl Deed<'_> {
     /// From the first point that will do: only the log itself tells whether one was whole by the moment.
     fn by_log(&self, plan: &LogPlan) -> Result<(PointId, Restored), KeeperError> {
         let source = self.keeper.source(self.protection)?;
-        let log = ProtectionLog::in_vault(&self.vault, &self.protection.id)?;
+        let log = ProtectionLog::in_vault(&self.vault, self.protection)?;
         let log = log.log();
         let mut too_early = None;
         for id in &plan.ways {
@@ -475,7 +519,9 @@ impl Deed<'_> {
 fn no_point(system: SystemName, moment: &Moment, points: &[&KnownPoint]) -> KeeperError {
     let wanted = match moment {
         Moment::Newest | Moment::Latest => "at all".to_owned(),
-        Moment::Byte(_) => "that a log could bring to a position".to_owned(),
+        Moment::Position(_) | Moment::Transaction(_) => {
+            "that a log could bring to a position".to_owned()
+        }
         Moment::At(at) => format!("as old as {}", at.minute()),
         Moment::Point(id) => format!("called {id}"),
     };
@@ -491,5 +537,36 @@ fn no_point(system: SystemName, moment: &Moment, points: &[&KnownPoint]) -> Keep
         system,
         wanted,
         remedy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_logs_are_told_from_times() {
+        let file = |file, offset| Some(Moment::Position(Position::File { file, offset }));
+        assert_eq!(Moment::in_log("bin.000003:1234"), file(3, 1234));
+        assert_eq!(Moment::in_log("000012:4"), file(12, 4));
+        let lsn = Moment::Position(Position::Byte(0x16_B374_D848));
+        assert_eq!(Moment::in_log("16/B374D848"), Some(lsn));
+        let named = Moment::Transaction(LoggedId::Gtid {
+            domain: 0,
+            server: 1,
+            sequence: 42,
+        });
+        assert_eq!(Moment::in_log("0-1-42"), Some(named));
+        for time in [
+            "2026-03-01T12:00:00Z",
+            "2026-03-01",
+            "2026-03-01 12:00",
+            "12:00",
+            "2026-03-01T12:00:00.000000",
+            "1 h ago",
+            "",
+        ] {
+            assert_eq!(Moment::in_log(time), None, "{time}");
+        }
     }
 }

@@ -123,7 +123,8 @@ impl SourceUrl {
         };
         let before_query = rest.split_once('?').map_or(rest, |(before, _)| before);
         let database = before_query.split_once('/').map_or("", |(_, path)| path);
-        self.kind == SourceKind::Postgres && database.is_empty()
+        let has_servers = matches!(self.kind, SourceKind::Postgres | SourceKind::MySql);
+        has_servers && database.is_empty()
     }
 
     /// Whether the text itself holds a password, which belongs in `password:` by reference.

@@ -8,6 +8,8 @@ mod exclude;
 mod failure;
 mod files;
 mod git;
+mod heartbeat;
+mod log;
 mod mysql;
 mod node;
 mod place;
@@ -18,6 +20,7 @@ mod spooled;
 mod sqlite;
 mod sum;
 mod surroundings;
+mod tokens;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -29,11 +32,11 @@ use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
-pub use mysql::{MySqlBaseSource, MySqlSource};
-pub use postgres::{
-    FoundGap, LogCut, LogFollower, LogReader, LogStep, LogTick, PostgresBaseSource, PostgresLog,
-    PostgresSource,
+pub use log::{
+    FollowLog, FoundGap, LogCut, LogKind, LogStep, LogTick, ReadLog, ServerLog, open_log,
 };
+pub use mysql::{MySqlBaseSource, MySqlLog, MySqlSource};
+pub use postgres::{LogFollower, PostgresBaseSource, PostgresLog, PostgresSource};
 pub use sample::write_sample_database;
 pub use sqlite::SqliteSource;
 pub use surroundings::{Found, FoundKind, Reads, Surroundings, reads, surroundings};

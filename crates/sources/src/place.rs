@@ -2,7 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use vouchsafe_capture::CaptureError;
 use vouchsafe_host::{files, machine};
+
+use crate::failure;
 
 /// `path` below `base` if it is relative, without `.` and `..`; links are not looked at.
 pub(crate) fn absolute(path: &Path, base: &Path) -> Result<PathBuf, String> {
@@ -50,6 +53,18 @@ pub(crate) fn overlap(a: &Path, b: &Path) -> bool {
         return false;
     };
     a.starts_with(&b) || b.starts_with(&a)
+}
+
+/// Refuses a place in which there is something, also by force: a server that was there would be torn.
+pub(crate) fn refuse_existing(to: &Path) -> Result<(), CaptureError> {
+    let there = files::exists(to).map_err(failure::file)?;
+    if there && !files::list_dir(to).map_err(failure::file)?.is_empty() {
+        return Err(failure::target(
+            to,
+            "it is not empty; a server is made in a directory that does not exist",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -32,6 +32,43 @@ impl MariaDb {
         MariaDb::launch(None, options)
     }
 
+    /// Starts a server on a copy of the data directory of another one, which must be stopped. It writes no binary log, and
+    /// acts by nothing of itself.
+    pub fn on_copy_of(data: &Path) -> MariaDb {
+        let home = TempDir::with_prefix("vouchsafe-maria-").expect("a temporary directory");
+        give_to_server_user(home.path());
+        let place = home.path().join("data");
+        let copied = Command::new("cp").arg("-a").arg(data).arg(&place).status();
+        assert!(
+            copied.expect("cp runs").success(),
+            "no copy of {}",
+            data.display()
+        );
+        if is_root() {
+            let given = Command::new("chown")
+                .args(["-R", "mysql:mysql"])
+                .arg(&place)
+                .status();
+            assert!(
+                given.expect("chown runs").success(),
+                "it cannot be given away"
+            );
+        }
+        let options = vec![
+            "--skip-log-bin".to_owned(),
+            "--event-scheduler=OFF".to_owned(),
+        ];
+        let server = spawn(home.path(), &options);
+        let mut started = MariaDb {
+            server,
+            home,
+            options,
+            port: None,
+        };
+        started.wait_until_ready();
+        started
+    }
+
     /// Starts a server that also listens on a free port of 127.0.0.1, with and without TLS. Its certificate names
     /// `localhost` and is signed by [`MariaDb::authority`].
     pub fn networked() -> MariaDb {

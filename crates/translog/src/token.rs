@@ -133,6 +133,30 @@ impl Token {
     }
 }
 
+/// The last token in bytes that hold texts of tokens among others, each after the word of [`PREFIX`] and a space: where
+/// a log has no messages, a token is written to a table, and stands in a statement or a row. A row that is written over
+/// has the old one first.
+pub fn last_in(bytes: &[u8]) -> Option<Token> {
+    let marks = PREFIX.len() + 1;
+    let mut found = None;
+    for (at, window) in bytes.windows(marks).enumerate() {
+        if window.strip_prefix(PREFIX.as_bytes()) == Some(b" ") {
+            let rest = bytes.get(at + marks..).unwrap_or_default();
+            found = beginning(rest).or(found);
+        }
+    }
+    found
+}
+
+/// A token at the beginning of longer bytes: its last word has a known length.
+fn beginning(bytes: &[u8]) -> Option<Token> {
+    const DIGEST: usize = 64;
+    let bytes = bytes.get(..LONGEST.min(bytes.len()))?;
+    let mut spaces = bytes.iter().enumerate().filter(|(_, b)| **b == b' ');
+    let (last, _) = spaces.nth(3)?;
+    Token::parse(bytes.get(..last + 1 + DIGEST)?)
+}
+
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
@@ -248,5 +272,32 @@ mod tests {
             let token = Token { chain, sequence, time: at(micros), previous };
             prop_assert_eq!(Token::parse(token.text().as_bytes()), Some(token));
         }
+    }
+
+    #[test]
+    fn tokens_are_found_among_other_bytes_and_the_last_one_counts() {
+        let first = Token::first([3; 8], Time::from_micros(17));
+        let second = first.next(Time::from_micros(1_700_000_000_000_018));
+        let written = |token: &Token| format!("{PREFIX} {token}");
+        let statement = format!("UPDATE t SET x = '{}' WHERE y = 'z'", written(&first));
+        assert_eq!(last_in(statement.as_bytes()), Some(first.clone()));
+        let row = [
+            b"\xfc\x10",
+            written(&first).as_bytes(),
+            b"\xfc\x10",
+            written(&second).as_bytes(),
+        ]
+        .concat();
+        assert_eq!(last_in(&row), Some(second.clone()));
+        // A hexadecimal digit behind it is not part of it.
+        assert_eq!(
+            last_in(format!("{}0", written(&second)).as_bytes()),
+            Some(second.clone())
+        );
+        let text = written(&second);
+        for end in 0..text.len() {
+            assert_eq!(last_in(&text.as_bytes()[..end]), None);
+        }
+        assert_eq!(last_in(b"vouchsafe 1 2 3 4 5"), None);
     }
 }

@@ -2,16 +2,15 @@
 
 use vouchsafe_model::fact::Fact;
 use vouchsafe_model::{LogGap, LogGapCause, LogShipped, LogToken, ProtectionId, Span, Time};
-use vouchsafe_sources::FoundGap;
+use vouchsafe_sources::{FoundGap, LogKind};
 use vouchsafe_translog::token::Token;
-use vouchsafe_translog::wal::Lsn;
 
 use super::destination::{Destination, Since};
-use super::{WAL, written};
 
 /// When the last record was made, and how often one is to be.
 pub(super) struct Account {
     protection: ProtectionId,
+    kind: LogKind,
     every: Span,
     summary: Span,
     since: Time,
@@ -19,9 +18,15 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(protection: ProtectionId, every: Span, summary: Span, now: Time) -> Account {
+    pub(super) fn new(
+        (protection, kind): (ProtectionId, LogKind),
+        every: Span,
+        summary: Span,
+        now: Time,
+    ) -> Account {
         Account {
             protection,
+            kind,
             every,
             summary,
             since: now,
@@ -37,12 +42,12 @@ impl Account {
     /// The record of what every vault has now; counting begins anew. Nothing if no vault has anything.
     pub(super) fn summary(
         &mut self,
-        server: Option<u64>,
+        server: Option<String>,
         all: &mut [Destination],
         now: Time,
         goes_on: bool,
     ) -> Option<Fact> {
-        let copies: Vec<_> = all.iter().filter_map(Destination::fact).collect();
+        let copies: Vec<_> = all.iter().filter_map(|one| one.fact(self.kind)).collect();
         if copies.is_empty() {
             return None;
         }
@@ -54,8 +59,8 @@ impl Account {
         };
         let fact = LogShipped {
             protection: self.protection.clone(),
-            stream: WAL.to_owned(),
-            server: server.map(|id| id.to_string()).unwrap_or_default(),
+            stream: self.kind.stream().to_owned(),
+            server: server.unwrap_or_default(),
             from: self.since,
             until: now,
             next_by,
@@ -75,11 +80,13 @@ impl Account {
     pub(super) fn gap(&self, gap: &FoundGap, now: Time) -> LogGap {
         LogGap {
             protection: self.protection.clone(),
-            stream: WAL.to_owned(),
+            stream: self.kind.stream().to_owned(),
             cause: gap.cause,
             timeline: gap.timeline,
-            from: Lsn(gap.from).to_string(),
-            to: gap.to.map(|lsn| Lsn(lsn).to_string()),
+            from: gap
+                .from
+                .map_or_else(|| "its beginning".to_owned(), |at| self.kind.written(at)),
+            to: gap.to.map(|at| self.kind.written(at)),
             vault: None,
             found: now,
             detail: gap.detail.clone(),
@@ -92,11 +99,11 @@ impl Account {
         let (first, last) = (lost.first()?, lost.last()?);
         Some(LogGap {
             protection: self.protection.clone(),
-            stream: WAL.to_owned(),
+            stream: self.kind.stream().to_owned(),
             cause: LogGapCause::SpoolLost,
             timeline: first.timeline,
-            from: written(first.span.from()),
-            to: Some(written(last.span.to())),
+            from: self.kind.written(first.span.from()),
+            to: Some(self.kind.written(last.span.to())),
             vault: Some(one.vault.clone()),
             found: now,
             detail: one.problem.clone().unwrap_or_default(),

@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 use vouchsafe_capture::{LogPiece, LogReached};
 use vouchsafe_format::fragment::{Commits, Position, Span};
 use vouchsafe_model::{LogCopy, Time, VaultName};
-use vouchsafe_sources::{LogReader, LogStep};
+use vouchsafe_sources::{LogKind, LogStep, ReadLog};
 use vouchsafe_vault::logs::{Fence, LogError, LogStream, LogWriter};
 
 use crate::error::chain;
-use crate::logs::written;
 
 /// One vault of a protection whose log is shipped.
 pub(super) struct Destination {
@@ -36,13 +35,13 @@ const UNREADABLE: u32 = 3;
 /// Both streams in an open vault.
 #[derive(Clone)]
 pub(super) struct Streams {
-    pub(super) wal: LogStream,
+    pub(super) log: LogStream,
     pub(super) timelines: LogStream,
 }
 
 /// Their writers.
 pub(super) struct Writers {
-    pub(super) wal: LogWriter,
+    pub(super) log: LogWriter,
     pub(super) timelines: LogWriter,
 }
 
@@ -90,7 +89,7 @@ impl Destination {
             return Ok(());
         };
         self.writers = Some(Writers {
-            wal: streams.wal.writer(Fence::Store)?,
+            log: streams.log.writer(Fence::Store)?,
             timelines: streams.timelines.writer(Fence::Store)?,
         });
         Ok(())
@@ -101,7 +100,7 @@ impl Destination {
         let Some(streams) = &self.streams else {
             return Ok(());
         };
-        let window = streams.wal.window()?;
+        let window = streams.log.window()?;
         let newest = window.runs.iter().max_by_key(|run| run.last);
         let time = |micros: Option<i64>| micros.map(Time::from_micros);
         let commits = newest.and_then(|run| run.commits);
@@ -141,7 +140,7 @@ impl Destination {
     }
 
     /// Appends the steps that it lacks, as far as it takes them. `first` is the number of the first of `steps`.
-    pub(super) fn deliver(&mut self, first: u64, steps: &[LogStep], reader: &LogReader) {
+    pub(super) fn deliver(&mut self, first: u64, steps: &[LogStep], reader: &dyn ReadLog) {
         let skip = usize::try_from(self.next.saturating_sub(first)).unwrap_or(usize::MAX);
         for step in steps.iter().skip(skip) {
             let Some(writers) = &mut self.writers else {
@@ -223,13 +222,13 @@ impl Destination {
     }
 
     /// What is recorded of it.
-    pub(super) fn fact(&self) -> Option<LogCopy> {
+    pub(super) fn fact(&self, kind: LogKind) -> Option<LogCopy> {
         let reached = self.held.reached?;
         Some(LogCopy {
             vault: self.vault.clone(),
             timeline: reached.timeline,
-            begins: written(self.held.begins.unwrap_or(reached.to)),
-            reaches: written(reached.to),
+            begins: kind.written(self.held.begins.unwrap_or(reached.to)),
+            reaches: kind.written(reached.to),
             first_commit: self.held.first_commit,
             newest_commit: self.held.newest_commit,
             worst: self.since.worst,
@@ -255,7 +254,7 @@ enum Failed {
     Writing(LogError),
 }
 
-fn put(writers: &mut Writers, step: &LogStep, reader: &LogReader) -> Result<Put, Failed> {
+fn put(writers: &mut Writers, step: &LogStep, reader: &dyn ReadLog) -> Result<Put, Failed> {
     match step {
         LogStep::History { timeline, file } => {
             put_history(&mut writers.timelines, *timeline, file).map_err(Failed::Writing)?;
@@ -271,7 +270,7 @@ fn put(writers: &mut Writers, step: &LogStep, reader: &LogReader) -> Result<Put,
                 .read(&cut.piece)
                 .map_err(|e| Failed::Reading(chain(&e)))?;
             let kept = writers
-                .wal
+                .log
                 .append(cut.piece, &log)
                 .map_err(Failed::Writing)?;
             Ok(Put {

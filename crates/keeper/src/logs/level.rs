@@ -3,7 +3,7 @@
 use vouchsafe_vault::logs::copy_log;
 
 use super::destination::Destination;
-use super::{TIMELINES, WAL, stream_name};
+use super::{TIMELINES, kind_of, stream_name};
 use crate::error::{KeeperError, chain};
 use crate::keeper::Keeper;
 use crate::logs::destination::Streams;
@@ -39,7 +39,7 @@ impl Keeper {
         let handle = self.vault(&one.vault)?;
         let logs = handle.repo.logs(std::sync::Arc::clone(&handle.root));
         Ok(Streams {
-            wal: logs.stream(stream_name(&protection.id, WAL)?),
+            log: logs.stream(stream_name(&protection.id, kind_of(protection).stream())?),
             timelines: logs.stream(stream_name(&protection.id, TIMELINES)?),
         })
     }
@@ -60,8 +60,8 @@ fn level(all: &mut [Destination]) {
         let Some(writers) = &mut one.writers else {
             continue;
         };
-        match (writers.wal.tip(), writers.timelines.tip()) {
-            (Ok(wal), Ok(_)) => tips.push((at, wal.sequence, wal.digest.to_hex())),
+        match (writers.log.tip(), writers.timelines.tip()) {
+            (Ok(log), Ok(_)) => tips.push((at, log.sequence, log.digest.to_hex())),
             (Err(error), _) | (_, Err(error)) => {
                 one.writers = None;
                 one.problem = Some(chain(&error));
@@ -84,7 +84,7 @@ fn level(all: &mut [Destination]) {
             continue;
         };
         let done = copy_log(&leading.timelines, &streams.timelines, None)
-            .and_then(|_| copy_log(&leading.wal, &streams.wal, None));
+            .and_then(|_| copy_log(&leading.log, &streams.log, None));
         match done {
             Ok(_) => copied = true,
             Err(error) => {

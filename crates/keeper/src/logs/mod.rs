@@ -8,18 +8,26 @@ mod ship;
 mod tend;
 mod wait;
 
-use vouchsafe_format::fragment::{Position, StreamName};
+use vouchsafe_format::fragment::StreamName;
+use vouchsafe_model::policy::Way;
 use vouchsafe_model::{Policy, Protection, ProtectionId, System};
-use vouchsafe_translog::wal::Lsn;
+use vouchsafe_sources::LogKind;
 
 use crate::error::KeeperError;
 
 pub(crate) use ship::Shipping;
 pub use wait::{LogDone, LogPositions};
 
-/// The stream of the log itself, and that of its timelines' histories.
-pub(crate) const WAL: &str = "wal";
+/// The stream of timelines' histories, beside that of the log itself, which is named after its kind.
 pub(crate) const TIMELINES: &str = "timelines";
+
+/// Which kind of log a protection has, if it has one.
+pub(crate) fn kind_of(protection: &Protection) -> LogKind {
+    match &protection.way {
+        Way::Capture(url) => LogKind::of(url),
+        _ => LogKind::Wal,
+    }
+}
 
 /// The name of a protection's stream in every vault.
 pub(crate) fn stream_name(id: &ProtectionId, stream: &str) -> Result<StreamName, KeeperError> {
@@ -34,12 +42,4 @@ pub(crate) fn shipping(policy: &Policy) -> impl Iterator<Item = (&System, &Prote
     policy.protections().filter(|(system, protection)| {
         system.exempt.is_none() && protection.ships_log_every().is_some()
     })
-}
-
-/// A position as the engine writes it.
-pub(crate) fn written(position: Position) -> String {
-    match position {
-        Position::Byte(lsn) => Lsn(lsn).to_string(),
-        other => other.to_string(),
-    }
 }

@@ -7,10 +7,11 @@ use vouchsafe_capture::{CaptureContext, LogReached, NoProgress};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{Issue, LogGap, Protection, ProtectionId, Span};
-use vouchsafe_sources::{LogFollower, LogStep, PostgresLog};
+use vouchsafe_sources::{FollowLog, LogKind, LogStep, ServerLog};
 
 use super::account::Account;
 use super::destination::Destination;
+use super::kind_of;
 use crate::error::{KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
@@ -23,7 +24,8 @@ pub(crate) struct Shipping<'k> {
     protection: &'k Protection,
     work_dir: std::path::PathBuf,
     every: Span,
-    follower: LogFollower,
+    kind: LogKind,
+    follower: Box<dyn FollowLog>,
     destinations: Vec<Destination>,
     /// What not every vault has yet, and the number of the first of it.
     queue: VecDeque<LogStep>,
@@ -43,7 +45,7 @@ pub(crate) struct Shipped {
     /// A gap was found, and recorded.
     pub(crate) gap: Option<LogGap>,
     /// Up to where the server's log was on its disk, if it could be asked.
-    pub(crate) flushed: Option<u64>,
+    pub(crate) flushed: Option<Position>,
 }
 
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -68,23 +70,24 @@ impl<'k> Shipping<'k> {
         let known = known_server(&keeper.facts()?, id);
         let mark = keeper.ledger.public_key().ledger_id();
         let now = keeper.tools.clock.now();
-        let follower = LogFollower::new(
-            source,
+        let follower = source.follow(
             &context(keeper, &work_dir),
             (&id.to_string(), mark),
-            known,
+            known.as_deref(),
             reached,
         )?;
+        let kind = kind_of(protection);
         Ok(Shipping {
             keeper,
             protection,
             work_dir,
             every,
+            kind,
             follower,
             destinations,
             queue: VecDeque::new(),
             first: 0,
-            account: Account::new(id.clone(), every, summary, now),
+            account: Account::new((id.clone(), kind), every, summary, now),
             next_opening: keeper.tools.clock.monotonic().saturating_add(OPENING),
             next_look: keeper.tools.clock.monotonic().saturating_add(LOOK_AGAIN),
             told: Vec::new(),
@@ -139,11 +142,8 @@ impl<'k> Shipping<'k> {
     }
 
     /// Whether every vault has the log up to this position.
-    pub(crate) fn has_all_up_to(&self, lsn: u64) -> bool {
-        let has = |reached: &LogReached| match reached.to {
-            Position::Byte(to) => to >= lsn,
-            _ => false,
-        };
+    pub(crate) fn has_all_up_to(&self, position: Position) -> bool {
+        let has = |reached: &LogReached| self.kind.reaches(reached.to, position);
         self.destinations
             .iter()
             .all(|one| one.held.reached.as_ref().is_some_and(has))
@@ -213,7 +213,7 @@ impl<'k> Shipping<'k> {
             return;
         };
         let first = self.first;
-        let (steps, reader) = (&*self.queue.make_contiguous(), &reader);
+        let (steps, reader) = (&*self.queue.make_contiguous(), reader.as_ref());
         std::thread::scope(|scope| {
             for one in &mut self.destinations {
                 scope.spawn(move || one.deliver(first, steps, reader));
@@ -263,12 +263,19 @@ impl<'k> Shipping<'k> {
 }
 
 /// The log that a protection's server has.
-pub(super) fn log_of(keeper: &Keeper, protection: &Protection) -> Result<PostgresLog, KeeperError> {
+pub(super) fn log_of(
+    keeper: &Keeper,
+    protection: &Protection,
+) -> Result<Box<dyn ServerLog>, KeeperError> {
     let Way::Capture(url) = &protection.way else {
         return Err(not_connected(protection));
     };
     let password = protection.password.as_ref();
-    Ok(PostgresLog::open(url, password, &keeper.policy.base)?)
+    Ok(vouchsafe_sources::open_log(
+        url,
+        password,
+        &keeper.policy.base,
+    )?)
 }
 
 /// How far the log is in the vault that has most of it.
@@ -280,14 +287,15 @@ fn farthest(all: &[Destination]) -> Option<LogReached> {
 }
 
 /// The server whose log was shipped last, by the record.
-fn known_server(facts: &[Recorded], id: &ProtectionId) -> Option<u64> {
+fn known_server(facts: &[Recorded], id: &ProtectionId) -> Option<String> {
     facts
         .iter()
         .rev()
         .find_map(|recorded| match &recorded.entry.fact {
-            Fact::LogShipped(shipped) if shipped.protection == *id => shipped.server.parse().ok(),
+            Fact::LogShipped(shipped) if shipped.protection == *id => Some(shipped.server.clone()),
             _ => None,
         })
+        .filter(|server| !server.is_empty())
 }
 
 fn context<'a>(keeper: &'a Keeper, work_dir: &'a std::path::Path) -> CaptureContext<'a> {

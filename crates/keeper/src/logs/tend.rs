@@ -1,13 +1,12 @@
 //! Tending the streams in the vaults: fragments become segments, and what is older than the policy keeps goes.
 
-use vouchsafe_capture::MANIFEST_NAME;
+use vouchsafe_capture::{LogRun, MANIFEST_NAME};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{Issue, Protection, VaultName};
 use vouchsafe_policy::logs::{Base, needed_from};
-use vouchsafe_translog::wal::Lsn;
 use vouchsafe_vault::logs::CompactOptions;
 
-use super::{WAL, stream_name};
+use super::{kind_of, stream_name};
 use crate::catalogue::Catalogue;
 use crate::error::{KeeperError, chain};
 use crate::keeper::Keeper;
@@ -47,7 +46,7 @@ impl Keeper {
         };
         let handle = self.vault(vault)?;
         let logs = handle.repo.logs(std::sync::Arc::clone(&handle.root));
-        let stream = logs.stream(stream_name(&protection.id, WAL)?);
+        let stream = logs.stream(stream_name(&protection.id, kind_of(protection).stream())?);
         let window = stream.window().map_err(failed)?;
         let end = window.runs.iter().map(|run| run.last).max().unwrap_or(0);
         let options = CompactOptions {
@@ -56,8 +55,8 @@ impl Keeper {
         };
         let compacted = stream.compact(&options).map_err(failed)?;
         let mut problems = compacted.problems;
-        if let Some(before) = self.not_needed_before(protection, &handle)? {
-            let expired = stream.expire(Position::Byte(before.0)).map_err(failed)?;
+        if let Some(before) = self.not_needed_before(protection, &handle, &window.runs)? {
+            let expired = stream.expire(before).map_err(failed)?;
             problems.extend(expired.problems);
         }
         told.extend(problems.iter().map(|problem| Issue {
@@ -72,7 +71,8 @@ impl Keeper {
         &self,
         protection: &Protection,
         handle: &VaultHandle,
-    ) -> Result<Option<Lsn>, KeeperError> {
+        runs: &[LogRun],
+    ) -> Result<Option<Position>, KeeperError> {
         let vault = handle.name();
         let facts = self.facts()?;
         let catalogue = Catalogue::of(&facts);
@@ -107,10 +107,7 @@ impl Keeper {
                 source: Box::new(source),
             })?;
         let manifest = read_manifest(&point, MANIFEST_NAME)?;
-        let start = manifest.and_then(|manifest| {
-            let start = manifest.entries.get("start")?;
-            start.digest.split_whitespace().nth(1)?.parse().ok()
-        });
-        Ok(start)
+        let source = self.source(protection)?;
+        Ok(manifest.and_then(|manifest| source.log_needed_from(&manifest, runs)))
     }
 }

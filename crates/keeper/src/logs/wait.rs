@@ -5,10 +5,11 @@ use std::time::Duration;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::lockfile::{LockError, StateLock};
 use vouchsafe_model::{Issue, Protection, ProtectionId, Span};
+use vouchsafe_sources::LogKind;
 use vouchsafe_vault::logs::{Fence, LogStream};
 
 use super::ship::log_of;
-use super::{Shipping, WAL, stream_name};
+use super::{Shipping, kind_of, stream_name};
 use crate::error::{KeeperError, chain};
 use crate::events::Reporter;
 use crate::keeper::Keeper;
@@ -27,7 +28,7 @@ pub struct LogDone {
 
 /// Up to where the logs of the protections of a run were on their servers' disks.
 #[derive(Clone, Debug)]
-pub struct LogPositions(Vec<(ProtectionId, Result<u64, String>)>);
+pub struct LogPositions(Vec<(ProtectionId, Result<Position, String>)>);
 
 /// How long what there is of a log may take to be shipped.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -121,7 +122,7 @@ impl Keeper {
     fn log_reaches(
         &self,
         protection: &Protection,
-        position: u64,
+        position: Position,
         reporter: &dyn Reporter,
     ) -> Result<Vec<Issue>, KeeperError> {
         match self.lock_worker() {
@@ -137,16 +138,20 @@ impl Keeper {
     fn ship_up_to(
         &self,
         protection: &Protection,
-        position: Option<u64>,
+        position: Option<Position>,
         reporter: &dyn Reporter,
     ) -> Result<Vec<Issue>, KeeperError> {
         let clock = &self.tools.clock;
         let begun = clock.monotonic();
+        let kind = kind_of(protection);
         let mut shipping = Shipping::begin(self, protection, NO_SUMMARY)?;
         let mut target = position;
         let issues = loop {
             let shipped = shipping.tick(reporter)?;
-            target = target.or(shipped.flushed);
+            target = match (target, shipped.flushed) {
+                (Some(target), Some(seen)) => Some(kind.aligned(target, seen)),
+                (target, seen) => target.or(seen),
+            };
             if target.is_some_and(|target| shipping.has_all_up_to(target)) {
                 break Vec::new();
             }
@@ -169,18 +174,20 @@ impl Keeper {
     fn wait_for_worker(
         &self,
         protection: &Protection,
-        position: u64,
+        position: Position,
     ) -> Result<Vec<Issue>, KeeperError> {
         let clock = &self.tools.clock;
         let begun = clock.monotonic();
+        let kind = kind_of(protection);
         let mut missing = Vec::new();
         for copy in &protection.copies {
             let handle = self.vault(&copy.vault)?;
             let logs = handle.repo.logs(std::sync::Arc::clone(&handle.root));
-            missing.push((&copy.vault, logs.stream(stream_name(&protection.id, WAL)?)));
+            let name = stream_name(&protection.id, kind.stream())?;
+            missing.push((&copy.vault, logs.stream(name)));
         }
         loop {
-            missing.retain(|(_, stream)| !reaches(stream, position));
+            missing.retain(|(_, stream)| !reaches(kind, stream, position));
             if missing.is_empty() {
                 return Ok(Vec::new());
             }
@@ -198,13 +205,10 @@ impl Keeper {
 }
 
 /// Whether a vault has the log up to there. Opening a writer reads the end of the stream and writes nothing.
-fn reaches(stream: &LogStream, position: u64) -> bool {
+fn reaches(kind: LogKind, stream: &LogStream, position: Position) -> bool {
     let tip = stream.writer(Fence::Store).and_then(|mut w| w.tip());
     let reached = tip.ok().and_then(|tip| tip.reached);
-    reached.is_some_and(|reached| match reached.to {
-        Position::Byte(to) => to >= position,
-        _ => false,
-    })
+    reached.is_some_and(|reached| kind.reaches(reached.to, position))
 }
 
 fn about(id: &ProtectionId, message: String) -> Issue {

@@ -11,6 +11,7 @@ use super::{Controls, control};
 use crate::error::{KeeperError, chain};
 use crate::ladder::Claim;
 use crate::log_reach::objects_of;
+use crate::logs::kind_of;
 
 /// The rung that every damage to the log must redden.
 const RUNG: &str = "log";
@@ -90,7 +91,9 @@ pub(super) fn other_server(
 ) -> Result<NegativeControl, KeeperError> {
     let twin = of.overlay();
     let mut other = manifest.clone();
-    for entry in other.entries.iter_mut().filter(|(key, _)| *key == "system") {
+    // Where servers have no names, the transactions at a base's place tell them apart.
+    let names = |key: &&String| *key == "system" || *key == "position";
+    for entry in other.entries.iter_mut().filter(|(key, _)| names(key)) {
         let digit = if entry.1.digest.ends_with('7') {
             '8'
         } else {
@@ -130,7 +133,8 @@ fn needed(
     };
     let root: Arc<dyn Store> = Arc::clone(twin) as Arc<dyn Store>;
     let logs = of.open_twin(twin)?.logs(root);
-    let (_, names) = objects_of(&logs, &of.protection.id, fetched).map_err(wrong)?;
+    let (_, names) =
+        objects_of(&logs, (&of.protection.id, kind_of(of.protection)), fetched).map_err(wrong)?;
     let place = names.last().map(first_place);
     let place =
         place.ok_or_else(|| wrong("no object holds the end of what was replayed".to_owned()))?;

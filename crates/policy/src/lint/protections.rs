@@ -256,7 +256,7 @@ impl Lint<'_> {
             _ => false,
         };
         if let Way::Capture(url) = &subject.protection.way
-            && *url.kind() == SourceKind::Postgres
+            && matches!(url.kind(), SourceKind::Postgres | SourceKind::MySql)
             && !url.names_whole_server()
             && subject.protection.log_every.is_some()
         {

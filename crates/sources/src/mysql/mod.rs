@@ -4,6 +4,7 @@ mod about;
 mod accounts;
 mod address;
 mod base;
+pub(crate) mod binlog;
 mod compare;
 pub(crate) mod databases;
 mod digest;
@@ -11,6 +12,7 @@ mod dump;
 mod login;
 mod moment;
 mod programs;
+mod replay;
 mod restore;
 mod rights;
 mod server;
@@ -43,6 +45,7 @@ use crate::node::made as node;
 use crate::spooled::{FileStream, Written};
 
 pub use base::MySqlBaseSource;
+pub use binlog::MySqlLog;
 
 /// Whether a URL names a database; one that does not means the whole server.
 pub(crate) fn names_database(url: &SourceUrl) -> bool {

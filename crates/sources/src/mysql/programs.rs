@@ -48,6 +48,29 @@ pub(super) fn client(
     find(ctx, kind, product, &|found| found >= series, series)
 }
 
+/// The program that reads binary logs, from a server or from files. It does not say in its version of which series it is,
+/// so it is the one that lies beside a client that does.
+pub(super) fn log_reader(
+    ctx: &CaptureContext<'_>,
+    product: Product,
+    series: Series,
+) -> Result<PathBuf, CaptureError> {
+    let names: &[&str] = match product {
+        Product::MariaDb => &["mariadb-binlog", "mysqlbinlog"],
+        Product::MySql => &["mysqlbinlog"],
+    };
+    let client = client(ctx, Kind::Client, product, series)?;
+    let beside = |name: &&str| find_program(client.with_file_name(name));
+    names
+        .iter()
+        .find_map(beside)
+        .ok_or_else(|| CaptureError::Program {
+            program: names.first().copied().unwrap_or_default().to_owned(),
+            message: format!("it does not lie beside {}", client.display()),
+            remedy: format!("install {} whole", Kind::Client.package(product)),
+        })
+}
+
 /// A program of exactly this series: what lies on disk belongs to one.
 pub(super) fn of_series(
     ctx: &CaptureContext<'_>,

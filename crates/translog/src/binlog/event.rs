@@ -3,6 +3,7 @@
 use vouchsafe_model::Time;
 
 use crate::gtid::{Continuity, Gtid, GtidSet, MariaGtid};
+use crate::token::Token;
 
 /// A verified event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct BinlogRecord {
     pub time: Time,
     /// What it says, as far as it concerns us.
     pub meaning: BinlogMeaning,
+    /// The heartbeat token that it writes, if it writes one: in the text of a statement, or in a row.
+    pub token: Option<Token>,
 }
 
 /// The number of a kind of events.
@@ -119,7 +122,11 @@ impl EventKind {
     pub(crate) const ROTATE: EventKind = EventKind(4);
     pub(crate) const FORMAT: EventKind = EventKind(15);
     pub(crate) const XID: EventKind = EventKind(16);
+    const WRITE_ROWS_OLD: EventKind = EventKind(23);
+    const UPDATE_ROWS_OLD: EventKind = EventKind(24);
     pub(crate) const INCIDENT: EventKind = EventKind(26);
+    const WRITE_ROWS: EventKind = EventKind(30);
+    const UPDATE_ROWS: EventKind = EventKind(31);
     pub(crate) const GTID: EventKind = EventKind(33);
     pub(crate) const ANONYMOUS: EventKind = EventKind(34);
     pub(crate) const PREVIOUS: EventKind = EventKind(35);
@@ -130,4 +137,15 @@ impl EventKind {
     pub(crate) const MARIA_LIST: EventKind = EventKind(163);
     pub(crate) const MARIA_ENCRYPTION: EventKind = EventKind(164);
     pub(crate) const MARIA_COMPRESSED_QUERY: EventKind = EventKind(165);
+
+    /// Rows that are written, or written over.
+    pub(crate) fn holds_rows(self) -> bool {
+        matches!(
+            self,
+            EventKind::WRITE_ROWS_OLD
+                | EventKind::UPDATE_ROWS_OLD
+                | EventKind::WRITE_ROWS
+                | EventKind::UPDATE_ROWS
+        )
+    }
 }

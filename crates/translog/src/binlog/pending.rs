@@ -8,6 +8,8 @@ use crate::checksum::Checksum;
 pub const CONTENT_LIMIT: usize = 16 << 20;
 /// So much of a statement is looked at: its status variables, and the beginning of its text.
 const STATEMENT_LIMIT: usize = 72 << 10;
+/// So much of rows is looked at: enough for one with a token, before and after.
+const ROWS_LIMIT: usize = 1 << 10;
 /// Bytes of a checksum.
 pub(crate) const SUM: usize = 4;
 
@@ -84,6 +86,12 @@ pub(crate) fn limit(kind: EventKind) -> usize {
         | EventKind::TAGGED_GTID
         | EventKind::XA_PREPARE
         | EventKind::MARIA_GTID => 4096,
+        kind if kind.holds_rows() => ROWS_LIMIT,
         _ => 0,
     }
+}
+
+/// Whether all of such an event must be looked into, or it is refused.
+pub(crate) fn is_read_whole(kind: EventKind) -> bool {
+    kind != EventKind::QUERY && !kind.holds_rows() && limit(kind) > 0
 }

@@ -7,8 +7,9 @@ use super::content::{self, EventHeader, HEADER};
 use super::error::BinlogError;
 use super::event::{BinlogFormat, BinlogMeaning, BinlogRecord, Closed, EventKind, Outcome};
 use super::gtids::GtidState;
-use super::pending::{Event, SUM, limit};
+use super::pending::{Event, SUM, is_read_whole, limit};
 use super::transaction::Grouping;
+use crate::token;
 
 const MAGIC: [u8; 4] = [0xfe, b'b', b'i', b'n'];
 const ENCRYPTED: [u8; 4] = [0xfd, b'b', b'i', b'n'];
@@ -227,7 +228,7 @@ impl BinlogReader {
             });
         }
         let body = (size as usize).saturating_sub(HEADER + sum_length);
-        if kind != EventKind::QUERY && limit(kind) > 0 && body > limit(kind) {
+        if is_read_whole(kind) && body > limit(kind) {
             return Err(BinlogError::TooLong { at, size });
         }
         let event = Event::begin(at, header, &self.head);
@@ -265,6 +266,11 @@ impl BinlogReader {
             .get(..length.min(event.body.len()))
             .unwrap_or_default();
         let meaning = self.meaning(at, &header, body, length)?;
+        let may_hold_one = kind == EventKind::QUERY || kind.holds_rows();
+        let token = match may_hold_one && body.len() == length {
+            true => token::last_in(body),
+            false => None,
+        };
         if let BinlogMeaning::End(transaction) = &meaning
             && transaction.outcome == Outcome::Committed
         {
@@ -282,6 +288,7 @@ impl BinlogReader {
             flags: header.flags,
             time: Time::from_secs(i64::from(header.time)),
             meaning,
+            token,
         })
     }
 

@@ -335,19 +335,15 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
     })
 }
 
-/// A time, `latest`, or a position in PostgreSQL's log like `16/B374D848`.
+/// A time, `latest`, or a place in the log as the database writes it.
 fn moment(session: &Session, text: &str) -> Result<Moment, Failure> {
-    if text == "latest" {
-        return Ok(Moment::Latest);
-    }
-    let half = |digits: &str| u32::from_str_radix(digits, 16).ok();
-    let position = text
-        .split_once('/')
-        .and_then(|(high, low)| Some((half(high)?, half(low)?)));
-    match position {
-        Some((high, low)) => Ok(Moment::Byte(u64::from(high) << 32 | u64::from(low))),
-        None => Ok(Moment::At(session.time(text)?)),
-    }
+    Ok(match text {
+        "latest" => Moment::Latest,
+        text => match Moment::in_log(text) {
+            Some(moment) => moment,
+            None => Moment::At(session.time(text)?),
+        },
+    })
 }
 
 /// The worklist of a restore.

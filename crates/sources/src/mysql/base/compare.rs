@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use vouchsafe_capture::{CaptureContext, CaptureError};
+use vouchsafe_capture::{CaptureContext, CaptureError, Restored};
 use vouchsafe_host::process::{ProcessError, run_captured};
 use vouchsafe_model::{DigestManifest, Rung, RungOutcome};
 
 use super::super::compare::check_table;
 use super::super::server::{Server, data_directory};
+use super::super::{binlog, replay};
 use super::files::{Copy, begins_system_space, doublewrite_buffer, page_size, points};
 use super::{MySqlBaseSource, serve};
 use crate::confine::Confined;
@@ -23,10 +24,12 @@ const PAGES: Duration = Duration::from_secs(24 * 3600);
 /// The rungs from `opens` upwards.
 pub(super) fn compare(
     ctx: &CaptureContext<'_>,
-    place: &Path,
+    restored: &Restored,
     expected: Option<&DigestManifest>,
     checks: &[String],
 ) -> Result<Vec<Rung>, CaptureError> {
+    let place = restored.place.as_path();
+    let replayed = restored.replayed.as_ref();
     let mut opens = Findings::default();
     let served = match serve(ctx, place) {
         Ok((server, about)) => {
@@ -54,10 +57,22 @@ pub(super) fn compare(
     let mut rungs = vec![opens.rung("opens", OPENS, found)];
     let (Some((server, _)), false) = (served, red) else {
         rungs.push(skipped("position", POSITION, "opens"));
+        if replayed.is_some() {
+            rungs.push(skipped("moment", replay::MOMENT, "opens"));
+            rungs.push(skipped("tokens", replay::TOKENS, "opens"));
+        }
         rungs.push(skipped("checksums", CHECKSUMS, "opens"));
         return Ok(rungs);
     };
-    rungs.push(position(ctx, &server, place, expected)?);
+    match replayed {
+        None => rungs.push(position(ctx, &server, place, expected)?),
+        Some(log) => {
+            rungs.push(replay::position(place, log)?);
+            rungs.push(replay::moment(place, log)?);
+            let held = binlog::server::tokens(&mut server.session(ctx)?)?;
+            rungs.push(replay::tokens(log, &held)?);
+        }
+    }
     let answers: Vec<_> = checks
         .iter()
         .map(|sql| {

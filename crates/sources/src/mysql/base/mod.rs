@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
-    Source, Spoiled,
+    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Log, LogChart, LogRun,
+    PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, Until,
 };
 use vouchsafe_format::NodeKind;
+use vouchsafe_format::fragment::Position;
 use vouchsafe_host::process::run_captured;
 use vouchsafe_model::{DigestEntry, DigestManifest, Rung, SecretRef, SourceUrl, Time};
 
@@ -24,7 +25,7 @@ use super::programs::{self, Kind, Product};
 use super::rights::Rights;
 use super::server::Server;
 use super::session::{self, Session};
-use super::{about_of, engine};
+use super::{about_of, engine, replay};
 use crate::OpenSourceError;
 use crate::failure;
 use crate::node::made as node;
@@ -253,6 +254,45 @@ impl Source for MySqlBaseSource {
         restore::restore(ctx, point, request)
     }
 
+    fn replays(&self) -> bool {
+        true
+    }
+
+    fn log_needed_from(&self, manifest: &DigestManifest, runs: &[LogRun]) -> Option<Position> {
+        replay::needed_from(manifest, runs)
+    }
+
+    fn plan_replay(
+        &self,
+        point: &dyn PointReader,
+        chart: &LogChart,
+        until: Until,
+    ) -> Result<ReplayPlan, ReplayError> {
+        replay::plan(point, chart, until)
+    }
+
+    fn fetch_log(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        log: &Log<'_>,
+        until: Until,
+        to: &Path,
+    ) -> Result<FetchedLog, ReplayError> {
+        replay::fetch(ctx, point, log, until, to)
+    }
+
+    fn replay(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+        fetched: FetchedLog,
+        keep_log: bool,
+    ) -> Result<Restored, ReplayError> {
+        Ok(restore::replay(ctx, point, request, fetched, keep_log)?)
+    }
+
     /// Nothing can be digested anew: a server that was opened has changed its files.
     fn digest(
         &self,
@@ -263,7 +303,8 @@ impl Source for MySqlBaseSource {
     }
 
     /// The rungs `opens` (the server starts, and every table opens), `position` (it has the tables of the source, at
-    /// the end of the copy or beyond), `checksums` (every page has its own) and, where there are any, `checks` (the
+    /// the end of the copy or beyond; after a replay: it stands exactly at the target), after a replay `moment` and
+    /// `tokens`, `checksums` (every page has its own) and, where there are any, `checks` (the
     /// policy's own queries).
     fn compare(
         &self,
@@ -272,7 +313,7 @@ impl Source for MySqlBaseSource {
         expected: Option<&DigestManifest>,
         _point: &dyn PointReader,
     ) -> Result<Vec<Rung>, CaptureError> {
-        compare::compare(ctx, &restored.place, expected, &self.checks)
+        compare::compare(ctx, restored, expected, &self.checks)
     }
 
     /// Changes one byte of one page of a table, which `checksums` sees.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Form, PointReader, RestoreRequest, Restored, TreePath,
+    CaptureContext, CaptureError, FetchedLog, Form, PointReader, RestoreRequest, Restored, TreePath,
 };
 use vouchsafe_host::files;
 use vouchsafe_host::process::run_captured;
@@ -12,9 +12,10 @@ use vouchsafe_host::process::run_captured;
 use super::super::about::{self, About};
 use super::super::about_of;
 use super::super::programs::{self, Kind};
+use super::super::replay;
 use super::super::restore::empty_place;
 use super::super::server::{self, data_directory};
-use super::files::points;
+use super::files::{points, server_options};
 use super::{DATA, serve};
 use crate::confine::Confined;
 use crate::failure;
@@ -35,13 +36,66 @@ pub(super) fn restore(
             "a whole server cannot be restored into one that runs; name a directory, or server:DIR";
         return Err(failure::target(&request.to, message));
     }
+    if request.form == Form::Files {
+        return tree::restore(ctx, point, &scope(point, request)?, request);
+    }
+    empty_place(request)?;
+    let (restored, about) = write_out(ctx, point, request)?;
+    if about.is_some() {
+        serve(ctx, &restored.place)?.0.stop(ctx)?;
+    }
+    Ok(restored)
+}
+
+/// Restores a server and lets it run a fetched log, exactly up to its target.
+pub(super) fn replay(
+    ctx: &CaptureContext<'_>,
+    point: &dyn PointReader,
+    request: &RestoreRequest,
+    fetched: FetchedLog,
+    keep_log: bool,
+) -> Result<Restored, CaptureError> {
+    failure::check_interrupt(ctx)?;
+    let request = RestoreRequest {
+        // The log that was fetched lies there.
+        force: true,
+        form: Form::Server,
+        ..request.clone()
+    };
+    let (mut restored, about) = write_out(ctx, point, &request)?;
+    let fetched = FetchedLog {
+        place: restored.place.join(replay::LOG),
+        ..fetched
+    };
+    if let Some(about) = about {
+        let bytes = Some(fetched.bytes);
+        ctx.progress.phase("replay the log", None, bytes);
+        let more = server_options(&data_directory(&restored.place))?;
+        let place = (restored.place.as_path(), &about);
+        restored.issues = replay::apply(ctx, point, place, &fetched, &more)?;
+    }
+    if !keep_log {
+        replay::forget(&restored.place)?;
+        files::remove_tree(&fetched.place).map_err(failure::file)?;
+    }
+    restored.replayed = Some(fetched);
+    Ok(restored)
+}
+
+fn scope(point: &dyn PointReader, request: &RestoreRequest) -> Result<Scope, CaptureError> {
     let mut root = TreePath::root();
     // A constant that is a name.
     let _ = root.push(about::DIRECTORY.as_bytes());
-    let scope = Scope::below(root).narrowed(point, request.include.as_ref())?;
-    if request.form == Form::Files {
-        return tree::restore(ctx, point, &scope, request);
-    }
+    Scope::below(root).narrowed(point, request.include.as_ref())
+}
+
+/// Writes the files of a server out and makes them consistent; what it is told of its origin comes with it only if all
+/// is as it should be.
+fn write_out(
+    ctx: &CaptureContext<'_>,
+    point: &dyn PointReader,
+    request: &RestoreRequest,
+) -> Result<(Restored, Option<About>), CaptureError> {
     if let Some(part) = request.include.as_ref().filter(|i| !i.names().is_empty()) {
         return Err(CaptureError::Unreadable {
             place: part.to_string(),
@@ -49,18 +103,16 @@ pub(super) fn restore(
             remedy: "restore the part to a directory, as files".to_owned(),
         });
     }
-    empty_place(request)?;
     // They are given to whoever serves them later; that user's number is not the original's.
-    let mut restored = tree::restore(ctx, &Ours::of(point), &scope, request)?;
+    let mut restored = tree::restore(ctx, &Ours::of(point), &scope(point, request)?, request)?;
     if !restored.issues.is_empty() {
-        return Ok(restored);
+        return Ok((restored, None));
     }
     restored.place = files::canonicalize(&restored.place).map_err(failure::file)?;
     let about = about_of(&restored.place)?;
     server::demand_product(&about)?;
     prepare(ctx, &about, &restored.place)?;
-    serve(ctx, &restored.place)?.0.stop(ctx)?;
-    Ok(restored)
+    Ok((restored, Some(about)))
 }
 
 /// Replays the log that was copied with the files, up to the end of the copy.

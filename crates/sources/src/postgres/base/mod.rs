@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Log, LogChart, PointReader,
-    ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent, Until,
+    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Log, LogChart, LogRun,
+    PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled,
+    StreamContent, Until,
 };
 use vouchsafe_format::NodeKind;
+use vouchsafe_format::fragment::Position;
 use vouchsafe_host::process::{Command, Stdout};
 use vouchsafe_host::secret;
 use vouchsafe_model::{DigestEntry, DigestManifest, Rung, Secret, SecretRef, SourceUrl};
@@ -30,8 +32,6 @@ use super::session::Session;
 use super::{about, engine, node, programs, replay, session};
 use crate::spooled::{Written, pages_cut};
 use crate::{OpenSourceError, failure};
-
-pub(in crate::postgres) use restore::refuse_existing;
 
 /// All databases of a server, by a base backup: `postgres://user@host:5432`, without a database.
 ///
@@ -237,6 +237,10 @@ impl Source for PostgresBaseSource {
 
     fn replays(&self) -> bool {
         true
+    }
+
+    fn log_needed_from(&self, manifest: &DigestManifest, _runs: &[LogRun]) -> Option<Position> {
+        replay::needed_from(manifest)
     }
 
     fn plan_replay(

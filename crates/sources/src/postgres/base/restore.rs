@@ -17,6 +17,7 @@ use super::super::server::data_directory;
 use super::{DATA, serve};
 use crate::confine::Confined;
 use crate::failure;
+use crate::place::refuse_existing;
 use crate::tree::{self, Ours, Scope};
 
 /// Reading every file once more takes as long as the disk takes.
@@ -126,18 +127,6 @@ fn write_out(
         files::remove_file(data_directory(&restored.place).join(signal)).map_err(failure::file)?;
     }
     Ok((restored, Some(about)))
-}
-
-/// Also by force: a server that was there would be torn.
-pub(in crate::postgres) fn refuse_existing(to: &Path) -> Result<(), CaptureError> {
-    let there = files::exists(to).map_err(failure::file)?;
-    if there && !files::list_dir(to).map_err(failure::file)?.is_empty() {
-        return Err(failure::target(
-            to,
-            "it is not empty; a server is made in a directory that does not exist",
-        ));
-    }
-    Ok(())
 }
 
 /// Whether every file has the size and the SHA-256 that the server stated when it was copied, and its log can be read.

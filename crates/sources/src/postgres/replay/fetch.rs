@@ -19,7 +19,7 @@ use super::segments::Segments;
 use super::sieve::{Sieve, Verdict};
 use super::{LOG, base_of, leads_to, not_covered, plan};
 use crate::failure;
-use crate::postgres::base::refuse_existing;
+use crate::place::refuse_existing;
 
 /// So many bytes are read behind the target, for a look at what comes next.
 const BEYOND: u64 = 16 << 20;
@@ -88,7 +88,7 @@ impl Fetching<'_> {
             Until::Time(time) => unknown_timeline(chart, &self.base, Some(time)),
             Until::End => unknown_timeline(chart, &self.base, None),
             // Whoever names a position means the timeline on which it can be reached.
-            Until::Position(_) => None,
+            Until::Position(_) | Until::Transaction(_) => None,
         };
         if let Some(timeline) = unknown {
             let message = "there is log of it in the vault and no history, so that where it comes from is not known";
@@ -196,6 +196,7 @@ impl Fetching<'_> {
             Until::Position(at) => status
                 .verified
                 .is_some_and(|verified| super::lsn(at) <= verified),
+            Until::Transaction(_) => false,
         };
         if self.until == Until::End {
             self.must_have_no_more(&pass, history)?;

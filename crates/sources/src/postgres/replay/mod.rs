@@ -25,7 +25,9 @@ use vouchsafe_translog::wal::{Lsn, SegmentSize, Timeline, WalFileName};
 pub(super) use fetch::fetch;
 pub(super) use moment::{QUESTION as MOMENT, moment};
 pub(super) use recover::{at_the_target, recover};
-pub(super) use tokens::{QUESTION as TOKENS, tokens};
+pub(super) use tokens::tokens;
+
+pub(super) use crate::tokens::QUESTION as TOKENS;
 
 use self::path::{Base, Reach, histories, reach};
 use super::about;
@@ -74,7 +76,7 @@ pub(super) fn plan(
 fn enough(until: Until) -> Option<vouchsafe_model::Time> {
     match until {
         Until::Time(time) => Some(time),
-        Until::End | Until::Position(_) => None,
+        Until::End | Until::Position(_) | Until::Transaction(_) => None,
     }
 }
 
@@ -84,7 +86,8 @@ fn leads_to(reached: &Reach, until: Until) -> bool {
         Until::Time(time) => reached.newest.is_some_and(|newest| time <= newest),
         Until::End => true,
         Until::Position(Position::Byte(at)) => at <= reached.to.0,
-        Until::Position(_) => false,
+        // Numbers of transactions begin anew, and are no way to say how far.
+        Until::Position(_) | Until::Transaction(_) => false,
     }
 }
 
@@ -163,6 +166,12 @@ fn segment_size(name: Option<&[u8]>, node: &Node) -> Option<SegmentSize> {
         Some(WalFileName::Segment { .. })
     );
     (is_segment && node.kind == NodeKind::File).then_some(size)
+}
+
+/// From where on the log is needed for a base.
+pub(super) fn needed_from(manifest: &DigestManifest) -> Option<Position> {
+    let (_, start) = place(&manifest.entries.get("start")?.digest)?;
+    Some(Position::Byte(start.0))
 }
 
 /// `1 0/2000028`

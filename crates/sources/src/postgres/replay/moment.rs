@@ -1,7 +1,7 @@
 //! Whether a recovered server has what was committed by a moment, and nothing that was committed later: by what the
 //! server itself says of single transactions.
 
-use vouchsafe_capture::{CaptureError, FetchedLog, LoggedCommit};
+use vouchsafe_capture::{CaptureError, FetchedLog, LoggedCommit, LoggedId};
 use vouchsafe_model::{Rung, RungOutcome};
 
 use crate::postgres::session::Session;
@@ -80,9 +80,11 @@ fn statuses(
 ) -> Result<Vec<(LoggedCommit, Option<String>)>, CaptureError> {
     let mut asked = Vec::new();
     for commit in commits {
-        match whole(commit.transaction, next) {
-            Some(transaction) => asked.push((*commit, transaction)),
-            None => continue,
+        let LoggedId::Number(number) = commit.transaction else {
+            continue;
+        };
+        if let Some(transaction) = whole(number, next) {
+            asked.push((*commit, transaction));
         }
     }
     if asked.is_empty() {

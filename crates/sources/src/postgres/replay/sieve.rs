@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use vouchsafe_capture::{Around, LoggedCommit, Until};
+use vouchsafe_capture::{Around, LoggedCommit, LoggedId, Until};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{Span, Time};
 use vouchsafe_translog::wal::{Lsn, Meaning, WalRecord};
@@ -103,7 +103,7 @@ impl Sieve {
             Until::Position(Position::Byte(until)) if record.end <= Lsn(until) => {
                 self.reach(record)
             }
-            Until::Position(_) => self.stop(record),
+            Until::Position(_) | Until::Transaction(_) => self.stop(record),
         }
     }
 
@@ -234,7 +234,10 @@ fn logged(record: &WalRecord) -> Option<LoggedCommit> {
             time,
             transaction: Some(transaction),
             ..
-        } if transaction != 0 => Some(LoggedCommit { transaction, time }),
+        } if transaction != 0 => Some(LoggedCommit {
+            transaction: LoggedId::Number(transaction),
+            time,
+        }),
         _ => None,
     }
 }
@@ -318,11 +321,11 @@ mod tests {
         assert_eq!(sieve.commits(), 2);
         assert_eq!(sieve.newest(), Some(Time::from_secs(2)));
         let (around, _) = sieve.around();
-        let numbers = |list: &[LoggedCommit]| -> Vec<u32> {
+        let ids = |list: &[LoggedCommit]| -> Vec<LoggedId> {
             list.iter().map(|each| each.transaction).collect()
         };
-        assert_eq!(numbers(&around.before), [8, 24]);
-        assert_eq!(numbers(&around.after), [40]);
+        assert_eq!(ids(&around.before), [8, 24].map(LoggedId::Number));
+        assert_eq!(ids(&around.after), [40].map(LoggedId::Number));
     }
 
     #[test]

@@ -8,15 +8,17 @@ use vouchsafe_format::fragment::Position;
 use vouchsafe_host::process::Child;
 use vouchsafe_host::random::Random;
 use vouchsafe_model::LogGapCause;
+use vouchsafe_translog::token::PREFIX;
 use vouchsafe_translog::wal::{Lsn, Timeline};
 
 use super::super::login::Login;
-use super::super::session::{Session, unreadable};
+use super::super::session::{Session, literal, unreadable};
 use super::PostgresLog;
-use super::heartbeat::Heartbeat;
 use super::server::{ServerLog, Slot, slot_name};
 use super::spool::Spool;
-use super::tail::{LogStep, Tail, TailError};
+use super::tail::{Tail, TailError};
+use crate::heartbeat::Heartbeat;
+use crate::log::{FollowLog, LogTick, ReadLog};
 
 mod begin;
 
@@ -53,55 +55,6 @@ struct Receiver {
     child: Child,
     /// How far the tail was when it was started.
     from: Option<(Timeline, Lsn)>,
-}
-
-/// What came of one look.
-#[derive(Debug, Default)]
-pub struct LogTick {
-    /// What is to be shipped, in this order.
-    pub steps: Vec<LogStep>,
-    /// A part of the log that will never come. It lies before the steps of the next look.
-    pub gap: Option<FoundGap>,
-    /// What went wrong, each as a sentence; it is tried again.
-    pub issues: Vec<String>,
-    /// Up to where the server's log was on its disk, if the server could be asked.
-    pub flushed: Option<u64>,
-}
-
-/// Reads the log of pieces out of the spool.
-#[derive(Debug, Clone)]
-pub struct LogReader {
-    spool: Spool,
-}
-
-impl LogReader {
-    /// The log of a piece, as long as it was not released.
-    pub fn read(&self, piece: &LogPiece) -> Result<Vec<u8>, CaptureError> {
-        let (Position::Byte(from), Position::Byte(to)) = (piece.span.from(), piece.span.to())
-        else {
-            return Ok(Vec::new());
-        };
-        let number = u32::try_from(piece.timeline).unwrap_or_default();
-        match Timeline::new(number) {
-            Some(timeline) => self.spool.read(timeline, Lsn(from), Lsn(to)),
-            None => Ok(Vec::new()),
-        }
-    }
-}
-
-/// A part of the log that will never come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundGap {
-    /// Why.
-    pub cause: LogGapCause,
-    /// Up to where the log was cut before, and on which timeline.
-    pub timeline: u64,
-    /// The same, as a position.
-    pub from: u64,
-    /// From where on it goes on; nothing if it does not.
-    pub to: Option<u64>,
-    /// What was said.
-    pub detail: String,
 }
 
 /// The longest pause between two attempts.
@@ -158,11 +111,6 @@ impl LogFollower {
         &self.slot
     }
 
-    /// The server's identifier, once it is known.
-    pub fn server(&self) -> Option<u64> {
-        self.server
-    }
-
     /// Up to where pieces were cut.
     pub fn cut(&self) -> Option<LogReached> {
         self.tail.as_ref().map(|tail| LogReached {
@@ -171,57 +119,10 @@ impl LogFollower {
         })
     }
 
-    /// Keeps the receiver going, commits a heartbeat, and reads what has come.
-    pub fn tick(&mut self, ctx: &CaptureContext<'_>, random: &dyn Random) -> LogTick {
-        let mut tick = LogTick::default();
-        // What lies in the spool comes before anything that a server may say.
-        if self.receiver.is_none() {
-            self.read_spool(&mut tick);
-        }
-        if let Err(error) = self.keep_receiving(ctx, &mut tick) {
-            self.session = None;
-            tick.issues.push(error.to_string());
-        }
-        if tick.gap.is_some() {
-            return tick;
-        }
-        if let Err(error) = self.beat(ctx, random, &mut tick) {
-            self.session = None;
-            tick.issues.push(error.to_string());
-        }
-        self.catch_up(ctx, &mut tick);
-        tick
-    }
-
-    /// Reads the log of pieces, also from other threads; nothing before anything was received.
-    pub fn reader(&self) -> Option<LogReader> {
-        let spool = self.spool.clone()?;
-        Some(LogReader { spool })
-    }
-
-    /// Removes what every vault has from the spool.
-    pub fn release(&self, reached: LogReached) -> Result<(), CaptureError> {
-        let (Some(spool), Position::Byte(to)) = (&self.spool, reached.to) else {
-            return Ok(());
-        };
-        let needed = self.tail.as_ref().map_or(Lsn(to), |tail| tail.needs(spool));
-        let timeline = u32::try_from(reached.timeline).unwrap_or_default();
-        spool.release(timeline, needed.min(Lsn(to)))
-    }
-
     /// Bytes that the spool takes.
     pub fn spooled(&self) -> u64 {
         let spool = self.spool.as_ref();
         spool.and_then(|spool| spool.bytes().ok()).unwrap_or(0)
-    }
-
-    /// Ends the receiver. What it has written stays in the spool.
-    pub fn stop(&mut self) {
-        if let Some(mut receiver) = self.receiver.take() {
-            receiver.child.kill_tree_within(Duration::from_secs(1));
-        }
-        self.session = None;
-        self.login = None;
     }
 
     /// Removes the slot, so that the server keeps nothing for us any more.
@@ -262,7 +163,7 @@ impl LogFollower {
         let mut heartbeat = self.heartbeat.take();
         let flushed = self.beat_with(ctx, random, heartbeat.as_mut());
         self.heartbeat = heartbeat;
-        tick.flushed = Some(flushed?.0);
+        tick.flushed = Some(Position::Byte(flushed?.0));
         let looked = self.looked_at_slot;
         if looked.is_none_or(|last| now.saturating_sub(last) >= SLOT_EVERY) {
             self.looked_at_slot = Some(now);
@@ -283,7 +184,15 @@ impl LogFollower {
         let server = ServerLog::ask(session, &shown)?;
         match heartbeat {
             Some(heartbeat) if !server.in_recovery => {
-                heartbeat.beat(session, ctx.clock.now(), random)?;
+                let (prefix, now) = (literal(PREFIX), ctx.clock.now());
+                heartbeat.beat(now, random, |token| {
+                    let text = literal(&token.text());
+                    session
+                        .rows(&format!(
+                            "SELECT pg_logical_emit_message(true, {prefix}, {text})::text"
+                        ))
+                        .map(drop)
+                })?;
                 Ok(ServerLog::ask(session, &shown)?.flushed)
             }
             _ => Ok(server.flushed),
@@ -322,9 +231,10 @@ impl LogFollower {
         let begun = ctx.clock.monotonic();
         loop {
             self.read_spool(tick);
-            let there = tick
-                .flushed
-                .is_none_or(|flushed| self.place().is_some_and(|(_, cut)| cut.0 >= flushed));
+            let there = tick.flushed.is_none_or(|flushed| {
+                self.place()
+                    .is_some_and(|(_, cut)| Position::Byte(cut.0) >= flushed)
+            });
             let waited = ctx.clock.monotonic().saturating_sub(begun);
             let receives = self
                 .receiver
@@ -372,5 +282,73 @@ impl LogFollower {
 
     fn wrong(&self, message: &str, remedy: &str) -> CaptureError {
         unreadable(&self.source.shown(), message, remedy)
+    }
+}
+
+impl FollowLog for LogFollower {
+    fn server(&self) -> Option<String> {
+        self.server.map(|id| id.to_string())
+    }
+
+    fn tick(&mut self, ctx: &CaptureContext<'_>, random: &dyn Random) -> LogTick {
+        let mut tick = LogTick::default();
+        // What lies in the spool comes before anything that a server may say.
+        if self.receiver.is_none() {
+            self.read_spool(&mut tick);
+        }
+        if let Err(error) = self.keep_receiving(ctx, &mut tick) {
+            self.session = None;
+            tick.issues.push(error.to_string());
+        }
+        if tick.gap.is_some() {
+            return tick;
+        }
+        if let Err(error) = self.beat(ctx, random, &mut tick) {
+            self.session = None;
+            tick.issues.push(error.to_string());
+        }
+        self.catch_up(ctx, &mut tick);
+        tick
+    }
+
+    fn reader(&self) -> Option<Box<dyn ReadLog>> {
+        let spool = self.spool.clone()?;
+        Some(Box::new(Spooled { spool }))
+    }
+
+    fn release(&self, reached: LogReached) -> Result<(), CaptureError> {
+        let (Some(spool), Position::Byte(to)) = (&self.spool, reached.to) else {
+            return Ok(());
+        };
+        let needed = self.tail.as_ref().map_or(Lsn(to), |tail| tail.needs(spool));
+        let timeline = u32::try_from(reached.timeline).unwrap_or_default();
+        spool.release(timeline, needed.min(Lsn(to)))
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut receiver) = self.receiver.take() {
+            receiver.child.kill_tree_within(Duration::from_secs(1));
+        }
+        self.session = None;
+        self.login = None;
+    }
+}
+
+/// Reads the spool.
+struct Spooled {
+    spool: Spool,
+}
+
+impl ReadLog for Spooled {
+    fn read(&self, piece: &LogPiece) -> Result<Vec<u8>, CaptureError> {
+        let (Position::Byte(from), Position::Byte(to)) = (piece.span.from(), piece.span.to())
+        else {
+            return Ok(Vec::new());
+        };
+        let number = u32::try_from(piece.timeline).unwrap_or_default();
+        match Timeline::new(number) {
+            Some(timeline) => self.spool.read(timeline, Lsn(from), Lsn(to)),
+            None => Ok(Vec::new()),
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The transaction log of a whole PostgreSQL server, received as it grows.
 
 mod follower;
-mod heartbeat;
 mod receiver;
 mod server;
 mod spool;
@@ -10,7 +9,8 @@ mod tail;
 use std::path::Path;
 use std::time::Duration;
 
-use vouchsafe_capture::{CaptureContext, CaptureError};
+use vouchsafe_capture::{CaptureContext, CaptureError, LogReached};
+use vouchsafe_format::fragment::Position;
 use vouchsafe_host::secret;
 use vouchsafe_model::{SecretRef, SourceUrl};
 
@@ -18,9 +18,9 @@ use super::address::Address;
 use super::login::Login;
 use super::session;
 use crate::OpenSourceError;
+use crate::log::{FollowLog, ServerLog};
 
-pub use follower::{FoundGap, LogFollower, LogReader, LogTick};
-pub use tail::{LogCut, LogStep};
+pub use follower::LogFollower;
 
 /// How long an answer of the server may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,12 +45,7 @@ impl PostgresLog {
     ) -> Result<PostgresLog, OpenSourceError> {
         let address = Address::of_policy(url, base)?;
         if !address.database.is_empty() {
-            return Err(OpenSourceError::Place {
-                source_url: url.to_string(),
-                message: "a log is that of a whole server, and a dump cannot be rolled forward".to_owned(),
-                remedy: "leave the database out of the URL: a base backup of the server is what a log goes on from"
-                    .to_owned(),
-            });
+            return Err(crate::log::of_a_dump(url));
         }
         Ok(PostgresLog {
             address: address.with_database(super::base::DATABASE),
@@ -62,15 +57,6 @@ impl PostgresLog {
         format!("postgres://{}@{}", self.address.user, self.address.server())
     }
 
-    /// Up to where the server's log is on its disk.
-    pub fn flushed(&self, ctx: &CaptureContext<'_>) -> Result<u64, CaptureError> {
-        let login = self.login(ctx)?;
-        let mut session = login.session()?.patient_for(PATIENCE);
-        Ok(server::ServerLog::ask(&mut session, &self.shown())?
-            .flushed
-            .0)
-    }
-
     fn login(&self, ctx: &CaptureContext<'_>) -> Result<Login, CaptureError> {
         let password = self.password.as_ref().map(secret::resolve).transpose();
         let password = password.map_err(|error| {
@@ -78,5 +64,26 @@ impl PostgresLog {
             session::unreadable(&self.shown(), error.to_string(), remedy)
         })?;
         Login::new(ctx, self.address.clone(), password)
+    }
+}
+
+impl ServerLog for PostgresLog {
+    fn flushed(&self, ctx: &CaptureContext<'_>) -> Result<Position, CaptureError> {
+        let login = self.login(ctx)?;
+        let mut session = login.session()?.patient_for(PATIENCE);
+        let log = server::ServerLog::ask(&mut session, &self.shown())?;
+        Ok(Position::Byte(log.flushed.0))
+    }
+
+    fn follow(
+        &self,
+        ctx: &CaptureContext<'_>,
+        names: (&str, &str),
+        server: Option<&str>,
+        reached: Option<LogReached>,
+    ) -> Result<Box<dyn FollowLog>, CaptureError> {
+        let server = server.and_then(|id| id.parse().ok());
+        let follower = LogFollower::new(self.clone(), ctx, names, server, reached)?;
+        Ok(Box::new(follower))
     }
 }

@@ -11,34 +11,7 @@ use vouchsafe_translog::wal::{
 };
 
 use super::spool::Spool;
-
-/// What is to be shipped next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogStep {
-    /// The history of a timeline, before anything of it.
-    History {
-        /// Whose history it is.
-        timeline: u32,
-        /// The file, as the server wrote it.
-        file: Vec<u8>,
-    },
-    /// A piece of the log.
-    Log(LogCut),
-}
-
-/// A piece of the log that lies in the spool. It ends where a record ends, so that nothing is shipped that was not
-/// verified whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogCut {
-    /// Timeline, positions, commits.
-    pub piece: LogPiece,
-    /// The newest commit in everything up to its end, by the server's clock.
-    pub newest_commit: Option<Time>,
-    /// The last heartbeat token in everything up to its end.
-    pub token: Option<Token>,
-    /// Whether every record in it was verified. What is of a format that is not known here is shipped page by page.
-    pub verified: bool,
-}
+use crate::log::{LogCut, LogStep};
 
 /// Why the tail cannot be read on.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,8 @@ use vouchsafe_format::fragment::Position;
 use vouchsafe_model::LogGapCause;
 use vouchsafe_translog::wal::{History, Lsn, Timeline, WalFileName};
 
-use super::{BARREN, FIRST_PAUSE, FoundGap, LONGEST_PAUSE, LogFollower, LogTick, Receiver};
+use super::{BARREN, FIRST_PAUSE, LONGEST_PAUSE, LogFollower, Receiver};
+use crate::log::{FoundGap, LogTick};
 use crate::postgres::wal::receiver;
 use crate::postgres::wal::server::{ServerLog, Slot};
 use crate::postgres::wal::spool::{Identity, Spool};
@@ -59,7 +60,7 @@ impl LogFollower {
     fn begin(&mut self, ctx: &CaptureContext<'_>, tick: &mut LogTick) -> Result<(), CaptureError> {
         let shown = self.source.shown();
         let server = ServerLog::ask(self.session(ctx)?, &shown)?;
-        tick.flushed = Some(server.flushed.0);
+        tick.flushed = Some(Position::Byte(server.flushed.0));
         if self.is_another(&server, tick) {
             return Ok(());
         }
@@ -136,7 +137,7 @@ impl LogFollower {
             tick.gap = Some(FoundGap {
                 cause: LogGapCause::OtherServer,
                 timeline: place.map_or(0, |(timeline, _)| u64::from(timeline.number())),
-                from: place.map_or(0, |(_, lsn)| lsn.0),
+                from: place.map(|(_, lsn)| Position::Byte(lsn.0)),
                 to: None,
                 detail,
             });
@@ -232,8 +233,8 @@ impl LogFollower {
         tick.gap = Some(FoundGap {
             cause,
             timeline: before.map_or(0, |(timeline, _)| u64::from(timeline.number())),
-            from: before.map_or(0, |(_, lsn)| lsn.0),
-            to: self.place().map(|(_, lsn)| lsn.0),
+            from: before.map(|(_, lsn)| Position::Byte(lsn.0)),
+            to: self.place().map(|(_, lsn)| Position::Byte(lsn.0)),
             detail: std::mem::take(&mut self.last_words),
         });
         self.barren = 0;

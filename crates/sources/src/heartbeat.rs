@@ -6,15 +6,14 @@ use vouchsafe_capture::CaptureError;
 use vouchsafe_host::files;
 use vouchsafe_host::random::Random;
 use vouchsafe_model::Time;
-use vouchsafe_translog::token::{LONGEST, PREFIX, Token};
+use vouchsafe_translog::token::{LONGEST, Token};
 
-use super::super::session::{Session, literal};
 use crate::failure;
 
 /// Makes tokens and commits them. What is to be sent is written down before: after a crash the very same token is sent
 /// once more, and the chain has no second branch.
 #[derive(Debug)]
-pub(super) struct Heartbeat {
+pub(crate) struct Heartbeat {
     file: PathBuf,
     last: Option<Token>,
     is_sent: bool,
@@ -22,7 +21,7 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     /// Goes on with the chain that is noted in `directory`; one that is lost or damaged is followed by a new one.
-    pub(super) fn open(directory: &Path) -> Result<Heartbeat, CaptureError> {
+    pub(crate) fn open(directory: &Path) -> Result<Heartbeat, CaptureError> {
         let file = directory.join("heartbeat");
         let last = match files::exists(&file).map_err(failure::file)? {
             true => files::read(&file, LONGEST as u64 + 1)
@@ -38,12 +37,12 @@ impl Heartbeat {
         })
     }
 
-    /// Commits a token.
-    pub(super) fn beat(
+    /// Commits a token by `commit`.
+    pub(crate) fn beat(
         &mut self,
-        session: &mut Session,
         now: Time,
         random: &dyn Random,
+        commit: impl FnOnce(&Token) -> Result<(), CaptureError>,
     ) -> Result<(), CaptureError> {
         let token = match self.last.take() {
             Some(last) if self.is_sent => last.next(now),
@@ -51,14 +50,10 @@ impl Heartbeat {
             None => Token::first(random.u64().to_be_bytes(), now),
         };
         self.is_sent = false;
-        let text = token.text();
-        self.last = Some(token);
-        let line = format!("{text}\n");
+        let line = format!("{token}\n");
+        let token = self.last.insert(token);
         files::write_atomic(&self.file, line.as_bytes(), 0o600).map_err(failure::file)?;
-        let (prefix, text) = (literal(PREFIX), literal(&text));
-        session.rows(&format!(
-            "SELECT pg_logical_emit_message(true, {prefix}, {text})::text"
-        ))?;
+        commit(&*token)?;
         self.is_sent = true;
         Ok(())
     }
