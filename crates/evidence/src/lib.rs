@@ -1,10 +1,12 @@
 //! Facts and verdicts rendered for people and machines: pure, no IO, no clock, no decisions.
 
 pub mod agenda;
+pub mod duties;
 pub mod holds;
 pub mod layout;
 mod log_window;
 mod names;
+mod people_sayings;
 pub mod points;
 pub mod recovery_sheet;
 pub mod report;
@@ -12,6 +14,7 @@ pub mod status;
 mod words;
 
 pub use agenda::agenda_text;
+pub use duties::{duties_text, incidents_text};
 pub use holds::holds_by_protection;
 pub use layout::TextOptions;
 pub use points::{CopyCount, copy_counts, points_text};

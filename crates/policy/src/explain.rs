@@ -407,6 +407,14 @@ pub const CODES: &[(&str, &str)] = &[
         "P174",
         "The requirement is written down, and no key of the file is named that fulfils it. It is shown as not traced.",
     ),
+    (
+        "P175",
+        "A person signs with a key of their own, and the policy says which it is: the public half of an Ed25519 key, as `ssh-keygen -t ed25519` writes it into a file that ends in `.pub`. Other kinds of keys are not taken.",
+    ),
+    (
+        "P176",
+        "When something is late, somebody else has to hear of it: `escalate` says how long after it was due, and who. With only one of the two, nobody is ever told.",
+    ),
 ];
 
 /// What the code means, why it matters, and what to do; nothing if there is no such code.
@@ -443,6 +451,7 @@ mod tests {
             include_str!("lower/custody.rs"),
             include_str!("lower/fields.rs"),
             include_str!("lower/parts.rs"),
+            include_str!("lower/people.rs"),
             include_str!("lower/systems.rs"),
             include_str!("lower/tables.rs"),
             include_str!("lower/vaults.rs"),

@@ -26,7 +26,7 @@ mod platforms;
 mod sources;
 
 pub use approval::{Approval, approval, approved_digest, is_approved};
-pub use assess::assess;
+pub use assess::{assess, people, redrills};
 pub use explain::explain;
 pub use lint::lint;
 pub use lower::lower;

@@ -8,6 +8,7 @@ mod exclude;
 mod failure;
 mod files;
 mod git;
+mod handed;
 mod mysql;
 mod node;
 mod place;
@@ -28,6 +29,9 @@ use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
+pub use handed::{
+    HANDED_IN, HandedError, HandedSource, LONGEST_TEXT, changed_lines, digest, look_into,
+};
 pub use mysql::{MySqlBaseSource, MySqlSource};
 pub use postgres::{
     FoundGap, LogCut, LogFollower, LogReader, LogStep, LogTick, PostgresBaseSource, PostgresLog,

@@ -2,6 +2,7 @@
 
 pub(crate) mod holds;
 pub(crate) mod keys;
+pub(crate) mod people;
 pub(crate) mod reading;
 
 use std::path::PathBuf;
@@ -67,6 +68,22 @@ pub(crate) enum Command {
     /// Legal holds: points that somebody's order keeps, whatever the policy says of their age.
     #[command(subcommand)]
     Hold(holds::Hold),
+    /// What people owe: overdue, open and to come, with who answers it and who hears of it when it is late.
+    Duties(people::Duties),
+    /// State how a duty came out, by your own key; hand in what goes with it.
+    Attest(people::Attest),
+    /// Failures, from their acknowledgement to their closure.
+    #[command(subcommand)]
+    Incident(people::Incident),
+    /// Permissions to depart from a rule, by somebody, for a reason, until a day.
+    #[command(subcommand)]
+    Exempt(people::Exempt),
+    /// Rights that are asked for, given for a time by somebody else, and end by themselves.
+    #[command(subcommand)]
+    Access(people::Access),
+    /// Systems for which nothing is done by itself for a while.
+    #[command(subcommand)]
+    Pause(people::Pause),
     /// Rehearse a restore in a sandbox, compare and time it.
     Drill(Drill),
     /// Rebuild ledger and policy from one vault and the recovery sheet.

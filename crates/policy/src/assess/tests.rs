@@ -6,6 +6,7 @@ mod log;
 mod losses;
 mod proofs;
 mod record;
+mod void;
 mod world;
 
 use vouchsafe_model::{Fact, Outcome, Question, Span, Strength, Verdict};

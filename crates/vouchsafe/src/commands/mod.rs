@@ -1,6 +1,8 @@
 //! The verbs, one function each.
 
+pub(crate) mod access;
 pub(crate) mod browse;
+pub(crate) mod cases;
 pub(crate) mod deeds;
 pub(crate) mod demo;
 pub(crate) mod holds;
@@ -10,6 +12,8 @@ pub(crate) mod ledger;
 pub(crate) mod lint;
 pub(crate) mod look;
 pub(crate) mod mount;
+pub(crate) mod pause;
+pub(crate) mod people;
 pub(crate) mod prune;
 pub(crate) mod repair;
 pub(crate) mod trace;
