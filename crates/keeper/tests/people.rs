@@ -454,6 +454,7 @@ fn after_a_long_downtime_everything_is_owed_once_and_told_once() {
     // Of three that were missed the newest is told, and once.
     assert_eq!(w.noticed(NoticeKind::Overdue, "metrics"), 1);
     assert_eq!(w.noticed(NoticeKind::Escalation, "metrics"), 1);
+    w.clock.set(t("2026-04-20T13:00:00Z"));
     let counts = w.keeper.judge(None).unwrap().assessment;
     let metrics = counts.duties.iter().find(|d| d.name == "metrics").unwrap();
     assert_eq!(metrics.obligations.missed, 3);

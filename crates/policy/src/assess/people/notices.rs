@@ -19,8 +19,11 @@ pub fn notices(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Notice> {
     {
         return Vec::new();
     }
-    // What was told is told, even if the clock was set back since.
-    let register = Register::of(facts, Time::MAX);
+    // A clock that was set back tells nothing before it has come to where it was: what is owed would be seen as it was.
+    if facts.last().is_some_and(|r| r.entry.at > now) {
+        return Vec::new();
+    }
+    let register = Register::of(facts, now);
     let mut out = Vec::new();
     for item in owed_by_people(policy, facts, now) {
         for (kind, to) in due(&item, now) {
