@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use vouchsafe_model::fact::{Fact, RecoveryPoint, Verification};
 use vouchsafe_model::period::{Closure, Fulfilment, PeriodAssessment};
-use vouchsafe_model::{Assessment, DrillResult, Issue, Judgement};
+use vouchsafe_model::{Assessment, DrillResult, Issue, Judgement, PeopleFact};
 
 use crate::layout::clean;
 use crate::report::ReportInput;
@@ -230,6 +230,7 @@ impl<'a> Names<'a> {
             Fact::Repaired(r) => self.issues(&mut r.issues),
             Fact::Drill(d) => self.drill(d),
             Fact::Pruned(p) => self.issues(&mut p.refused),
+            Fact::People(p) => self.people(p),
             _ => {}
         }
         fact
@@ -254,6 +255,25 @@ impl<'a> Names<'a> {
                 .for_each(|d| closure(&mut d.closure));
         }
         p
+    }
+
+    /// Names of files that people handed in.
+    fn people(&self, fact: &mut PeopleFact) {
+        match fact {
+            PeopleFact::Attested(a) => {
+                let handed = a.handed_in.iter_mut().flat_map(|h| &mut h.files);
+                let stated = a.statement.files.iter_mut().map(|f| &mut f.name);
+                for name in stated.chain(handed.map(|f| &mut f.name)) {
+                    *name = self.place(name);
+                }
+                self.replace(&mut a.statement.reason);
+            }
+            PeopleFact::Refused(refusal) => {
+                refusal.file = self.place(&refusal.file);
+                self.replace(&mut refusal.because);
+            }
+            _ => {}
+        }
     }
 
     /// The same verdicts as they may be shown.

@@ -32,6 +32,7 @@ pub fn status_text_counting(
     lines.extend(table(a, copies, holds, opts));
     lines.extend(exemptions(a, opts));
     lines.extend(missed_duties(a, opts));
+    lines.extend(crate::duties::status_lines(a, opts));
     if opts.verbose {
         lines.extend(controls(a, opts));
     }
@@ -287,10 +288,15 @@ fn reason(j: &Judgement, opts: TextOptions) -> Vec<String> {
 
 /// What to type so that the question may be answered better; nothing where no command of ours can.
 fn remedy(p: &ProtectionAssessment, question: Question) -> Option<String> {
-    if p.way != "capture" || !p.connected {
+    let by_hand = p.way == "manual";
+    if !(p.way == "capture" || by_hand) || !p.connected {
         return None;
     }
     Some(match question {
+        Question::Covered | Question::Fresh | Question::Copies | Question::Encrypted if by_hand => {
+            let name = called(&p.id);
+            format!("vouchsafe attest {name} --outcome done --reason TEXT --by WHO --file FILE")
+        }
         Question::Covered | Question::Fresh | Question::Copies | Question::Encrypted => {
             format!("vouchsafe run {}", called(&p.id))
         }
@@ -352,7 +358,10 @@ fn exemptions(a: &Assessment, opts: TextOptions) -> Vec<String> {
 fn missed_duties(a: &Assessment, opts: TextOptions) -> Vec<String> {
     a.missed
         .iter()
-        .filter(|o| o.protection.is_none())
+        // Those of people's are judged each by itself.
+        .filter(|o| {
+            o.protection.is_none() && !a.duties.iter().any(|d| o.duty.as_ref() == Some(&d.name))
+        })
         .flat_map(|o| {
             let text = format!(
                 "{} {} {}: was due {} ({} ago), and no fact answers it",

@@ -262,6 +262,28 @@ pub fn create_new(path: impl AsRef<Path>, mode: u32) -> Result<File, FileError> 
     Ok(file)
 }
 
+/// Copies a file's content and the time of its last change into a new file, which is made durable; the number of its
+/// bytes. The target must not exist.
+pub fn copy_new(from: impl AsRef<Path>, to: impl AsRef<Path>, mode: u32) -> Result<u64, FileError> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    let mut source = open_read(from)?;
+    let looked = source.metadata().and_then(|found| {
+        let regular = found.is_file();
+        let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        if regular {
+            found.modified()
+        } else {
+            Err(no_file())
+        }
+    });
+    let modified = looked.map_err(|e| FileError::new(from, "read", e))?;
+    let mut target = create_new(to, mode)?;
+    let copied = io::copy(&mut source, &mut target)
+        .and_then(|n| target.set_modified(modified).map(|()| n))
+        .and_then(|n| target.sync_all().map(|()| n));
+    copied.map_err(|e| FileError::new(to, "write", e))
+}
+
 /// Opens a file for appending, creating it with `mode` when absent.
 pub fn open_append(path: impl AsRef<Path>, mode: u32) -> Result<File, FileError> {
     let path = path.as_ref();

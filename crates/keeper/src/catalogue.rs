@@ -185,6 +185,7 @@ pub fn answered(facts: &[Recorded]) -> std::collections::BTreeSet<ObligationId> 
             Fact::Verification(v) => &v.obligations,
             Fact::Drill(d) => &d.obligations,
             Fact::KeyChange(k) => &k.obligations,
+            Fact::People(p) => p.answers(),
             Fact::ObligationsWithdrawn { obligations, .. } => obligations,
             _ => &[],
         };

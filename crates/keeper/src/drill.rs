@@ -11,6 +11,7 @@ use vouchsafe_model::{
     DrillResult, DrilledMoment, Issue, NegativeControl, ObligationKind, Protection, RunId, System,
     Time,
 };
+use vouchsafe_policy::people::tests_answered;
 
 use crate::catalogue::{Catalogue, KnownPoint};
 use crate::drill_moment::Chosen;
@@ -221,7 +222,11 @@ impl Keeper {
             && destroyed
             && negative_controls.iter().all(NegativeControl::caught);
         let obligations = if green {
-            self.drill_answers(facts, protection, !negative_controls.is_empty())
+            let mut ids = self.drill_answers(facts, protection, !negative_controls.is_empty());
+            // What was drilled before by the same command counts too.
+            let (known, now) = (self.facts()?, self.tools.clock.now());
+            ids.extend(tests_answered(&self.policy, &known, &protection.id, now));
+            ids
         } else {
             Vec::new()
         };

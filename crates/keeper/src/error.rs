@@ -261,6 +261,14 @@ pub enum KeeperError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// A person may not do what was asked for, or it makes no sense.
+    #[error("`{subject}`: {reason}")]
+    Refused {
+        /// The duty, the incident, the exemption.
+        subject: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A copy failed.
     #[error("copy to vault `{vault}`: {source}")]
     Copy {
@@ -403,6 +411,7 @@ impl KeeperError {
             | KeeperError::Hold { .. }
             | KeeperError::Witness(_)
             | KeeperError::Change { .. }
+            | KeeperError::Refused { .. }
             | KeeperError::Secret(_) => Category::CannotStart,
             KeeperError::Open {
                 source: OpenError::NoRepository { .. },

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use vouchsafe_host::machine;
 use vouchsafe_model::fact::{Entry, Fact, Issue, Outcome, Recorded};
 use vouchsafe_model::{
-    Obligation, ObligationId, ObligationKind, ProtectionId, RunId, Span, Time, VaultName,
+    Obligation, ObligationId, ObligationKind, PeopleFact, ProtectionId, RunId, Span, Time,
+    VaultName,
 };
 use vouchsafe_policy as policy;
 
@@ -114,11 +115,24 @@ impl Keeper {
                 .map(|run| Fact::RunAbandoned { run }),
         );
         self.plan_ahead(&facts, now, changed, &mut new);
-        if new.is_empty() {
-            Ok(())
-        } else {
-            self.record(new)
+        let known: BTreeSet<&ObligationId> = facts.iter().filter_map(due).map(|o| &o.id).collect();
+        let redrills = policy::redrills(&self.policy, &facts, now).into_iter();
+        let fresh = redrills.filter(|o| !known.contains(&o.id));
+        new.extend(fresh.map(Fact::ObligationDue));
+        if !new.is_empty() {
+            self.record(new)?;
         }
+        self.tell_people(now)
+    }
+
+    /// Notes who has to be told by now; after what is owed has been written, so that the newest of it counts.
+    fn tell_people(&self, now: Time) -> Result<(), KeeperError> {
+        let notices = policy::people::notices(&self.policy, &self.facts()?, now);
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let told = notices.into_iter();
+        self.record(told.map(|n| Fact::People(PeopleFact::Noticed(n))).collect())
     }
 
     /// Obligations up to the horizon, and those that a changed policy no longer asks for.

@@ -3,11 +3,11 @@
 use vouchsafe_capture::{CaptureContext, Captured, MANIFEST_NAME, Sink, Source};
 use vouchsafe_evidence::count;
 use vouchsafe_host::machine;
-use vouchsafe_model::fact::{Fact, Outcome, RecoveryPoint};
+use vouchsafe_model::fact::{Fact, Outcome, Recorded, RecoveryPoint};
 use vouchsafe_model::policy::Way;
 use vouchsafe_model::{
-    Issue, ObligationKind, PointId, Protection, ProtectionId, RunId, System, Time, VaultName,
-    human_bytes,
+    Issue, ObligationId, ObligationKind, PointId, Protection, ProtectionId, RunId, System, Time,
+    VaultName, human_bytes,
 };
 use vouchsafe_sources::Settings;
 use vouchsafe_vault::{BackupOptions, BackupReport};
@@ -96,16 +96,20 @@ impl Keeper {
     ) -> Result<Vec<(&System, &Protection)>, KeeperError> {
         let mut chosen = self.select(&order.names)?;
         if order.names.is_empty() {
-            chosen.retain(|(_, p)| p.way.is_connected());
+            chosen.retain(|(_, p)| p.way.is_ours());
         }
-        if let Some((_, p)) = chosen.iter().find(|(_, p)| !p.way.is_connected()) {
+        if let Some((_, p)) = chosen.iter().find(|(_, p)| !p.way.is_ours()) {
             return Err(not_connected(p));
         }
         if order.due {
             let facts = self.facts()?;
             let catalogue = Catalogue::of(&facts);
             let open = record::open_obligations(&facts, self.tools.clock.now());
-            chosen.retain(|(_, p)| {
+            let paused = vouchsafe_policy::people::paused(&facts, self.tools.clock.now());
+            chosen.retain(|(system, p)| {
+                if paused.contains_key(&system.name) {
+                    return false;
+                }
                 let asked = |o: &&vouchsafe_model::Obligation| o.protection.as_ref() == Some(&p.id);
                 let due = |o: &&vouchsafe_model::Obligation| {
                     matches!(o.kind, ObligationKind::Capture | ObligationKind::Copy)
@@ -116,7 +120,7 @@ impl Keeper {
         Ok(chosen)
     }
 
-    fn run_one(
+    pub(crate) fn run_one(
         &self,
         protection: &Protection,
         reason: Option<&str>,
@@ -279,6 +283,10 @@ impl Keeper {
                     base: &self.policy.base,
                 },
             )?),
+            Way::Manual { .. } => {
+                let aside = self.state.handed_dir(&protection.id);
+                Ok(Box::new(vouchsafe_sources::HandedSource::open(&aside)?))
+            }
             _ => Err(not_connected(protection)),
         }
     }
@@ -307,7 +315,13 @@ impl Keeper {
     ) -> Result<RecoveryPoint, KeeperError> {
         let id = &making.protection.id;
         let obligations = if making.complete {
-            self.answers(&self.facts()?, ObligationKind::Capture, Some(id), None)
+            let facts = self.facts()?;
+            let mut ids = self.answers(&facts, ObligationKind::Capture, Some(id), None);
+            if matches!(making.protection.way, Way::Manual { .. }) {
+                // What a person made before a period began is none of that period's.
+                ids.retain(|id| opened_by(&facts, id, captured.content_time));
+            }
+            ids
         } else {
             // A partial result is never a full one: the obligation stays open.
             Vec::new()
@@ -330,9 +344,20 @@ impl Keeper {
                 .manifest
                 .as_ref()
                 .map(vouchsafe_model::DigestManifest::digest),
+            schema: captured
+                .manifest
+                .as_ref()
+                .and_then(vouchsafe_model::DigestManifest::schema_digest),
             engine: captured.engine.clone(),
         })
     }
+}
+
+fn opened_by(facts: &[Recorded], id: &ObligationId, time: Time) -> bool {
+    facts.iter().any(|r| match &r.entry.fact {
+        Fact::ObligationDue(owed) => owed.id == *id && owed.opens <= time,
+        _ => false,
+    })
 }
 
 fn fill(
@@ -366,6 +391,16 @@ fn backup_error(protection: &Protection, source: vouchsafe_vault::BackupError) -
 }
 
 pub(crate) fn not_connected(protection: &Protection) -> KeeperError {
+    if matches!(protection.way, Way::Manual { .. }) {
+        let reason = format!(
+            "a person backs it up and hands it in: vouchsafe attest {} --outcome done --reason TEXT --by WHO --file FILE",
+            protection.id
+        );
+        return KeeperError::Refused {
+            subject: protection.id.to_string(),
+            reason,
+        };
+    }
     let kind = match &protection.way {
         Way::Capture(u) | Way::Orchestrate(u) | Way::Observe(u) | Way::Replica(u) => {
             u.kind().to_string()

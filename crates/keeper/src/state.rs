@@ -116,6 +116,12 @@ impl State {
         Ok(dir)
     }
 
+    /// Where what was handed in for a protection lies until it is captured.
+    pub(crate) fn handed_dir(&self, id: &ProtectionId) -> PathBuf {
+        let handed = self.root.join("handed-in");
+        handed.join(id.system.as_str()).join(id.protection.as_str())
+    }
+
     /// Where the memory of a vault's verifications lies, made on demand.
     pub(crate) fn verified_dir(&self, vault: &VaultName) -> Result<PathBuf, KeeperError> {
         let dir = self.root.join("verified").join(vault.as_str());

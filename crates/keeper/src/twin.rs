@@ -339,8 +339,13 @@ impl Controls<'_> {
 
     /// The same kind of source, over the restored copy.
     fn source_of(&self, restored: &Restored) -> Result<Box<dyn Source>, KeeperError> {
-        let Way::Capture(url) = &self.protection.way else {
-            return Err(crate::run::not_connected(self.protection));
+        let url = match &self.protection.way {
+            Way::Capture(url) => url,
+            Way::Manual { .. } => {
+                let copy = vouchsafe_sources::HandedSource::open(&restored.place)?;
+                return Ok(Box::new(copy));
+            }
+            _ => return Err(crate::run::not_connected(self.protection)),
         };
         Ok(vouchsafe_sources::open_copy(
             url,

@@ -274,7 +274,8 @@ impl Keeper {
         let rotates = open_obligations(&facts, now)
             .iter()
             .any(|o| o.kind == vouchsafe_model::ObligationKind::RotateKey);
-        Ok(near || rotates || !self.chosen(order)?.is_empty())
+        let tells = !vouchsafe_policy::people::notices(&self.policy, &facts, now).is_empty();
+        Ok(near || rotates || tells || !self.chosen(order)?.is_empty())
     }
 }
 

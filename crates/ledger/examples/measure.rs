@@ -122,6 +122,7 @@ fn entry(n: u64) -> Entry {
             tree: format!("{n:064x}"),
             manifest: None,
             engine: None,
+            schema: None,
         }),
         _ => Fact::RunClosed {
             run,

@@ -165,6 +165,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         Fact::Verification(verification) => &verification.obligations,
         Fact::Drill(drill) => &drill.obligations,
         Fact::KeyChange(change) => &change.obligations,
+        Fact::People(fact) => fact.answers(),
         Fact::PolicyInForce { .. }
         | Fact::PolicyChanged(_)
         | Fact::ChangeDecided(_)

@@ -196,6 +196,7 @@ fn point(run: RunId) -> RecoveryPoint {
         bytes: 34_567,
         tree: leaf_hash(b"tree").to_string(),
         manifest: None,
+        schema: None,
         engine: None,
     }
 }

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ProtectionId;
+use crate::incident::Pause;
 use crate::obligation::Obligation;
+use crate::people_assessment::{
+    AccessState, DutyAssessment, DutyItem, ExemptionState, IncidentState,
+};
 use crate::time::{Span, Time};
 use crate::verdict::{Strength, Verdict};
 
@@ -187,4 +191,22 @@ pub struct Assessment {
     pub silence: Vec<Silence>,
     /// Breaks of the record, with their ledger sequence number.
     pub breaks: Vec<(u64, String)>,
+    /// One per duty of people, by name.
+    #[serde(default)]
+    pub duties: Vec<DutyAssessment>,
+    /// What people owe now, the most urgent first.
+    #[serde(default)]
+    pub owed_by_people: Vec<DutyItem>,
+    /// Incidents, open ones first.
+    #[serde(default)]
+    pub incidents: Vec<IncidentState>,
+    /// Permissions to depart from a rule.
+    #[serde(default)]
+    pub exemptions: Vec<ExemptionState>,
+    /// Rights that are in force or asked for.
+    #[serde(default)]
+    pub access: Vec<AccessState>,
+    /// Systems for which nothing is done by itself now.
+    #[serde(default)]
+    pub paused: Vec<Pause>,
 }

@@ -10,6 +10,7 @@ use crate::locks::{CopyLock, HiddenObject, VaultLocks};
 use crate::log::{LogGap, LogShipped};
 use crate::manifest::Engine;
 use crate::obligation::Obligation;
+use crate::people_fact::PeopleFact;
 use crate::record::{SigningKeyChange, Witnessing};
 use crate::{Span, Time};
 
@@ -67,6 +68,9 @@ pub struct RecoveryPoint {
     /// Digest of the manifest inside the tree, if the source makes one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub manifest: Option<String>,
+    /// Digest of what the manifest says of the schema, if it says anything of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schema: Option<String>,
     /// The engine that held the data.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub engine: Option<Engine>,
@@ -462,6 +466,8 @@ pub enum Fact {
     Held(Hold),
     /// Such an order was lifted.
     HoldReleased(HoldRelease),
+    /// A person did something, or people were told.
+    People(PeopleFact),
     /// Copies were let go.
     Expired(Expiry),
     /// A vault was pruned.

@@ -1,16 +1,21 @@
 //! The nouns of Vouchsafe: identifiers, time, policy, obligations, facts, verdicts; no IO and no clock.
 
 pub mod assessment;
+pub mod attestation;
 pub mod change;
 pub mod custody;
 pub mod drill;
 pub mod fact;
 pub mod hold;
 pub mod ids;
+pub mod incident;
 pub mod locks;
 pub mod log;
 pub mod manifest;
 pub mod obligation;
+pub mod people;
+pub mod people_assessment;
+pub mod people_fact;
 pub mod period;
 pub mod policy;
 pub mod record;
@@ -22,6 +27,7 @@ pub mod vault_url;
 pub mod verdict;
 
 pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessment, Question};
+pub use attestation::{Attestation, DutyOutcome, Identity, Statement};
 pub use change::{Alteration, ChangeDecision, Effect, PolicyChange, SignedBy};
 pub use custody::{AwsKey, Kms, WrapCommand};
 pub use drill::{
@@ -36,6 +42,8 @@ pub use locks::{CopyLock, HiddenObject, LockMode, VaultLocks};
 pub use log::{LogCopy, LogGap, LogGapCause, LogShipped, LogToken};
 pub use manifest::{Difference, DigestEntry, DigestManifest, Engine};
 pub use obligation::{Obligation, ObligationKind};
+pub use people::{DutyKind, People, PeopleDuty};
+pub use people_fact::PeopleFact;
 pub use period::{Fulfilment, PeriodAssessment, PeriodCounts, PeriodVerdict};
 pub use policy::{Access, Limits, MinTls, Policy, Protection, System, Vault};
 pub use record::{SigningKeyChange, Witnessing};

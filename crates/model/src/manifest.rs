@@ -16,6 +16,23 @@ pub struct Engine {
     pub version: String,
 }
 
+impl Engine {
+    /// Name and major version: what a restore may differ by. MariaDB and MySQL count by two numbers, others by one.
+    pub fn major(&self) -> String {
+        let parts = match self.name.to_ascii_lowercase().as_str() {
+            "mariadb" | "mysql" => 2,
+            _ => 1,
+        };
+        let number = |c: char| c.is_ascii_digit() || c == '.';
+        let version = self
+            .version
+            .trim_start_matches(|c: char| !c.is_ascii_digit());
+        let version: String = version.chars().take_while(|c| number(*c)).collect();
+        let major: Vec<&str> = version.split('.').take(parts).collect();
+        format!("{} {}", self.name, major.join("."))
+    }
+}
+
 /// What one part (a table, a ref, a file) held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestEntry {
@@ -69,6 +86,17 @@ impl DigestManifest {
         hex::encode(Sha256::digest(&json))
     }
 
+    /// SHA-256, in lower hex, over the parts that are about the schema; nothing if there are none.
+    pub fn schema_digest(&self) -> Option<String> {
+        let about = |key: &str| key == "schema" || key.starts_with("schema:");
+        let parts: Vec<_> = self.entries.iter().filter(|(key, _)| about(key)).collect();
+        if parts.is_empty() {
+            return None;
+        }
+        let json = serde_json::to_vec(&parts).unwrap_or_default();
+        Some(hex::encode(Sha256::digest(&json)))
+    }
+
     /// Every part in which `actual` differs from this one; empty means equal. Times and engines are not compared.
     pub fn differences(&self, actual: &DigestManifest) -> Vec<Difference> {
         let mut out = Vec::new();
@@ -98,6 +126,22 @@ impl DigestManifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_major_version_is_what_the_engine_counts_by() {
+        let major = |name: &str, version: &str| {
+            let engine = Engine {
+                name: name.into(),
+                version: version.into(),
+            };
+            engine.major()
+        };
+        assert_eq!(major("postgres", "15.6 (Debian 15.6-1)"), "postgres 15");
+        assert_eq!(major("postgres", "PostgreSQL 16.1"), "postgres 16");
+        assert_eq!(major("mariadb", "10.11.6-MariaDB"), "mariadb 10.11");
+        assert_eq!(major("sqlite", "3.40.1"), "sqlite 3");
+        assert_eq!(major("git", ""), "git ");
+    }
 
     fn sample() -> DigestManifest {
         let entry = |count, digest: &str| DigestEntry {

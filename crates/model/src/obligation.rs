@@ -68,6 +68,12 @@ pub struct Obligation {
     /// The duty's name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub duty: Option<String>,
+    /// The system or application that it is about, where each owes one of its own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub about: Option<String>,
+    /// The person who owes it, where each owes one of their own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub person: Option<String>,
 }
 
 impl Obligation {
@@ -96,7 +102,28 @@ impl Obligation {
             protection,
             vault,
             duty,
+            about: None,
+            person: None,
         }
+    }
+
+    /// What people owe: the duty, what it is about and who owes it, where there are several of either.
+    pub fn of_people(
+        duty: String,
+        about: Option<String>,
+        person: Option<String>,
+        opens: Time,
+        due: Time,
+    ) -> Obligation {
+        let mut owed = Obligation::new(ObligationKind::Duty, None, None, Some(duty), opens, due);
+        if about.is_some() || person.is_some() {
+            let part = |p: &Option<String>| p.clone().unwrap_or_default();
+            let duty = part(&owed.duty);
+            let subject = format!("||{duty}|{}|{}", part(&about), part(&person));
+            owed.id = ObligationId::of(ObligationKind::Duty.word(), &subject, opens);
+            (owed.about, owed.person) = (about, person);
+        }
+        owed
     }
 
     /// What it concerns, for people: `shop-db/main`, `shop-db/main → offsite`, a duty's name.
@@ -105,7 +132,13 @@ impl Obligation {
             (Some(p), Some(v), _) => format!("{p} → {v}"),
             (Some(p), None, _) => p.to_string(),
             (None, Some(v), _) => v.to_string(),
-            (None, None, duty) => duty.clone().unwrap_or_default(),
+            (None, None, duty) => {
+                let mut said = duty.clone().unwrap_or_default();
+                for more in [&self.about, &self.person].into_iter().flatten() {
+                    said = format!("{said}: {more}");
+                }
+                said
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::SecretRef;
 use crate::custody::Kms;
 use crate::ids::{ProtectionId, ProtectionName, SystemName, VaultName};
 use crate::locks::LockMode;
+use crate::people::{HandedFormat, People};
 use crate::source_url::SourceUrl;
 use crate::time::{Span, Time};
 
@@ -353,6 +354,8 @@ pub enum Way {
         instructions: Option<String>,
         /// How long after the end of its period the deed still counts as on time.
         grace: Option<Length>,
+        /// What is handed in; by the file's name if the policy does not say.
+        format: Option<HandedFormat>,
     },
     /// A live copy: lag and health; never counts as a backup.
     Replica(SourceUrl),
@@ -371,6 +374,10 @@ impl Way {
     }
     /// Whether this version can fulfil it; if not it is declared and not yet connected.
     pub fn is_connected(&self) -> bool {
+        self.is_ours() || matches!(self, Way::Manual { .. })
+    }
+    /// Whether this version does it by itself, without a person.
+    pub fn is_ours(&self) -> bool {
         matches!(self, Way::Capture(url) if url.kind().is_connected())
     }
 }
@@ -487,6 +494,8 @@ pub struct Policy {
     pub systems: BTreeMap<SystemName, System>,
     /// Duties of people.
     pub duties: Vec<Duty>,
+    /// Who they are, and everything that they owe.
+    pub people: People,
 }
 
 impl Policy {

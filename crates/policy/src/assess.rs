@@ -7,9 +7,13 @@ mod keys;
 mod locked;
 mod log;
 mod owed;
+pub mod people;
 mod period;
 mod points;
 mod proof;
+mod redrill;
+
+pub use crate::assess::redrill::redrills;
 
 pub(crate) use crate::assess::controls::is_known as is_known_framework;
 pub use crate::assess::period::{assess_period, period_obligations};
@@ -17,6 +21,7 @@ pub(crate) use crate::assess::points::{is_outside, region};
 
 use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::ids::ProtectionName;
+use vouchsafe_model::people_assessment::{AccessStanding, ExemptionState};
 use vouchsafe_model::policy::{Protection, System, Way};
 use vouchsafe_model::{
     Assessment, Judgement, Policy, ProtectionAssessment, ProtectionId, Question, Strength, Time,
@@ -25,6 +30,7 @@ use vouchsafe_model::{
 
 use crate::assess::index::Index;
 use crate::assess::owed::{Ledgered, Owed};
+use crate::assess::people::Register;
 use crate::assess::points::View;
 use crate::holds::Holds;
 
@@ -36,6 +42,9 @@ pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
     let index = Index::of(facts, now);
     let holds = Holds::of(facts, now);
     let owed = Ledgered::of(policy, &index, now);
+    let register = Register::of(facts, now);
+    let incidents = people::incidents(facts, now);
+    let exemptions = people::exemptions(policy, facts, now);
     let mut protections = Vec::new();
     let mut exempt = Vec::new();
     for system in policy.systems.values() {
@@ -49,7 +58,7 @@ pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
                     policy,
                     system,
                     protection,
-                    (&index, &holds),
+                    (&index, &holds, &exemptions),
                     &owed,
                     now,
                 ));
@@ -66,6 +75,11 @@ pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
         .map(|p| p.verdict)
         .reduce(Verdict::worse)
         .unwrap_or(nothing);
+    let duties = people::duties(policy, &owed, &register, (&incidents, &exemptions), now);
+    verdict = duties
+        .iter()
+        .map(|d| d.verdict)
+        .fold(verdict, Verdict::worse);
     if silence.last().is_some_and(|s| s.to == now) {
         verdict = verdict.worse(Verdict::Unproven);
     }
@@ -80,6 +94,15 @@ pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
         missed: owed.missed(),
         silence,
         breaks: index.breaks.clone(),
+        duties,
+        owed_by_people: people::items(policy, &owed, &register, &incidents, now),
+        incidents,
+        exemptions,
+        access: people::accesses(facts, now)
+            .into_iter()
+            .filter(|a| matches!(a.standing, AccessStanding::InForce | AccessStanding::Asked))
+            .collect(),
+        paused: people::paused(facts, now).into_values().collect(),
     }
 }
 
@@ -104,7 +127,7 @@ fn one(
     policy: &Policy,
     system: &System,
     protection: &Protection,
-    (index, holds): (&Index<'_>, &Holds<'_>),
+    (index, holds, exemptions): (&Index<'_>, &Holds<'_>, &[ExemptionState]),
     owed: &Ledgered<'_>,
     now: Time,
 ) -> ProtectionAssessment {
@@ -116,7 +139,7 @@ fn one(
         owed: owed.of_protection(&protection.id),
         now,
     };
-    let judgements = if protection.way.is_connected() {
+    let mut judgements = if protection.way.is_connected() {
         vec![
             points::covered(&case),
             points::fresh(&case),
@@ -133,6 +156,7 @@ fn one(
             .map(|q| judged(*q, Verdict::Unproven, because.to_owned(), Vec::new()))
             .collect()
     };
+    people::apply(&mut judgements, &system.name, exemptions);
     let tier = system.tier.as_ref();
     let drill = proof::newest(&case);
     ProtectionAssessment {

@@ -408,6 +408,14 @@ pub const CODES: &[(&str, &str)] = &[
         "The requirement is written down, and no key of the file is named that fulfils it. It is shown as not traced.",
     ),
     (
+        "P175",
+        "A person signs with a key of their own, and the policy says which it is: the public half of an Ed25519 key, as `ssh-keygen -t ed25519` writes it into a file that ends in `.pub`. Other kinds of keys are not taken.",
+    ),
+    (
+        "P176",
+        "When something is late, somebody else has to hear of it: `escalate` says how long after it was due, and who. With only one of the two, nobody is ever told.",
+    ),
+    (
         "P185",
         "This place promises less than the policy that was agreed to: a shorter retention, a system, vault or copy less, a weaker lock, a longer RPO or RTO, rarer drills, more that is left out. Until somebody agrees, what was promised before stays in force, and points are kept as long as either of the two says. `vouchsafe approve` agrees, `vouchsafe deny` refuses; or take it back in the file. What promises more is in force at once.",
     ),
@@ -479,6 +487,7 @@ mod tests {
             include_str!("lower/custody.rs"),
             include_str!("lower/fields.rs"),
             include_str!("lower/parts.rs"),
+            include_str!("lower/people.rs"),
             include_str!("lower/systems.rs"),
             include_str!("lower/tables.rs"),
             include_str!("lower/vaults.rs"),

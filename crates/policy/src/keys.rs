@@ -494,6 +494,11 @@ pub(crate) static MANUAL: Section = section(
             Length,
             "How long after the end of its period it still counts as on time.",
         ),
+        key(
+            "format",
+            Word(&["archive", "xml", "json", "yaml", "text", "any"]),
+            "As what the file has to open; by its name if not given.",
+        ),
     ],
 );
 

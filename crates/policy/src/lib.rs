@@ -29,7 +29,7 @@ mod platforms;
 mod sources;
 
 pub use approval::{Approval, approval, approved_digest, is_approved};
-pub use assess::{assess, assess_period, period_obligations};
+pub use assess::{assess, assess_period, people, period_obligations, redrills};
 pub use explain::explain;
 pub use files_fault::IncludeFault;
 pub use lint::lint;

@@ -6,6 +6,7 @@ mod fields;
 mod instances;
 mod merge;
 mod parts;
+mod people;
 mod systems;
 mod tables;
 mod vaults;
@@ -89,6 +90,7 @@ fn empty(base: &Path, digest: String) -> Policy {
         vaults: BTreeMap::new(),
         systems: BTreeMap::new(),
         duties: Vec::new(),
+        people: Default::default(),
     }
 }
 
@@ -114,7 +116,9 @@ fn read(
     more.root = declared::root(ctx, fields);
     let defaults = tables::defaults(ctx, fields, &tables);
     policy.systems = systems::systems(ctx, fields, base, &tables, &defaults, &mut more);
-    policy.duties = tables::duties(ctx, fields, &mut more.duties);
+    let duties = tables::duties(ctx, fields, &mut more.duties);
+    policy.duties = duties.iter().map(|d| d.duty.clone()).collect();
+    policy.people = people::people(ctx, &policy, &duties, &more);
     lowered.clauses = tables::clauses(ctx, fields);
     more.requirements = declared::requirements(ctx, fields);
     more.everywhere = defaults.location.clone().unwrap_or_default();

@@ -1,5 +1,9 @@
 //! What must happen by when, computed from the policy alone.
 
+mod people;
+
+pub(crate) use crate::obligations::people::AHEAD;
+
 use vouchsafe_model::policy::{CopyRule, Protection, Schedule, ScheduleRule, System, Way};
 use vouchsafe_model::{Obligation, ObligationKind, Policy, ProtectionId, Time, VaultName};
 
@@ -27,20 +31,7 @@ pub fn obligations(policy: &Policy, from: Time, to: Time) -> Vec<Obligation> {
             out.push(Obligation::new(kind, None, name, None, opens, due));
         }
     }
-    for duty in &policy.duties {
-        let Some(every) = &duty.every else { continue };
-        for (opens, due) in with_current(&every.rule, from, to, None) {
-            let name = Some(duty.name.clone());
-            out.push(Obligation::new(
-                ObligationKind::Duty,
-                None,
-                None,
-                name,
-                opens,
-                due,
-            ));
-        }
-    }
+    people::owed(policy, from, to, &mut out);
     out.sort_by(|a, b| order(a).cmp(&order(b)));
     out.dedup_by(|a, b| a.id == b.id);
     out
@@ -51,10 +42,18 @@ type Subject<'o> = (
     Option<&'o ProtectionId>,
     Option<&'o VaultName>,
     Option<&'o String>,
+    Option<&'o String>,
+    Option<&'o String>,
 );
 
 fn order(o: &Obligation) -> Order<'_> {
-    let subject = (o.protection.as_ref(), o.vault.as_ref(), o.duty.as_ref());
+    let subject = (
+        o.protection.as_ref(),
+        o.vault.as_ref(),
+        o.duty.as_ref(),
+        o.about.as_ref(),
+        o.person.as_ref(),
+    );
     (o.opens, o.due, o.kind, subject)
 }
 
@@ -170,7 +169,7 @@ fn first_point(system: &System, protection: &Protection, from: Time) -> Option<T
 
 /// The occurrences in the window and, for a calendar period under way at `from`, that one too if `point` lies
 /// before its end.
-fn with_current(
+pub(crate) fn with_current(
     rule: &ScheduleRule,
     from: Time,
     to: Time,

@@ -115,7 +115,13 @@ impl Tracer<'_> {
         }
         match parts.as_slice() {
             ["vaults", ..] | ["policy", "frameworks" | "approved_digest", ..] => Footing::Rule,
-            ["duties", ..] => Footing::Duty,
+            ["duties" | "programme", ..]
+            | ["providers", _, "sla" | "assurance", ..]
+            | ["access", _, "review"]
+            | ["keys", _, "rotate" | "expires"]
+            | ["holds", "retrieve"]
+            | ["policy", "next_review"]
+            | ["documents" | "runbooks", _, "next_review"] => Footing::Duty,
             ["exemptions", ..] | ["systems", _, "exempt"] => Footing::Exemption,
             // Whatever a clause says, no machine evaluates it.
             ["clauses", ..] => Footing::Nothing,
@@ -135,7 +141,7 @@ impl Tracer<'_> {
             ["tiers" | "classes" | "defaults" | "systems" | "plans", ..] => self.any(|_, _| true),
             [
                 "policy" | "documents" | "roles" | "environments" | "applications" | "locations"
-                | "flows" | "requirements",
+                | "flows" | "requirements" | "people" | "providers",
                 ..,
             ] => Footing::Stated,
             _ => Footing::Waits,

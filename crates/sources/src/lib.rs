@@ -8,6 +8,7 @@ mod exclude;
 mod failure;
 mod files;
 mod git;
+mod handed;
 mod heartbeat;
 mod log;
 mod mysql;
@@ -32,6 +33,9 @@ use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
+pub use handed::{
+    HANDED_IN, HandedError, HandedSource, LONGEST_TEXT, changed_lines, digest, look_into,
+};
 pub use log::{
     FollowLog, FoundGap, LogCut, LogKind, LogStep, LogTick, ReadLog, ServerLog, open_log,
 };

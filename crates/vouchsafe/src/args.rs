@@ -5,6 +5,7 @@ pub(crate) mod document;
 pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod people;
 pub(crate) mod reading;
 pub(crate) mod report;
 
@@ -75,6 +76,22 @@ pub(crate) enum Command {
     Approve(changes::Approve),
     /// Refuse a change of the policy: what was promised before stays in force.
     Deny(changes::Deny),
+    /// What people owe: overdue, open and to come, with who answers it and who hears of it when it is late.
+    Duties(people::Duties),
+    /// State how a duty came out, by your own key; hand in what goes with it.
+    Attest(people::Attest),
+    /// Failures, from their acknowledgement to their closure.
+    #[command(subcommand)]
+    Incident(people::Incident),
+    /// Permissions to depart from a rule, by somebody, for a reason, until a day.
+    #[command(subcommand)]
+    Exempt(people::Exempt),
+    /// Rights that are asked for, given for a time by somebody else, and end by themselves.
+    #[command(subcommand)]
+    Access(people::Access),
+    /// Systems for which nothing is done by itself for a while.
+    #[command(subcommand)]
+    Pause(people::Pause),
     /// Rehearse a restore in a sandbox, compare and time it.
     Drill(Drill),
     /// Rebuild ledger and policy from one vault and the recovery sheet.

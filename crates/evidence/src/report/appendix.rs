@@ -92,6 +92,7 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::LogGap(_) => "log-gap",
         Fact::Held(_) => "held",
         Fact::HoldReleased(_) => "hold-released",
+        Fact::People(fact) => fact.word(),
         Fact::Expired(_) => "expired",
         Fact::Pruned(_) => "pruned",
         Fact::VaultKnown { .. } => "vault-known",
@@ -165,6 +166,7 @@ fn sentence(fact: &Fact) -> String {
             "Hold {} lifted by {}: {}",
             release.name, release.by, release.reason
         ),
+        Fact::People(fact) => crate::people_sayings::sentence(fact),
         Fact::Expired(e) => expired(e),
         Fact::Pruned(p) => pruned(p),
         Fact::VaultKnown {

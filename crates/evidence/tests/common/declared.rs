@@ -157,5 +157,6 @@ pub fn policy() -> Policy {
         .collect(),
         systems: systems.into_iter().map(|s| (s.name.clone(), s)).collect(),
         duties: Vec::new(),
+        people: Default::default(),
     }
 }

@@ -115,6 +115,7 @@ pub fn point(
         bytes: 1_567_000_000 + day * 12_345_678,
         tree: sha(&format!("tree {of} {day}")),
         manifest: Some(sha(&format!("manifest {of} {day}"))),
+        schema: None,
         engine: None,
     }
 }

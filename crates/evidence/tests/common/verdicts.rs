@@ -84,6 +84,12 @@ pub fn assessment(policy: &Policy, cited: &BTreeMap<&'static str, u64>) -> Asses
         missed,
         silence: Vec::new(),
         breaks: Vec::new(),
+        duties: Vec::new(),
+        owed_by_people: Vec::new(),
+        incidents: Vec::new(),
+        exemptions: Vec::new(),
+        access: Vec::new(),
+        paused: Vec::new(),
     }
 }
 

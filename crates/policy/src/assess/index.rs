@@ -46,6 +46,8 @@ pub(super) struct Answer<'f> {
     pub(super) vault: Option<&'f VaultName>,
     pub(super) started: Time,
     pub(super) done: Time,
+    /// Whether a drill claims to answer a duty of people.
+    pub(super) by_drill: bool,
 }
 
 /// An obligation as the ledger holds it.
@@ -122,6 +124,9 @@ impl<'f> Index<'f> {
                     index.tracks.entry(&gap.protection).or_default().gap = Some((seq, gap));
                 }
                 Fact::KeyChange(change) => index.key_change(seq, change),
+                Fact::People(fact) => {
+                    index.answer(fact.answers(), ObligationKind::Duty, (None, None), (at, at));
+                }
                 Fact::VaultKnown {
                     vault,
                     repository,
@@ -335,6 +340,18 @@ impl<'f> Index<'f> {
             (drill.started, drill.ended),
         );
         self.answer(&drill.obligations, ObligationKind::Drill, who, when);
+        if drill.is_green() {
+            for id in &drill.obligations {
+                self.answers.entry(id).or_default().push(Answer {
+                    kind: ObligationKind::Duty,
+                    protection: None,
+                    vault: None,
+                    started: drill.started,
+                    done: drill.ended,
+                    by_drill: true,
+                });
+            }
+        }
         if !drill.negative_controls.is_empty() {
             self.answer(
                 &drill.obligations,
@@ -364,6 +381,7 @@ impl<'f> Index<'f> {
                 vault,
                 started,
                 done,
+                by_drill: false,
             });
         }
     }

@@ -30,6 +30,7 @@ pub(super) struct Owed<'f> {
 /// Every obligation that the ledger holds and that is still to be judged.
 pub(super) struct Ledgered<'f> {
     by_protection: HashMap<&'f ProtectionId, Vec<Owed<'f>>>,
+    by_duty: HashMap<&'f str, Vec<Owed<'f>>>,
     others: Vec<Owed<'f>>,
 }
 
@@ -37,6 +38,7 @@ impl<'f> Ledgered<'f> {
     pub(super) fn of(policy: &Policy, index: &Index<'f>, now: Time) -> Ledgered<'f> {
         let mut all = Ledgered {
             by_protection: HashMap::new(),
+            by_duty: HashMap::new(),
             others: Vec::new(),
         };
         for (id, due) in &index.owed {
@@ -47,9 +49,12 @@ impl<'f> Ledgered<'f> {
                 continue;
             }
             let owed = Owed { what, standing };
-            match &what.protection {
-                Some(protection) => all.by_protection.entry(protection).or_default().push(owed),
-                None => all.others.push(owed),
+            match (&what.protection, &what.duty) {
+                (Some(protection), _) => {
+                    all.by_protection.entry(protection).or_default().push(owed)
+                }
+                (None, Some(duty)) => all.by_duty.entry(duty).or_default().push(owed),
+                (None, None) => all.others.push(owed),
             }
         }
         all
@@ -60,8 +65,22 @@ impl<'f> Ledgered<'f> {
         self.by_protection.get(id).map_or(&[], Vec::as_slice)
     }
 
+    /// Those of one duty of people, in no order.
+    pub(super) fn of_duty(&self, name: &str) -> &[Owed<'f>] {
+        self.by_duty.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of one duty that nothing answers.
+    pub(super) fn unanswered_of_duty(&self, name: &str) -> impl Iterator<Item = &'f Obligation> {
+        let all = self.of_duty(name).iter();
+        all.filter(|o| matches!(o.standing, Standing::Open | Standing::Missed))
+            .map(|o| o.what)
+    }
+
     fn every(&self) -> impl Iterator<Item = &Owed<'f>> {
-        self.by_protection.values().flatten().chain(&self.others)
+        let duties = self.by_duty.values().flatten();
+        let protections = self.by_protection.values().flatten();
+        protections.chain(duties).chain(&self.others)
     }
 
     /// How many stand how.
@@ -96,8 +115,14 @@ fn standing(policy: &Policy, what: &Obligation, answers: &[Answer<'_>], now: Tim
 
 /// When an obligation was fulfilled, by the first of its answers that fits.
 pub(super) fn answered(policy: &Policy, what: &Obligation, answers: &[Answer<'_>]) -> Option<Time> {
+    // A drill answers only what the policy leaves to drills.
+    let by_drill = || {
+        let duty = what.duty.as_ref().and_then(|d| policy.people.duties.get(d));
+        duty.is_some_and(|d| d.by_drill.is_some())
+    };
     let fits = |a: &&Answer<'_>| {
         a.kind == what.kind
+            && (!a.by_drill || by_drill())
             && (a.protection.is_none() || a.protection == what.protection.as_ref())
             && (a.vault.is_none() || a.vault == what.vault.as_ref())
     };

@@ -32,6 +32,7 @@ pub(super) struct Held<'f> {
 /// if it is of such a point, has that point's tree, was read back, and lies in a vault that the policy names.
 pub(super) struct View<'f> {
     pub(super) points: &'f [Seen<'f, RecoveryPoint>],
+    pub(super) copies: &'f [Seen<'f, CopyFact>],
     pub(super) drills: &'f [Seen<'f, DrillResult>],
     /// What was said last of its log, and the last gap in it.
     pub(super) log: Option<Seen<'f, LogShipped>>,
@@ -101,6 +102,7 @@ impl<'f> View<'f> {
         }
         View {
             points,
+            copies,
             drills,
             log: track.and_then(|t| t.log),
             gap: track.and_then(|t| t.gap),

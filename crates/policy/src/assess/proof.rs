@@ -1,6 +1,6 @@
 //! Verified, proven, retained: were copies read back, does a restore work, is nothing kept too long?
 
-use vouchsafe_model::fact::{VaultCoverage, Verification};
+use vouchsafe_model::fact::{CopyFact, VaultCoverage, Verification};
 use vouchsafe_model::policy::VerifyRule;
 use vouchsafe_model::{
     DrillResult, Judgement, ObligationKind, Question, RungOutcome, Span, Time, VaultName, Verdict,
@@ -9,6 +9,7 @@ use vouchsafe_model::{
 use crate::assess::index::{Index, Seen};
 use crate::assess::owed::{first_open, last_missed};
 use crate::assess::points::Held;
+use crate::assess::redrill;
 use crate::assess::{Case, count, judged};
 use crate::retention::end_of;
 use crate::schedule::{good_until, next_end};
@@ -139,14 +140,39 @@ fn covers(done: &Verification, rule: Option<&VerifyRule>) -> bool {
     verification::covers(done.packs_read, done.packs_total, done.complete, rule)
 }
 
-/// Drills that say something: under the rules of now, on a complete point that the ledger knows.
+/// Drills that say something: under the rules of now, on a complete point that the ledger knows, with the engine and
+/// the key of now.
 fn valid<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a, DrillResult>> {
     let rules = case.protection.rules_digest();
-    let known = |d: &DrillResult| case.view.complete.contains_key(&d.point);
     let all = case.view.drills.iter().copied();
-    all.filter(move |(_, d)| d.rules_digest == rules && known(d))
+    all.filter(move |(_, d)| void(case, d, &rules).is_none())
         .collect::<Vec<_>>()
         .into_iter()
+}
+
+/// Why a drill says nothing any more.
+fn void(case: &Case<'_>, drill: &DrillResult, rules: &str) -> Option<&'static str> {
+    if drill.rules_digest != rules {
+        return Some("before the protection's rules changed");
+    }
+    if !case.view.complete.contains_key(&drill.point) {
+        return Some("on a point that is not complete or not known");
+    }
+    let newest = case.view.newest.and_then(|(_, p)| p.engine.as_ref());
+    if let (Some(then), Some(now)) = (&drill.engine, newest)
+        && then.major() != now.major()
+    {
+        return Some("with another major version of the engine");
+    }
+    let key_of = |copy: &CopyFact| copy.encryption.key.clone();
+    let held = case.view.held.get(&drill.vault).map(|h| key_of(h.copy));
+    let of_point = |c: &CopyFact| c.point == drill.point && c.vault == drill.vault;
+    let copies = case.view.copies.iter().rev();
+    let drilled = copies.map(|(_, c)| *c).find(|c| of_point(c)).map(key_of);
+    match (drilled, held) {
+        (Some(then), Some(now)) if then != now => Some("under another master key"),
+        _ => None,
+    }
 }
 
 /// The newest drill that says something.
@@ -185,6 +211,25 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
             format!("{restored}; that is over RTO {target}"),
         );
     }
+    let changed = redrill::due(
+        case.view.complete.values().map(|(_, p)| *p),
+        valid(case).filter(|(_, d)| d.is_green()).map(|(_, d)| d),
+    )
+    .filter(|_| case.protection.drill.is_some());
+    let restored = match changed {
+        Some(due) if due < case.now => {
+            let because = format!(
+                "{restored}; its schema changed since, and the drill of that, due by {}, was missed",
+                due.minute()
+            );
+            return say(Verdict::NotMet, because);
+        }
+        Some(due) => format!(
+            "{restored}; its schema changed since, a drill of that is due by {}",
+            due.minute()
+        ),
+        None => restored,
+    };
     match &case.protection.drill {
         Some(rule) if good_until(&rule.every.rule, drill.ended) < case.now => {
             let because = format!(
@@ -208,10 +253,7 @@ fn unproven(case: &Case<'_>) -> Judgement {
         .iter()
         .max_by_key(|(seq, d)| (d.ended, *seq))
     {
-        let why = match old.rules_digest == case.protection.rules_digest() {
-            true => "on a point that is not complete or not known",
-            false => "before the protection's rules changed",
-        };
+        let why = void(case, old, &case.protection.rules_digest()).unwrap_or("void");
         let because = format!(
             "the last drill, {}, was {why}; it proves nothing now",
             case.ago(old.ended)

@@ -7,6 +7,7 @@ mod losses;
 mod period;
 mod proofs;
 mod record;
+mod void;
 mod world;
 
 use vouchsafe_model::{Fact, Outcome, Question, Span, Strength, Verdict};

@@ -61,6 +61,11 @@ pub(crate) static TABLES: Section = section(
             "Who does what: people and their delegates.",
         ),
         key(
+            "people",
+            Named(&PERSON),
+            "Persons, and the public keys by which they sign what they state.",
+        ),
+        key(
             "providers",
             Named(&PROVIDER),
             "Who is relied on, with agreement and assurance.",
@@ -226,6 +231,22 @@ static ROLE: Section = section(
             "duties",
             TEXTS,
             "What it does that has no rhythm, in words.",
+        ),
+    ],
+);
+
+static PERSON: Section = section(
+    "person",
+    &[
+        key(
+            "address",
+            Text,
+            "The address by which roles name the person, if the name here is another one.",
+        ),
+        key(
+            "key",
+            TEXTS,
+            "Ed25519 public keys in OpenSSH's form, by which the person signs: ssh-ed25519 AAAA…",
         ),
     ],
 );

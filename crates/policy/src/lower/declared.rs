@@ -55,6 +55,9 @@ pub(super) fn root(ctx: &mut Ctx, fields: Fields<'_>) -> Entry {
             "applications",
             "locations",
             "roles",
+            "people",
+            "providers",
+            "programme",
             "exemptions",
             "changes",
         ];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use vouchsafe_model::ids::ProtectionName;
+use vouchsafe_model::people::HandedFormat;
 use vouchsafe_model::policy::{Keep, Location, Protection, System, Tier, Way, Window};
 use vouchsafe_model::{ProtectionId, SourceKind, SystemName};
 
@@ -318,6 +319,7 @@ impl Reader<'_> {
                 accept: manual.accept.clone(),
                 instructions: manual.instructions.clone(),
                 grace: manual.grace,
+                format: manual.format,
             };
             return Some((first, way, manual));
         }
@@ -346,6 +348,7 @@ struct Manual {
     accept: Option<String>,
     instructions: Option<String>,
     grace: Option<vouchsafe_model::policy::Length>,
+    format: Option<HandedFormat>,
     rules: Rules,
     place: crate::problem::Place,
 }
@@ -358,6 +361,7 @@ impl Manual {
             accept: fields.get(ctx, "accept").and_then(|i| ctx.text(i)),
             instructions: fields.get(ctx, "instructions").and_then(|i| ctx.text(i)),
             grace: fields.get(ctx, "grace").and_then(|i| ctx.length(i)),
+            format: fields.get(ctx, "format").and_then(|i| format(ctx, i)),
             rules: Rules {
                 schedule: fields.get(ctx, "every").and_then(|i| ctx.schedule(i)),
                 copies: fields
@@ -392,6 +396,16 @@ impl Manual {
         }
         rules
     }
+}
+
+fn format(ctx: &mut Ctx, item: &Item) -> Option<HandedFormat> {
+    let words = HandedFormat::WORDS.map(|(word, _)| word);
+    if !ctx.word(item, &words) {
+        return None;
+    }
+    let text = ctx.text(item)?;
+    let found = HandedFormat::WORDS.into_iter().find(|(w, _)| *w == text);
+    found.map(|(_, format)| format)
 }
 
 /// The keys that make no sense for a way of protection.

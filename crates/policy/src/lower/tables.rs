@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use vouchsafe_model::people::Escalate;
 use vouchsafe_model::policy::{Duty, FrontMatter, Location, Tier, Vault};
 
 use crate::declared::{Declared, Entry};
@@ -12,7 +13,7 @@ use crate::lower::declared;
 use crate::lower::fields::{Ctx, Fields};
 use crate::lower::parts::{self, Rules};
 use crate::lower::vaults;
-use crate::problem::{Clause, ClauseState};
+use crate::problem::{Clause, ClauseState, Level};
 
 /// Everything that systems may refer to.
 #[derive(Default)]
@@ -293,33 +294,63 @@ fn defaults_of(ctx: &mut Ctx, fields: Fields<'_>, tables: &Tables) -> Defaults {
     }
 }
 
+/// A duty with what it says beside rhythm and role.
+pub(super) struct DutyRead {
+    pub(super) duty: Duty,
+    pub(super) input: Option<String>,
+    pub(super) escalate: Option<Escalate>,
+}
+
 /// Reads the duties of people, and what they say beside rhythm and role.
 pub(super) fn duties(
     ctx: &mut Ctx,
     root: Fields<'_>,
     more: &mut BTreeMap<String, Entry>,
-) -> Vec<Duty> {
+) -> Vec<DutyRead> {
     let mut out = Vec::new();
     for item in section(ctx, root, "duties") {
         let fields = ctx.fields(&item.node, &keys::DUTY);
-        fields.get(ctx, "input").and_then(|i| ctx.text(i));
-        if let Some(escalate) = fields.get(ctx, "escalate") {
-            let escalate = ctx.fields(&escalate.node, &keys::ESCALATE);
-            escalate.get(ctx, "after").and_then(|i| ctx.length(i));
-            let to = escalate.get(ctx, "to");
-            to.and_then(|i| declared::known(ctx, i, "roles"));
-        }
+        let input = fields.get(ctx, "input").and_then(|i| ctx.text(i));
+        let escalate = fields.get(ctx, "escalate").and_then(|i| escalate(ctx, i));
         let said = declared::among(ctx, fields, &keys::more::DUTY_MORE);
         more.insert(item.key.clone(), said);
-        out.push(Duty {
+        let duty = Duty {
             name: item.key.clone(),
             every: fields.get(ctx, "every").and_then(|i| ctx.schedule(i)),
             role: fields
                 .get(ctx, "role")
                 .and_then(|i| declared::known(ctx, i, "roles")),
+        };
+        out.push(DutyRead {
+            duty,
+            input,
+            escalate,
         });
     }
     out
+}
+
+/// An escalation that says how late and to whom; one that says only half of it reaches nobody.
+fn escalate(ctx: &mut Ctx, item: &Item) -> Option<Escalate> {
+    let fields = ctx.fields(&item.node, &keys::ESCALATE);
+    let after = fields.get(ctx, "after").and_then(|i| ctx.length(i));
+    let to = fields.get(ctx, "to");
+    let to = to.and_then(|i| declared::known(ctx, i, "roles"));
+    if let (Some(after), Some(to)) = (after, to.clone()) {
+        return Some(Escalate { after, to });
+    }
+    let missing = match to {
+        None => "to whom",
+        Some(_) => "how late",
+    };
+    ctx.say(
+        Level::Warning,
+        "P176",
+        item.place(),
+        format!("this escalation does not say {missing}, so nobody hears of it"),
+        "write escalate: { after: 5 days, to: ROLE }",
+    );
+    None
 }
 
 /// Reads the clauses: a mapping from names, or a list of sentences that are numbered from 1.

@@ -1,7 +1,9 @@
 //! The verbs, one function each.
 
+pub(crate) mod access;
 mod against;
 pub(crate) mod browse;
+pub(crate) mod cases;
 pub(crate) mod changes;
 pub(crate) mod coverage;
 pub(crate) mod deeds;
@@ -16,6 +18,8 @@ mod ledger_witness;
 pub(crate) mod lint;
 pub(crate) mod look;
 pub(crate) mod mount;
+pub(crate) mod pause;
+pub(crate) mod people;
 pub(crate) mod prune;
 pub(crate) mod repair;
 pub(crate) mod report;

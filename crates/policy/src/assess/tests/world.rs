@@ -142,6 +142,7 @@ impl World {
             bytes: 1,
             tree: format!("tree-{point}"),
             manifest: None,
+            schema: None,
             engine: None,
         };
         self.add(done, Fact::RecoveryPoint(fact));

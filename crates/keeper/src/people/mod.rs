@@ -1,0 +1,11 @@
+//! People's part: statements, uploads, incidents, exemptions, rights; each a fact.
+
+mod access;
+mod attest;
+mod cases;
+mod pauses;
+mod signature;
+mod upload;
+
+pub use attest::{AttestEnd, AttestOrder};
+pub use cases::{ExemptOrder, IncidentOrder, NoteOrder};

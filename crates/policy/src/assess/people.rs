@@ -1,0 +1,29 @@
+//! People's part: what they owe and how it stands, who is told, incidents, exemptions.
+
+mod access;
+mod duties;
+mod exemptions;
+mod handed;
+mod incidents;
+mod items;
+mod notices;
+mod pauses;
+mod programme;
+mod register;
+
+pub use crate::assess::people::access::{accesses, may_ask, may_grant};
+pub use crate::assess::people::exemptions::{exemptions, question_of};
+pub use crate::assess::people::handed::{last_handed, refused_beside};
+pub use crate::assess::people::incidents::{can_close, incidents};
+pub use crate::assess::people::items::{owed_by_people, upcoming};
+pub use crate::assess::people::notices::notices;
+pub use crate::assess::people::pauses::paused;
+pub use crate::assess::people::programme::tests_answered;
+
+pub(super) use crate::assess::people::duties::duties;
+pub(super) use crate::assess::people::exemptions::apply;
+pub(super) use crate::assess::people::items::items;
+pub(super) use crate::assess::people::register::Register;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Incidents, from failure to closure, by the facts alone.
+
+use vouchsafe_model::attestation::DutyOutcome;
+use vouchsafe_model::fact::{Outcome, Recorded};
+use vouchsafe_model::incident::NoteKind;
+use vouchsafe_model::people_assessment::{ClosedLine, IncidentLine, IncidentState};
+use vouchsafe_model::{Fact, ObligationId, PeopleFact, Time};
+
+/// Every incident that was opened up to `now`: open ones first, then the newest.
+///
+/// A note or a closure belongs to the incident of its name that is open at that time; without one it says nothing.
+pub fn incidents(facts: &[Recorded], now: Time) -> Vec<IncidentState> {
+    let mut all: Vec<IncidentState> = Vec::new();
+    for recorded in facts.iter().filter(|r| r.entry.at <= now) {
+        let (seq, at) = (recorded.seq, recorded.entry.at);
+        let Fact::People(fact) = &recorded.entry.fact else {
+            continue;
+        };
+        match fact {
+            PeopleFact::IncidentOpened(incident) => {
+                if open(&mut all, &incident.name).is_none() {
+                    all.push(IncidentState {
+                        name: incident.name.clone(),
+                        seq,
+                        at,
+                        by: incident.by.clone(),
+                        reason: incident.reason.clone(),
+                        obligations: incident.obligations.clone(),
+                        facts: incident.facts.clone(),
+                        notes: Vec::new(),
+                        closed: None,
+                    });
+                }
+            }
+            PeopleFact::IncidentNoted(note) => {
+                if let Some(incident) = open(&mut all, &note.name) {
+                    incident.notes.push(IncidentLine {
+                        seq,
+                        at,
+                        kind: note.kind,
+                        text: note.text.clone(),
+                        by: note.by.clone(),
+                    });
+                }
+            }
+            PeopleFact::IncidentClosed(closure) => {
+                if let Some(incident) = open(&mut all, &closure.name) {
+                    incident.closed = Some(ClosedLine {
+                        seq,
+                        at,
+                        by: closure.by.clone(),
+                        reason: closure.reason.clone(),
+                        retest: closure.retest,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    all.sort_by_key(|i| (i.closed.is_some(), std::cmp::Reverse(i.seq)));
+    all
+}
+
+/// The open one of a name.
+fn open<'i>(all: &'i mut [IncidentState], name: &str) -> Option<&'i mut IncidentState> {
+    let mut newest = all.iter_mut().rev();
+    newest.find(|i| i.name == name && i.closed.is_none())
+}
+
+/// The incident that is about an obligation or an entry: a closed one if there is any, else an open one.
+pub(super) fn about<'i>(
+    incidents: &'i [IncidentState],
+    obligation: &ObligationId,
+    entry: Option<u64>,
+) -> Option<&'i IncidentState> {
+    let concerns = |i: &&IncidentState| {
+        i.obligations.contains(obligation) || entry.is_some_and(|seq| i.facts.contains(&seq))
+    };
+    let mine = || incidents.iter().filter(concerns);
+    mine()
+        .find(|i| i.closed.is_some())
+        .or_else(|| mine().next())
+}
+
+/// Whether an open incident may be closed with the entry `retest`; if not, why, as a sentence that says what to do.
+pub fn can_close(facts: &[Recorded], incident: &IncidentState, retest: u64) -> Result<(), String> {
+    for (kind, option) in [(NoteKind::Cause, "--cause"), (NoteKind::Fix, "--fix")] {
+        if !incident.notes.iter().any(|n| n.kind == kind) {
+            let name = &incident.name;
+            return Err(format!(
+                "its {} is not noted; say it with `vouchsafe incident note {name} {option} TEXT`",
+                kind.word()
+            ));
+        }
+    }
+    let Some(found) = facts.iter().find(|r| r.seq == retest) else {
+        return Err(format!(
+            "the ledger has no entry {retest}; see `vouchsafe ledger show`"
+        ));
+    };
+    if found.seq <= incident.seq {
+        return Err(format!(
+            "entry {retest} is older than the incident, so it shows nothing of the mending"
+        ));
+    }
+    match is_good(&found.entry.fact) {
+        true => Ok(()),
+        false => Err(format!(
+            "entry {retest} is no retest: name a green drill, a complete point, a clean verification, a copy that was \
+             read back, or a duty attested as done"
+        )),
+    }
+}
+
+/// Whether a fact shows that something works.
+fn is_good(fact: &Fact) -> bool {
+    match fact {
+        Fact::Drill(drill) => drill.is_green(),
+        Fact::RecoveryPoint(point) => point.outcome == Outcome::Done,
+        Fact::Verification(done) => done.problems.is_empty() && done.packs_read > 0,
+        Fact::Copy(copy) => copy.blobs_read_back > 0,
+        Fact::People(PeopleFact::Attested(a)) => a.statement.outcome == DutyOutcome::Done,
+        _ => false,
+    }
+}

@@ -1,0 +1,86 @@
+//! One pass over what people did, sorted by what it concerns.
+
+use std::collections::HashMap;
+
+use vouchsafe_model::attestation::{Attestation, DutyOutcome};
+use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::incident::NoticeKind;
+use vouchsafe_model::{DrillResult, Fact, ObligationId, PeopleFact, Time};
+
+/// A statement with its place in the ledger.
+#[derive(Clone, Copy)]
+pub(in crate::assess) struct Said<'f> {
+    pub(super) seq: u64,
+    pub(super) at: Time,
+    pub(super) attestation: &'f Attestation,
+}
+
+impl Said<'_> {
+    pub(super) fn outcome(&self) -> DutyOutcome {
+        self.attestation.statement.outcome
+    }
+}
+
+/// What people did, up to now.
+#[derive(Default)]
+pub(in crate::assess) struct Register<'f> {
+    attested: HashMap<&'f ObligationId, Vec<Said<'f>>>,
+    by_duty: HashMap<&'f str, Vec<Said<'f>>>,
+    noticed: HashMap<(&'f ObligationId, NoticeKind), u64>,
+    drills: HashMap<&'f ObligationId, Vec<(u64, &'f DrillResult)>>,
+}
+
+impl<'f> Register<'f> {
+    /// Reads the facts recorded up to `now`.
+    pub(in crate::assess) fn of(facts: &'f [Recorded], now: Time) -> Register<'f> {
+        let mut register = Register::default();
+        for recorded in facts.iter().filter(|r| r.entry.at <= now) {
+            let (seq, at) = (recorded.seq, recorded.entry.at);
+            match &recorded.entry.fact {
+                Fact::People(PeopleFact::Attested(attestation)) => {
+                    let said = Said {
+                        seq,
+                        at,
+                        attestation,
+                    };
+                    for id in &attestation.statement.obligations {
+                        register.attested.entry(id).or_default().push(said);
+                    }
+                    let duty = attestation.statement.duty.as_str();
+                    register.by_duty.entry(duty).or_default().push(said);
+                }
+                Fact::People(PeopleFact::Noticed(notice)) => {
+                    let key = (&notice.obligation, notice.kind);
+                    register.noticed.entry(key).or_insert(seq);
+                }
+                Fact::Drill(drill) if drill.is_green() => {
+                    for id in &drill.obligations {
+                        register.drills.entry(id).or_default().push((seq, drill));
+                    }
+                }
+                _ => {}
+            }
+        }
+        register
+    }
+
+    /// What was said last of an obligation.
+    pub(super) fn last_of(&self, id: &ObligationId) -> Option<Said<'f>> {
+        self.attested.get(id)?.last().copied()
+    }
+
+    /// The first drill that answers an obligation.
+    pub(super) fn drill_of(&self, id: &ObligationId) -> Option<(u64, &'f DrillResult)> {
+        self.drills.get(id)?.first().copied()
+    }
+
+    /// Everything that was said of a duty, in the order of the ledger.
+    pub(super) fn of_duty(&self, duty: &str) -> &[Said<'f>] {
+        self.by_duty.get(duty).map_or(&[], Vec::as_slice)
+    }
+
+    /// The entry that says that a notice was given.
+    pub(super) fn noticed(&self, id: &ObligationId, kind: NoticeKind) -> Option<u64> {
+        self.noticed.get(&(id, kind)).copied()
+    }
+}
