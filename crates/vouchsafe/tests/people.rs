@@ -180,7 +180,6 @@ fn a_statement_is_signed_by_a_key_of_openssh_or_says_that_it_is_not() {
             .unwrap()
             .contains("(signed)")
     );
-    // What is in the record can be checked by OpenSSH alone.
     let shown = json(&w.ok([&["--json"][..], &attest("metrics", &["--key", "ann"])[..]].concat()));
     let attestation = &shown["attestation"];
     let statement: vouchsafe_model::Statement =
@@ -303,11 +302,10 @@ fn only_who_has_the_role_or_stands_in_may_answer() {
     assert!(stderr.contains("no such duty"), "{stderr}");
     w.ok(by("ben@example.com", "metrics"));
     w.ok(by("ann", "after-failure"));
-    let export = w.ok(["ledger", "export"]);
     assert!(
-        export.contains("\\\"capacity\\\":\\\"delegate\\\"")
-            || export.contains("\"capacity\":\"delegate\""),
-        "{export}"
+        newest(&w, "\"capacity\":\"delegate\"")
+            .parse::<u64>()
+            .is_ok()
     );
 }
 
@@ -350,7 +348,6 @@ fn an_upload_is_looked_into_and_becomes_a_point_that_comes_back() {
     let said = w.ok(attest("wiki", &["--file", "export.zip", "--key", "ann"]));
     assert!(said.contains("export.zip taken as archive"), "{said}");
     assert!(!w.ok(["duties", "--days", "0"]).contains("wiki/main"));
-    // The same again, and one that is much smaller.
     let (said, _) = w.exits(1, attest("wiki", &["--file", "export.zip"]));
     assert!(said.contains("handed in last"), "{said}");
     zip("small.zip", "nothing");
@@ -360,7 +357,6 @@ fn an_upload_is_looked_into_and_becomes_a_point_that_comes_back() {
         "wiki",
         &["--file", "small.zip", "--smaller-is-right"],
     ));
-    // It lies in the vault like any other, and comes back.
     w.ok(["verify"]);
     w.ok(["drill", "wiki"]);
     w.ok(["restore", "wiki", "--to", "back"]);
@@ -442,7 +438,6 @@ fn a_failure_goes_from_acknowledgement_to_closure() {
         ["incident", "note", "disk", "--remark", "x", "--by", "ann"],
     );
     assert!(stderr.contains("no open incident"), "{stderr}");
-    // All of it is in the report's record.
     w.ok(["report"]);
     let report = fs::read_to_string(w.path("report.html")).unwrap();
     assert!(report.contains("Incident disk closed by eve@example.com"));
@@ -549,8 +544,6 @@ fn a_right_is_given_by_somebody_else_for_a_time() {
     );
     let ended = w.ok(["access", "end", "r1", "--by", "ann", "--reason", "done"]);
     assert!(ended.contains("ended"), "{ended}");
-    let (_, stderr) = w.exits(2, grant("eve@example.com"));
-    assert!(stderr.contains("no open request"), "{stderr}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::tree::Tree;
 
 /// How many locked packages the project allows itself: 300 for the first working version, 450 with
 /// databases and remote stores, 650 in the end. Raising it is a decision to be written down.
-const BUDGET: usize = 450;
+const BUDGET: usize = 650;
 const LOCKFILE: &str = "Cargo.lock";
 
 /// Holds the number of locked packages against the budget.

@@ -17,20 +17,18 @@ pub fn incidents(facts: &[Recorded], now: Time) -> Vec<IncidentState> {
             continue;
         };
         match fact {
-            PeopleFact::IncidentOpened(incident) => {
-                if open(&mut all, &incident.name).is_none() {
-                    all.push(IncidentState {
-                        name: incident.name.clone(),
-                        seq,
-                        at,
-                        by: incident.by.clone(),
-                        reason: incident.reason.clone(),
-                        obligations: incident.obligations.clone(),
-                        facts: incident.facts.clone(),
-                        notes: Vec::new(),
-                        closed: None,
-                    });
-                }
+            PeopleFact::IncidentOpened(incident) if open(&mut all, &incident.name).is_none() => {
+                all.push(IncidentState {
+                    name: incident.name.clone(),
+                    seq,
+                    at,
+                    by: incident.by.clone(),
+                    reason: incident.reason.clone(),
+                    obligations: incident.obligations.clone(),
+                    facts: incident.facts.clone(),
+                    notes: Vec::new(),
+                    closed: None,
+                });
             }
             PeopleFact::IncidentNoted(note) => {
                 if let Some(incident) = open(&mut all, &note.name) {
