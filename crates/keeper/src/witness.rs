@@ -34,7 +34,7 @@ pub enum Cosigning {
         /// The head with the witness's signature under it.
         note: String,
         /// The witness's public key.
-        witness: WitnessKey,
+        witness: Box<WitnessKey>,
         /// How many entries the head covers.
         size: u64,
         /// How many the witness had seen before.
@@ -96,7 +96,7 @@ pub fn cosign(order: &CosignOrder<'_>, tools: &Tools) -> Result<Cosigning, Keepe
     files::write_atomic(&known.seen_path, note.as_bytes(), 0o600)?;
     Ok(Cosigning::Signed {
         note,
-        witness: signer.public().clone(),
+        witness: Box::new(signer.public().clone()),
         size: head.size,
         before,
     })

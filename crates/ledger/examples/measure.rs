@@ -96,7 +96,7 @@ fn entry(n: u64) -> Entry {
         )
     };
     let fact = match n % 5 {
-        0 if n % 1000 == 0 => Fact::Horizon {
+        0 if n.is_multiple_of(1000) => Fact::Horizon {
             until: seconds(n + 700_000),
         },
         0 => Fact::RunOpened {
