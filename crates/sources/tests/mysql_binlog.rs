@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use common::binlog::{Followed, end_of_log};
@@ -88,7 +88,7 @@ fn assert_same_bytes(followed: &Followed, server: &MariaDb) {
     }
 }
 
-fn number(path: &PathBuf) -> u64 {
+fn number(path: &Path) -> u64 {
     let end = path.extension().and_then(|e| e.to_str()).expect("a number");
     end.parse().expect("a number")
 }
@@ -382,7 +382,7 @@ fn a_server_without_a_log_and_one_database_have_none_to_follow() {
     let said = followed.tick().issues.join("; ");
     assert!(said.contains("log_bin"), "{said}");
     let url = vouchsafe_model::SourceUrl::parse(&without.url("root", "shop")).expect("a URL");
-    let refused = vouchsafe_sources::open_log(&url, None, std::path::Path::new("/nowhere"));
+    let refused = vouchsafe_sources::open_log(&url, None, Path::new("/nowhere"));
     let said = refused.err().expect("it is a dump").to_string();
     assert!(said.contains("rolled forward"), "{said}");
 }

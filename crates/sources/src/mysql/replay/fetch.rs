@@ -44,7 +44,7 @@ pub(in crate::mysql) fn fetch(
         base: base_of(point)?,
         place: to.join(LOG),
     };
-    let fetched = fetching.from_some_run();
+    let fetched = fetching.along_some_run();
     if fetched.is_err() {
         let ours = if was_there {
             fetching.place.as_path()
@@ -66,7 +66,7 @@ struct Fetching<'a> {
 
 impl Fetching<'_> {
     /// From the first run that the base is of: only the log itself tells.
-    fn from_some_run(&self) -> Result<FetchedLog, ReplayError> {
+    fn along_some_run(&self) -> Result<FetchedLog, ReplayError> {
         let mut foreign = None;
         for reach in reaches(&self.log.chart, &self.base) {
             if !leads_to(&reach, self.until) {
