@@ -114,8 +114,10 @@ fn command(item: &DutyItem) -> String {
         None => " --file FILE",
         Some(_) => "",
     };
+    let about = item.obligation.about.as_ref();
+    let about = about.map_or_else(String::new, |about| format!(" --about {}", clean(about)));
     format!(
-        "vouchsafe attest {} --outcome done --reason TEXT --by {}{file}",
+        "vouchsafe attest {}{about} --outcome done --reason TEXT --by {}{file}",
         clean(&item.duty),
         clean(by)
     )

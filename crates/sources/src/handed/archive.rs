@@ -101,7 +101,6 @@ fn tar(stream: impl Read) -> Result<u64, HandedError> {
         }
         parts += u64::from(entry.header().entry_type().is_file());
     }
-    drop(archive);
     io::copy(&mut stream, &mut io::sink()).map_err(|e| broken(&e))?;
     // POSIX: two blocks of zeros are the end; without them something may have been cut off between two files.
     if stream.zeros < 1024 {
