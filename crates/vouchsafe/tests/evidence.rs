@@ -62,6 +62,9 @@ fn python(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
     )
 }
 
+/// What is done to a bundle: its name, what is then said, and the deed.
+type Damage = (&'static str, &'static str, fn(&Path));
+
 #[test]
 fn a_bundle_is_checked_without_us_and_whatever_is_damaged_in_it_is_found() {
     let w = lived();
@@ -104,7 +107,7 @@ fn each_damage_is_found(w: &Workspace, key: &str) {
         .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     assert!(names.len() > 30, "{names:?}");
-    let damages: [(&str, &str, fn(&Path)); 8] = [
+    let damages: [Damage; 8] = [
         (
             "a-changed-row",
             "populations/copies.csv: not the file",

@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use common::Workspace;
-use common::vaults::{exits, facts, kept, s3, seen, with_vaults};
+use common::vaults::{agree, exits, facts, kept, s3, seen, with_vaults};
 use serde_json::Value;
 use vouchsafe_testkit::servers::{PASSWORD, Server, USER};
 use vouchsafe_testkit::signed;
@@ -255,6 +255,7 @@ fn packs_of_interrupted_work_are_locked_when_they_are_used() {
     let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
     let policy = policy.replace("copies: [ local, offsite ]", "copies: [ offsite ]");
     fs::write(w.path("policy.yaml"), policy).unwrap();
+    agree(&w);
     // A run that came to nothing, so that the next one looks for what it has left.
     fs::rename(w.path("site"), w.path("away")).unwrap();
     exits(&w, 3, ["run", "website"]);
@@ -310,6 +311,7 @@ fn a_run_that_cannot_extend_locks_says_so_and_is_not_met() {
         .replace("[ local, offsite ]", "[ local ]")
         .replace("retention_lock: 30 days", "retention_lock: 31 days");
     fs::write(w.path("policy.yaml"), policy).unwrap();
+    agree(&w);
     let mut run = w.command(["--json", "run", "website"]);
     let out = run
         .env("T_ID", USER)

@@ -171,6 +171,7 @@ fn a_whole_server_is_captured_and_drilled_and_every_damage_is_caught() {
     shop.server.sql_in("postgres", "SELECT pg_reload_conf()");
     let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
     fs::write(w.path("policy.yaml"), policy.replace("/shop?", "?")).unwrap();
+    common::vaults::agree(w);
     w.ok(["run", "shop"]);
     let before = added(&w.ok(["run", "shop", "--json"]));
     shop.server

@@ -46,7 +46,7 @@ impl Diff {
         order: impl Fn(&T, &T) -> Ordering,
         shown: impl Fn(&T) -> String,
     ) -> bool {
-        let (effect, what) = match (&*old, &*new) {
+        let (effect, what) = match (old, &*new) {
             (None, None) => return false,
             (None, Some(n)) => (
                 Effect::Strengthens,

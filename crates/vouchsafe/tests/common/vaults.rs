@@ -33,6 +33,17 @@ pub(crate) fn exits<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
     text
 }
 
+/// Agrees to the change of the policy that waits: what it promises less is then in force.
+pub(crate) fn agree(w: &Workspace) {
+    let mut status = w.command(["--json", "status"]);
+    status.env("T_ID", USER).env("T_SECRET", PASSWORD);
+    let told = String::from_utf8(status.output().unwrap().stdout).unwrap();
+    let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    let change = told["pending_change"]["change"].as_str().unwrap();
+    let by = ["--by", "chief@example.com", "--reason", "for the test"];
+    exits(w, 0, [&["approve", change], &by[..]].concat());
+}
+
 pub(crate) fn with_vaults(local: &str, offsite: &str) -> Workspace {
     let w = Workspace::new();
     let policy = POLICY
