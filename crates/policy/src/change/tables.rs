@@ -80,6 +80,13 @@ pub(super) fn declared(diff: &mut Diff, old: &Declared, new: &Declared) {
             diff.say(Effect::Weakens, format!("tiers/{name}"), what);
         }
     }
+    for (name, layers) in &new.layers {
+        let before = old.layers.get(name).cloned().unwrap_or_default();
+        for layer in layers.iter().filter(|layer| !before.contains(layer)) {
+            let what = format!("tier {name} asks for the layer {layer}");
+            diff.say(Effect::Strengthens, format!("tiers/{name}"), what);
+        }
+    }
     let maps = old.systems.iter().map(|(name, entry)| {
         let now = new.systems.get(name);
         (format!("systems/{name}"), entry, now)

@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use vouchsafe_model::fact::{Entry, Fact, Recorded};
 use vouchsafe_model::policy::{Keep, KeepCounts, Length};
-use vouchsafe_model::{ChangeDecision, PointId, PolicyChange, Span, Strength, Time};
+use vouchsafe_model::{ChangeDecision, PointId, PolicyChange, Span, Strength, Time, VaultName};
 
 use super::*;
 use crate::retention::{PointAge, Verdict, decide};
@@ -65,11 +65,6 @@ const WEAKENING: &[(&str, &str, &str)] = &[
         "systems/",
     ),
     (
-        "  offsite: { url: /v/offsite, keys: { rotate: year } }\n",
-        "  other: { url: /v/other }\n",
-        "vaults/offsite",
-    ),
-    (
         "retention_lock: 30 days",
         "retention_lock: 7 days",
         "vaults/local",
@@ -81,11 +76,6 @@ const WEAKENING: &[(&str, &str, &str)] = &[
     ),
     (", retention_lock: 30 days", "", "vaults/local"),
     ("rotate: year", "rotate: 400 days", "vaults/offsite"),
-    (
-        "url: /v/local,",
-        "url: /v/local, min_tls: 1.2,",
-        "vaults/local",
-    ),
     ("rpo: 24h", "rpo: 48h", "systems/"),
     ("rpo: 24h, ", "", "systems/"),
     ("rto: 4h", "rto: 8h", "systems/"),
@@ -177,6 +167,42 @@ fn each_weakening_is_seen_at_its_place_and_the_way_back_strengthens() {
             again.alterations
         );
     }
+}
+
+#[test]
+fn a_vault_that_gives_way_to_another_is_seen_and_goes_on() {
+    let changed = with(
+        "  offsite: { url: /v/offsite, keys: { rotate: year } }\n",
+        "  third: { url: /v/third }\n",
+    )
+    .replace("vault: offsite", "vault: third");
+    let weaker = held(BASE, &changed);
+    let dropped = |a: &Alteration| a.effect == Effect::Weakens && a.place == "vaults/offsite";
+    assert!(
+        weaker.alterations.iter().any(dropped),
+        "{:#?}",
+        weaker.alterations
+    );
+    let goes_on = |name: &VaultName| name.as_str() == "offsite";
+    assert!(weaker.in_force.vaults.keys().any(goes_on));
+    let back = held(&changed, BASE);
+    assert!(back.count(Effect::Strengthens) > 0);
+}
+
+#[test]
+fn an_older_version_of_tls_is_seen() {
+    let old = with(
+        "url: /v/offsite,",
+        "url: \"rest:https://backup.example.com/r\",",
+    );
+    let new = old.replace("com/r\",", "com/r\", min_tls: \"1.2\",");
+    let weaker = held(&old, &new);
+    let older = |a: &Alteration| a.effect == Effect::Weakens && a.place == "vaults/offsite/min_tls";
+    assert!(
+        weaker.alterations.iter().any(older),
+        "{:#?}",
+        weaker.alterations
+    );
 }
 
 #[test]
