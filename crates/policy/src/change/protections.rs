@@ -212,6 +212,11 @@ pub fn longer(a: &Keep, b: &Keep) -> Keep {
     let later = |a: Length, b: Length| if a.roughly() < b.roughly() { b } else { a };
     let ((over_a, all_a), (over_b, all_b)) = (reach(a), reach(b));
     let most = |a: Option<u32>, b: Option<u32>| a.max(b);
+    // Where nothing is counted, `at_most` alone says how long everything stays.
+    let (all_a, all_b) = match a.counts.is_empty() && b.counts.is_empty() {
+        true => (a.at_least, b.at_least),
+        false => (all_a, all_b),
+    };
     Keep {
         at_least: match (all_a, all_b) {
             (Some(a), Some(b)) => Some(later(a, b)),
@@ -248,7 +253,7 @@ pub(super) fn keep(diff: &mut Diff, place: &str, old: &Keep, new: &mut Keep) {
     }
 }
 
-/// Whether `new` lets anything go that `old` keeps.
+/// Whether `new` lets anything go that `old` keeps, or promises to keep it for less long.
 fn is_shorter(old: &Keep, new: &Keep) -> bool {
     if new.is_unsaid() {
         return false;
@@ -270,7 +275,10 @@ fn is_shorter(old: &Keep, new: &Keep) -> bool {
     };
     // What a rule without counting keeps, it keeps whole.
     let counts_less = old.counts.rules().any(|(word, n)| counts(new, word) < n);
-    ends_sooner || keeps_all_shorter || counts_less
+    // Beside `at_most` nothing goes the earlier for a shorter `at_least`, and yet less is promised.
+    let promised = |keep: &Keep| keep.at_least.unwrap_or(zero).roughly();
+    let promises_less = promised(new) < promised(old);
+    ends_sooner || keeps_all_shorter || counts_less || promises_less
 }
 
 /// How long a rule keeps, as half a sentence.

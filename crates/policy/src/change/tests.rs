@@ -206,6 +206,24 @@ fn an_older_version_of_tls_is_seen() {
 }
 
 #[test]
+fn a_shorter_promise_weakens_though_nothing_goes_earlier_for_it() {
+    let both = with("at_least: 35 days", "at_least: 35 days, at_most: 90 days");
+    let shorter = both.replace("at_least: 35 days", "at_least: 7 days");
+    let weaker = held(&both, &shorter);
+    assert_eq!(
+        weaker.count(Effect::Weakens),
+        2,
+        "{:#?}",
+        weaker.alterations
+    );
+    assert_eq!(weaker.count(Effect::Neutral), 0);
+    let kept = weaker.in_force.protections().map(|(_, p)| p.keep.at_least);
+    let promised = Some(Length::exact(Span::from_days(35)));
+    assert!(kept.into_iter().all(|least| least == promised));
+    assert_eq!(held(&shorter, &both).count(Effect::Strengthens), 2);
+}
+
+#[test]
 fn what_only_strengthens_is_in_force_at_once_and_what_weakens_is_not() {
     let both = with("at_least: 35 days", "at_least: 7 days").replace("rpo: 24h", "rpo: 12h");
     let compared = held(BASE, &both);
