@@ -27,8 +27,18 @@ pub fn duties_text(items: &[DutyItem], now: Time, opts: TextOptions) -> String {
             count(len(these.len()), "obligation")
         );
         lines.push(opts.paint(colour(standing), &head));
-        for item in these {
+        let mut shown: Vec<String> = Vec::new();
+        for item in these.iter().copied() {
+            let subject = item.obligation.subject();
+            // Of what comes again and again only the next is shown.
+            if standing == DutyStanding::ToCome && shown.contains(&subject) {
+                continue;
+            }
             lines.extend(item_lines(item, now, opts));
+            if standing == DutyStanding::ToCome {
+                lines.extend(later(&these, &subject));
+            }
+            shown.push(subject);
         }
         lines.push(String::new());
     }
@@ -37,6 +47,17 @@ pub fn duties_text(items: &[DutyItem], now: Time, opts: TextOptions) -> String {
         lines.push(String::new());
     }
     lines.join("\n")
+}
+
+/// How often the same is owed after the first time.
+fn later(items: &[&DutyItem], subject: &str) -> Option<String> {
+    let same = || {
+        let all = items.iter().map(|item| &item.obligation);
+        all.filter(|owed| owed.subject() == subject)
+    };
+    let more = same().count().saturating_sub(1);
+    let last = same().map(|owed| owed.due).max()?;
+    (more > 0).then(|| format!("      and {more} more, the last due {}", last.minute()))
 }
 
 fn colour(standing: DutyStanding) -> Colour {
@@ -70,7 +91,9 @@ fn item_lines(item: &DutyItem, now: Time, opts: TextOptions) -> Vec<String> {
     let mut more = |text: String| {
         lines.extend(wrapped(&text, opts.columns(), "      ", "        "));
     };
-    more(clean(&item.text));
+    if item.text != item.duty {
+        more(clean(&item.text));
+    }
     more(who(item));
     if let Some(input) = &item.input {
         more(format!("needs: {}", clean(input)));
@@ -235,4 +258,54 @@ pub(crate) fn status_lines(a: &Assessment, opts: TextOptions) -> Vec<String> {
         lines.extend(wrapped(&text, opts.columns(), "", "    "));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use vouchsafe_model::people::DutyKind;
+    use vouchsafe_model::{Obligation, ObligationKind, Span};
+
+    use super::*;
+
+    #[test]
+    fn of_what_comes_again_and_again_only_the_next_is_shown_and_the_rest_counted() {
+        let begin = Time::from_secs(1_700_000_000);
+        let day = |n| begin.plus(Span::from_days(n));
+        let item = |duty: &str, n: u64, standing| DutyItem {
+            obligation: Obligation::new(
+                ObligationKind::Duty,
+                None,
+                None,
+                Some(duty.to_owned()),
+                day(n),
+                day(n + 1),
+            ),
+            duty: duty.to_owned(),
+            kind: Some(DutyKind::Duty),
+            standing,
+            holders: vec!["a@example.com".to_owned()],
+            delegates: Vec::new(),
+            text: duty.to_owned(),
+            input: None,
+            escalation: None,
+            incident: None,
+        };
+        let mut items = vec![
+            item("look", 0, DutyStanding::Open),
+            item("look", 0, DutyStanding::Open),
+        ];
+        items.extend((1..6).map(|n| item("look", n, DutyStanding::ToCome)));
+        items.push(item("read", 2, DutyStanding::ToCome));
+        let told = duties_text(&items, begin, TextOptions::default());
+        // What is owed now is never left out.
+        assert_eq!(told.matches("look (duty), due").count(), 2, "{told}");
+        assert_eq!(told.matches("look (duty), opens").count(), 1, "{told}");
+        let rest = format!("and 4 more, the last due {}", day(6).minute());
+        assert!(told.contains(&rest), "{told}");
+        assert!(told.contains("TO COME  6 obligations"), "{told}");
+        assert_eq!(told.matches("read (duty), opens").count(), 1, "{told}");
+        assert_eq!(told.matches("more, the last").count(), 1, "{told}");
+        // A text that only repeats the name says nothing.
+        assert!(!told.lines().any(|line| line.trim() == "look"), "{told}");
+    }
 }

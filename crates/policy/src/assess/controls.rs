@@ -196,6 +196,7 @@ fn judge(control: &Control, protections: &[ProtectionAssessment]) -> ControlAsse
     let verdict = verdict.unwrap_or(Verdict::Unproven);
     let because = match (all, verdict) {
         (0, _) => "the policy protects nothing".to_owned(),
+        (1, Verdict::Met) => "the one answer it rests on is met".to_owned(),
         (_, Verdict::Met) => format!("all {all} answers it rests on are met"),
         _ => format!("{good} of {all} answers it rests on are met; {worst}"),
     };

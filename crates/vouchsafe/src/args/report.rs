@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 /// `report`
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    /// Beginning of the period (RFC 3339); 90 days ago if not named.
+    /// Beginning of the period: a time (RFC 3339), or a day in UTC; 90 days ago if not named.
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
-    /// End of the period, not included; now if not named. What was recorded later is not looked at.
+    /// End of the period, not included, in the same form; now if not named. What was recorded later is not looked at.
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
     /// In which form.

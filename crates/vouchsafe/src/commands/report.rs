@@ -62,8 +62,10 @@ pub(crate) fn report(session: &Session, args: &Report) -> Result<Exit, Failure> 
 }
 
 fn period(session: &Session, args: &Report) -> Result<(Time, Time), Failure> {
-    let time = |text: &Option<String>, default: Time| {
-        text.as_deref().map_or(Ok(default), |t| session.time(t))
+    let time = |text: &Option<String>, default: Time| match text.as_deref() {
+        None => Ok(default),
+        Some(day) if day.len() == DAY => session.time(&format!("{day}T00:00:00Z")),
+        Some(time) => session.time(time),
     };
     let to = time(&args.to, session.now())?;
     let from = time(&args.from, to.minus(Span::from_days(90)))?;
@@ -72,6 +74,9 @@ fn period(session: &Session, args: &Report) -> Result<(Time, Time), Failure> {
         false => Err(usage("the period ends before it begins")),
     }
 }
+
+/// Bytes of a day: `2026-01-31`.
+const DAY: usize = 10;
 
 /// A report in one form, with the name of its file.
 enum Made {

@@ -311,7 +311,7 @@ impl Judge<'_, '_> {
             }
             When::Every(every) => plain(
                 Verdict::Unproven,
-                format!("not owed yet; the policy says {}", every.text),
+                format!("not owed yet; the policy says `every: {}`", every.text),
             ),
             When::After(event) => plain(Verdict::Unproven, format!("when it happens: {event}")),
         }
