@@ -59,6 +59,11 @@ fn the_policys_share_is_read_when_it_is_due_and_answers_its_obligations() {
     fs::write(w.path("policy.yaml"), policy).unwrap();
     w.ok(["init"]);
     w.ok(["run"]);
+    // Two packs hold more than a quarter each, so that in no order a quarter of the bytes is all of them.
+    let mut other = common::noise(3_000_000);
+    other.reverse();
+    fs::write(w.path("site/img/other.bin"), other).unwrap();
+    w.ok(["run", "website", "--reason", "more of it"]);
     let (_, told) = w.exits(0, ["verify", "--due"]);
     assert!(told.contains("within the last 1464d"), "{told}");
     let out = w.ok(["ledger", "export"]);

@@ -27,6 +27,8 @@ pub(crate) fn print_environment() -> Result<(), String> {
     Ok(())
 }
 
+const NO_FAIL_FAST: &str = "--no-fail-fast";
+
 /// Sets up and runs the tests of the whole workspace, or of the packages that `arguments` name.
 /// Everything else in `arguments` goes to `cargo test` as it is.
 pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
@@ -38,6 +40,10 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
         })?;
         phases.time("run the tests", || {
             let mut command = call.command(&oracles)?;
+            // Whoever reads the result elsewhere has one look at it: all that fails must be in it.
+            if !call.cargo.iter().any(|word| word == NO_FAIL_FAST) {
+                command.arg(NO_FAIL_FAST);
+            }
             command.args(call.cargo);
             if !call.tests.is_empty() {
                 command.arg("--").args(call.tests);
