@@ -13,7 +13,9 @@ use std::process::Command;
 
 use common::binlog::{Followed, end_of_log};
 use vouchsafe_format::fragment::Position;
-use vouchsafe_model::LogGapCause;
+use vouchsafe_host::files;
+use vouchsafe_model::{LogGapCause, SecretRef, SourceUrl};
+use vouchsafe_sources::open_log;
 use vouchsafe_testkit::mariadb::MariaDb;
 use vouchsafe_translog::binlog::{BinlogReader, GtidState};
 
@@ -51,9 +53,12 @@ fn receivers(followed: &Followed) -> Vec<u32> {
 }
 
 fn kill(pid: u32) {
-    let pid = pid.to_string();
+    send("KILL", &pid.to_string());
+}
+
+fn send(signal: &str, pid: &str) {
     let done = Command::new("sh")
-        .args(["-c", "kill -KILL \"$1\"", "sh", &pid])
+        .args(["-c", "kill -\"$1\" \"$2\"", "sh", signal, pid])
         .status();
     assert!(done.expect("sh runs").success());
 }
@@ -325,6 +330,79 @@ fn another_mariadb_server_is_a_gap_and_nothing_of_it_is_shipped() {
 }
 
 #[test]
+fn a_replica_that_is_written_to_later_gets_its_name_and_is_the_same_server() {
+    let server = server(&[]);
+    server.sql("SET GLOBAL read_only = 1");
+    let mut followed = Followed::begin(&server);
+    rows(&server, 10);
+    followed.catch_up(&server);
+    assert_eq!(followed.follower.server().as_deref(), Some("7"));
+    followed.follower.stop();
+    server.sql("SET GLOBAL read_only = 0");
+    followed.begin_again(&server);
+    rows(&server, 10);
+    followed.catch_up(&server);
+    assert_eq!(followed.gaps, []);
+    followed.log.assert_gaps(0);
+    let named = followed.follower.server().expect("a name");
+    assert!(named.starts_with("7-"), "{named}");
+    followed.follower.stop();
+}
+
+#[test]
+fn a_password_that_is_changed_meanwhile_is_read_anew() {
+    let server = server(&[]);
+    server.sql(
+        "CREATE USER follower@localhost IDENTIFIED BY 'first'; GRANT ALL ON *.* TO follower@localhost",
+    );
+    let url = server.url("follower", "").replace("/?", "?");
+    let mut followed = Followed::begin(&server);
+    let file = followed.world.path("password");
+    let write = |password: &[u8]| files::write_atomic(&file, password, 0o600).expect("writes");
+    write(b"first");
+    let password = SecretRef::File(file.clone());
+    let url = SourceUrl::parse(&url).expect("a URL");
+    let log = open_log(&url, Some(&password), Path::new("/nowhere")).expect("a log");
+    let names = ("shop-db/base", "0123abcd");
+    followed.follower = log
+        .follow(&followed.world.ctx(), names, None, None)
+        .expect("it begins");
+    followed.catch_up(&server);
+
+    server.sql("ALTER USER follower@localhost IDENTIFIED BY 'second'");
+    for pid in receivers(&followed) {
+        kill(pid);
+    }
+    followed.until("a refusal", |f| {
+        f.issues.iter().any(|said| said.contains("password"))
+    });
+    write(b"second");
+    rows(&server, 10);
+    followed.catch_up(&server);
+    followed.log.assert_gaps(0);
+    followed.follower.stop();
+}
+
+#[test]
+fn a_server_that_hangs_holds_nobody_up_for_ever() {
+    let server = server(&[]);
+    let mut followed = Followed::begin(&server);
+    rows(&server, 10);
+    followed.catch_up(&server);
+    assert_eq!(followed.issues, Vec::<String>::new());
+    let pid = std::fs::read_to_string(server.socket().with_file_name("pid")).expect("a number");
+    send("STOP", pid.trim());
+    let said = followed.tick().issues.join("; ");
+    assert!(said.contains("does not answer"), "{said}");
+    send("CONT", pid.trim());
+    rows(&server, 10);
+    followed.catch_up(&server);
+    followed.log.assert_gaps(0);
+    assert_eq!(followed.gaps, []);
+    followed.follower.stop();
+}
+
+#[test]
 fn damage_in_the_spool_is_received_once_more() {
     let server = server(&[]);
     let mut followed = Followed::begin(&server);
@@ -394,8 +472,8 @@ fn a_server_without_a_log_and_one_database_have_none_to_follow() {
     let mut followed = Followed::begin(&without);
     let said = followed.tick().issues.join("; ");
     assert!(said.contains("log_bin"), "{said}");
-    let url = vouchsafe_model::SourceUrl::parse(&without.url("root", "shop")).expect("a URL");
-    let refused = vouchsafe_sources::open_log(&url, None, Path::new("/nowhere"));
+    let url = SourceUrl::parse(&without.url("root", "shop")).expect("a URL");
+    let refused = open_log(&url, None, Path::new("/nowhere"));
     let said = refused.err().expect("it is a dump").to_string();
     assert!(said.contains("rolled forward"), "{said}");
 }

@@ -16,11 +16,13 @@ pub(super) struct Session {
     runtime: Runtime,
     connection: Option<MySqlConnection>,
     shown: String,
+    /// How long the server may take for an answer.
+    patience: Option<Duration>,
     /// Whether the server is MariaDB.
     pub(super) is_maria: bool,
 }
 
-/// How long a server may take to accept a connection.
+/// How long a server may take to accept a connection, and for each answer until it is settled.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a value looks like as text depends on these, and so do the names that a server takes. Results come as they are
@@ -42,10 +44,21 @@ pub(super) type Row<'r> = &'r [Option<&'r [u8]>];
 pub(super) type Texts = Vec<Option<String>>;
 
 impl Session {
-    /// Connects and fixes how values are written.
+    /// Connects and fixes how values are written. A server that hangs meanwhile is an error.
     pub(super) fn open(
         address: &Address,
         password: Option<&Secret>,
+    ) -> Result<Session, CaptureError> {
+        let mut session = Session::connect(address, password, PATIENCE)?;
+        session.settle()?;
+        session.patience = None;
+        Ok(session)
+    }
+
+    fn connect(
+        address: &Address,
+        password: Option<&Secret>,
+        patience: Duration,
     ) -> Result<Session, CaptureError> {
         let shown = address.shown();
         let runtime = Builder::new_current_thread()
@@ -59,12 +72,12 @@ impl Session {
             options = options.password(text);
         }
         let connected =
-            runtime.block_on(async { tokio::time::timeout(PATIENCE, options.connect()).await });
+            runtime.block_on(async { tokio::time::timeout(patience, options.connect()).await });
         let connection = match connected {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(refused(address, &error)),
             Err(_) => {
-                let message = format!("it did not answer within {} s", PATIENCE.as_secs());
+                let message = format!("it did not answer within {} s", patience.as_secs());
                 return Err(unreadable(
                     &shown,
                     message,
@@ -72,33 +85,49 @@ impl Session {
                 ));
             }
         };
-        let mut session = Session {
+        Ok(Session {
             runtime,
             connection: Some(connection),
             shown,
+            patience: Some(patience),
             is_maria: false,
-        };
-        session.execute(SETTINGS)?;
-        session.is_maria = session.text("SELECT VERSION()")?.contains("MariaDB");
-        let more = if session.is_maria {
+        })
+    }
+
+    fn settle(&mut self) -> Result<(), CaptureError> {
+        self.execute(SETTINGS)?;
+        self.is_maria = self.text("SELECT VERSION()")?.contains("MariaDB");
+        let more = if self.is_maria {
             SETTINGS_MARIA
         } else {
             SETTINGS_MYSQL
         };
         for setting in more.split("; ") {
             // Not every version has every one of them.
-            let _ = session.execute(setting);
+            let _ = self.execute(setting);
         }
-        Ok(session)
+        Ok(())
+    }
+
+    /// The same, but what is not answered within this time is an error, after which the connection is closed. Of rows
+    /// each may take so long.
+    pub(super) fn patient_for(mut self, patience: Duration) -> Session {
+        self.patience = Some(patience);
+        self
     }
 
     /// Runs statements that give no rows.
     pub(super) fn execute(&mut self, sql: &str) -> Result<(), CaptureError> {
-        let connection = connection(&mut self.connection, &self.shown)?;
-        self.runtime
-            .block_on(async { sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await })
-            .map(drop)
-            .map_err(|e| failed(&self.shown, &e))
+        let (shown, patience) = (&self.shown, self.patience);
+        let connection = connection(&mut self.connection, shown)?;
+        let done = self.runtime.block_on(async {
+            let asked = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection);
+            within(patience, asked).await
+        });
+        match done {
+            Some(done) => done.map(drop).map_err(|e| failed(shown, &e)),
+            None => Err(self.fell_silent()),
+        }
     }
 
     /// Hands `take` each row.
@@ -107,15 +136,27 @@ impl Session {
         sql: &str,
         take: &mut dyn FnMut(Row<'_>) -> Result<(), CaptureError>,
     ) -> Result<(), CaptureError> {
-        let shown = &self.shown;
+        let (shown, patience) = (&self.shown, self.patience);
         let connection = connection(&mut self.connection, shown)?;
-        self.runtime.block_on(async {
+        let done = self.runtime.block_on(async {
             let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
-            while let Some(row) = rows.try_next().await.map_err(|e| failed(shown, &e))? {
+            loop {
+                let Some(next) = within(patience, rows.try_next()).await else {
+                    return Ok(None);
+                };
+                let Some(row) = next.map_err(|e| failed(shown, &e))? else {
+                    return Ok(Some(()));
+                };
                 take(&values(&row).map_err(|e| failed(shown, &e))?)?;
             }
-            Ok(())
-        })
+        });
+        done?.ok_or_else(|| self.fell_silent())
+    }
+
+    /// Whatever it still says would be taken for the answer to something else.
+    fn fell_silent(&mut self) -> CaptureError {
+        self.connection = None;
+        silent(&self.shown)
     }
 
     /// All rows as text.
@@ -205,9 +246,24 @@ fn connection<'c>(
     connection: &'c mut Option<MySqlConnection>,
     shown: &str,
 ) -> Result<&'c mut MySqlConnection, CaptureError> {
-    connection
-        .as_mut()
-        .ok_or_else(|| unreadable(shown, "the connection is closed", "run it again"))
+    connection.as_mut().ok_or_else(|| silent(shown))
+}
+
+fn silent(shown: &str) -> CaptureError {
+    let message = "it does not answer any more";
+    unreadable(
+        shown,
+        message,
+        "see whether the server or the network hangs",
+    )
+}
+
+/// What comes of it within this time.
+async fn within<T>(patience: Option<Duration>, asked: impl Future<Output = T>) -> Option<T> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, asked).await.ok(),
+        None => Some(asked.await),
+    }
 }
 
 /// An error for a server that cannot be read.
@@ -302,6 +358,9 @@ pub(super) fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -309,5 +368,59 @@ mod tests {
         assert_eq!(quoted("a`b"), "`a``b`");
         assert_eq!(literal("o'clock"), "'o''clock'");
         assert_eq!(literal("a\\'b"), "'a\\\\''b'");
+    }
+
+    /// Says nothing any more after so many packets, and after some seconds nothing ever.
+    fn falls_silent_after(packets: usize) -> Address {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let patience = Some(Duration::from_secs(10));
+            stream.set_read_timeout(patience).unwrap();
+            let mut greeting = b"\x0a10.11.6-MariaDB\0\x01\0\0\0saltsalt\0".to_vec();
+            // Protocol 4.1, secure, with plugins; utf8mb4.
+            greeting.extend(b"\x00\x82\x2d\x02\0\x08\0\x15");
+            greeting.extend(b"\0\0\0\0\0\0\0\0\0\0saltsaltsalt\0mysql_native_password\0");
+            let mut header = [u8::try_from(greeting.len()).unwrap(), 0, 0, 0];
+            stream.write_all(&header).unwrap();
+            stream.write_all(&greeting).unwrap();
+            for packet in 0.. {
+                if stream.read_exact(&mut header).is_err() {
+                    return;
+                }
+                let [low, high, _, number] = header;
+                let mut body = vec![0; usize::from(u16::from_le_bytes([low, high]))];
+                stream.read_exact(&mut body).unwrap();
+                if packet < packets {
+                    let done = [7, 0, 0, number + 1, 0, 0, 0, 2, 0, 0, 0];
+                    stream.write_all(&done).unwrap();
+                }
+            }
+        });
+        Address::parse(&format!("//root@127.0.0.1:{port}")).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_falls_silent_is_an_error_wherever_it_does() {
+        type Ask = fn(&mut Session) -> Result<(), CaptureError>;
+        let patience = Duration::from_secs(1);
+        let open = |packets| Session::connect(&falls_silent_after(packets), None, patience);
+        let said = open(0).err().unwrap().to_string();
+        assert!(said.contains("did not answer within 1 s"), "{said}");
+
+        let asks: [Ask; 3] = [
+            |session| session.settle(),
+            |session| session.execute("DO 1"),
+            |session| session.rows("SELECT 1").map(drop),
+        ];
+        let enough = (1..9).find(|packets| open(*packets).is_ok()).unwrap();
+        for ask in asks {
+            let mut session = open(enough).unwrap();
+            for _ in 0..2 {
+                let said = ask(&mut session).unwrap_err().to_string();
+                assert!(said.contains("does not answer"), "{said}");
+            }
+        }
     }
 }

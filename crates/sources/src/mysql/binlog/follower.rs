@@ -97,7 +97,12 @@ impl BinlogFollower {
         let session = match self.session.take() {
             Some(session) => session,
             None => {
-                let mut session = login.session()?;
+                let opened = login.session();
+                if opened.is_err() {
+                    // The password may be another one by now.
+                    self.login = None;
+                }
+                let mut session = opened?.patient_for(super::PATIENCE);
                 // Whoever holds writers back for long must not hold the log up.
                 session.execute("SET lock_wait_timeout = 3; SET innodb_lock_wait_timeout = 3")?;
                 session
@@ -190,7 +195,9 @@ impl BinlogFollower {
         let Some(file) = server.name_of(number) else {
             return Ok(());
         };
-        let (_, directory) = self.spool.begin(begun_anew)?;
+        let (start, directory) = self.spool.begin(begun_anew)?;
+        let (needed, source) = tail.needs();
+        self.spool.tidy(start, (tail.file(), needed), source)?;
         let child = receiver::start(ctx, login, &server, self.number, (&directory, &file))?;
         self.receiver = Some(Receiver {
             child,
@@ -255,7 +262,8 @@ impl BinlogFollower {
         }
         let found = server::identity(self.session(ctx)?, server, random)?;
         let before = self.server.get_or_insert_with(|| found.clone());
-        if *before == found {
+        if server::is_same(before, &found) {
+            *before = found;
             self.is_known = true;
             return Ok(false);
         }
@@ -372,6 +380,7 @@ impl FollowLog for BinlogFollower {
         }
         if let Err(error) = self.keep_receiving(ctx, random, &mut tick) {
             self.session = None;
+            self.login = None;
             tick.issues.push(error.to_string());
         }
         if tick.gap.is_some() {

@@ -2,11 +2,14 @@
 
 mod follower;
 mod receiver;
+#[cfg(test)]
+pub(super) mod sample;
 pub(super) mod server;
 mod spool;
 mod tail;
 
 use std::path::Path;
+use std::time::Duration;
 
 use vouchsafe_capture::{CaptureContext, CaptureError, LogReached};
 use vouchsafe_format::fragment::Position;
@@ -32,6 +35,9 @@ pub struct MySqlLog {
     address: Address,
     password: Option<SecretRef>,
 }
+
+/// How long a server may take to answer. Nobody sees to a worker, so it does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl MySqlLog {
     /// The log of the server at `url`.
@@ -63,7 +69,8 @@ impl MySqlLog {
 impl ServerLog for MySqlLog {
     fn flushed(&self, ctx: &CaptureContext<'_>) -> Result<Position, CaptureError> {
         let login = self.login(ctx)?;
-        let server = BinlogServer::ask(&mut login.session()?, &self.shown())?;
+        let mut session = login.session()?.patient_for(PATIENCE);
+        let server = BinlogServer::ask(&mut session, &self.shown())?;
         Ok(server.position(0))
     }
 
@@ -86,7 +93,7 @@ pub(crate) fn parts(file: u64) -> (u64, u64) {
 
 /// A file by these two.
 pub(crate) fn numbered(begun_anew: u64, number: u64) -> u64 {
-    begun_anew << 32 | number & u64::from(u32::MAX)
+    begun_anew.min(u64::from(u32::MAX)) << 32 | number & u64::from(u32::MAX)
 }
 
 /// A position as the server has it, by which two of one log can be compared.
@@ -139,6 +146,7 @@ mod tests {
     #[test]
     fn files_grow_also_when_the_server_begins_anew() {
         assert!(numbered(1, 1) > numbered(0, 900_000));
+        assert!(numbered(u64::MAX, 1) >= numbered(u64::from(u32::MAX), 1));
         assert_eq!(parts(numbered(2, 7)), (2, 7));
         assert_eq!(written(numbered(0, 3), 4), "000003:4");
         assert_eq!(written(numbered(1, 3), 4), "1/000003:4");

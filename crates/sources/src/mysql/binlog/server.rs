@@ -144,6 +144,14 @@ pub(super) fn identity(
     })
 }
 
+/// Whether both are of one server, first by `before`, then by `found`. A replica that took no writes had only its number
+/// until it got its name.
+pub(super) fn is_same(before: &str, found: &str) -> bool {
+    let is_number = !before.is_empty() && before.bytes().all(|byte| byte.is_ascii_digit());
+    let named = || found.strip_prefix(before)?.strip_prefix('-');
+    before == found || is_number && named().is_some()
+}
+
 fn name(session: &mut Session) -> Result<Option<String>, CaptureError> {
     session.optional(&format!(
         "SELECT token FROM {TABLE} WHERE chain = '{SERVER}'"
@@ -191,4 +199,27 @@ pub(in crate::mysql) fn tokens(session: &mut Session) -> Result<Vec<Token>, Capt
     Ok(texts
         .filter_map(|text| vouchsafe_translog::token::last_in(text.as_bytes()))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_gets_its_name_later_is_the_same() {
+        for (before, found) in [("7", "7"), ("7", "7-ab"), ("7-ab", "7-ab")] {
+            assert!(is_same(before, found), "{before} {found}");
+        }
+        for (before, found) in [
+            ("7", "70-ab"),
+            ("7", "8-ab"),
+            ("7-ab", "7"),
+            ("7-ab", "7-ab-c"),
+            ("7-ab", "7-ac"),
+            ("", "-ab"),
+            ("3e11", "3e11-ab"),
+        ] {
+            assert!(!is_same(before, found), "{before} {found}");
+        }
+    }
 }

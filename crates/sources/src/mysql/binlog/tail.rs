@@ -84,6 +84,11 @@ impl Tail {
         self.cut
     }
 
+    /// So much of the file must a copy have to be read on, and the receiver whose copy is read.
+    pub(super) fn needs(&self) -> (u64, Option<Start>) {
+        (self.reader.status().next.max(self.cut), self.source)
+    }
+
     /// Reads what has come since, and adds what is to be shipped, also if it then finds something wrong.
     pub(super) fn poll(
         &mut self,
@@ -103,18 +108,19 @@ impl Tail {
         }
     }
 
-    /// The copy to read. That of a newer receiver is taken as soon as it has as much, and the same.
+    /// The copy to read. That of a newer receiver is taken as soon as it has as much, and the same. Only the oldest can
+    /// be taken without that; if it is damaged, there is still what was verified of it.
     fn choose(&mut self, spool: &Spool) -> Result<Option<Held>, TailError> {
         let copies = spool.copies(self.file)?;
         let known = self
             .source
             .and_then(|source| copies.iter().find(|held| held.start == source))
             .or_else(|| {
-                let mut trusted = copies.iter().rev();
-                trusted.find(|held| !self.distrusted.contains(&held.start))
+                let oldest = copies.last();
+                oldest.filter(|held| !self.distrusted.contains(&held.start))
             })
             .cloned();
-        let needed = self.reader.status().next.max(self.cut);
+        let (needed, _) = self.needs();
         let newer = copies.iter().find(|held| {
             known.as_ref().is_none_or(|known| known.start < held.start)
                 && !self.distrusted.contains(&held.start)
@@ -168,6 +174,7 @@ impl Tail {
             (self.commits, self.newest, self.token) = (commits, newest, token);
             if split {
                 let how = format!("no event ends at byte {}, where one did", self.cut);
+                self.forget();
                 return Err(self.diverged(how));
             }
             if let Err(error) = fed {
@@ -175,6 +182,7 @@ impl Tail {
                 let file = self.file;
                 return Err(match error {
                     BinlogError::Position { .. } | BinlogError::Previous { .. } => {
+                        self.forget();
                         self.diverged(error.to_string())
                     }
                     error => TailError::Damaged { file, error },
@@ -189,6 +197,12 @@ impl Tail {
             file: self.file,
             how,
         }
+    }
+
+    /// What was read is of another past: no piece is cut of it.
+    fn forget(&mut self) {
+        self.reader = BinlogReader::new(GtidState::Unknown);
+        self.commits = None;
     }
 
     /// Goes back to what is verified, and no more of this copy is read.
@@ -248,7 +262,10 @@ impl Tail {
         steps: &mut Vec<LogStep>,
     ) -> Result<bool, TailError> {
         let status = self.reader.status();
-        let next = spool.copies(self.file + 1)?;
+        let Some(file) = self.file.checked_add(1) else {
+            return Ok(false);
+        };
+        let next = spool.copies(file)?;
         let Some(by) = next.first().map(|next| next.start) else {
             return Ok(false);
         };
@@ -280,7 +297,6 @@ impl Tail {
             return Err(TailError::Damaged { file, error });
         }
         let offset = 0;
-        let file = self.file + 1;
         self.push(Position::File { file, offset }, steps);
         self.file = file;
         self.cut = 0;
@@ -329,5 +345,129 @@ impl Sight {
             let first = self.commits.map_or(last, |commits| commits.first);
             self.commits = Some(Commits { first, last });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::BinlogWriter;
+    use super::*;
+    use vouchsafe_host::files::TempDir;
+
+    struct Followed {
+        _place: TempDir,
+        spool: Spool,
+        tail: Tail,
+        steps: Vec<LogStep>,
+    }
+
+    impl Followed {
+        fn at(offset: u64) -> Followed {
+            let place = files::temp_dir("tail-").unwrap();
+            let to = Position::File { file: 1, offset };
+            Followed {
+                spool: Spool::open(place.path()).unwrap(),
+                _place: place,
+                tail: Tail::at(LogReached { timeline: 1, to }).unwrap(),
+                steps: Vec::new(),
+            }
+        }
+
+        /// A receiver has written these files.
+        fn receive(&self, received: &[&[u8]]) {
+            let (_, directory) = self.spool.begin(0).unwrap();
+            for (number, bytes) in (1..).zip(received) {
+                let path = directory.join(format!("bin.{number:06}"));
+                files::write_atomic(path, bytes, 0o600).unwrap();
+            }
+        }
+
+        fn poll(&mut self) -> Result<(), TailError> {
+            self.tail.poll(&self.spool, &mut self.steps)
+        }
+    }
+
+    fn log(sequences: &[u64]) -> BinlogWriter {
+        let mut out = BinlogWriter::new();
+        sequences.iter().for_each(|n| out.transaction(*n));
+        out
+    }
+
+    fn damaged(mut log: BinlogWriter) -> Vec<u8> {
+        log.bytes.extend([0xff; 40]);
+        log.bytes
+    }
+
+    #[test]
+    fn after_damage_a_newer_copy_has_to_be_what_was_verified() {
+        let sound = log(&[1, 2, 3]);
+        // Of the same length, with events in the same places.
+        for (received, is_same) in [(&sound, true), (&log(&[8, 9, 3]), false)] {
+            let mut followed = Followed::at(0);
+            followed.receive(&[&damaged(log(&[1, 2]))]);
+            let error = followed.poll().unwrap_err();
+            assert!(matches!(error, TailError::Damaged { .. }), "{error}");
+            assert_eq!(followed.tail.cut(), log(&[1, 2]).length());
+
+            // As long as it is shorter it is waited for.
+            let begun = received.bytes.get(..100).unwrap();
+            followed.receive(&[begun]);
+            followed.poll().unwrap();
+            followed.receive(&[&received.bytes]);
+            let polled = followed.poll();
+            if is_same {
+                polled.unwrap();
+                assert_eq!(followed.tail.cut(), sound.length());
+                assert_eq!(followed.spool.copies(1).unwrap().len(), 1);
+            } else {
+                let error = polled.unwrap_err();
+                assert!(matches!(error, TailError::Diverged { .. }), "{error}");
+                assert_eq!(followed.tail.cut(), log(&[1, 2]).length());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_another_past_is_cut() {
+        // No event ends where one did.
+        let mut followed = Followed::at(log(&[1]).length() + 1);
+        followed.receive(&[&log(&[1, 2, 3]).bytes]);
+        let error = followed.poll().unwrap_err();
+        assert!(matches!(error, TailError::Diverged { .. }), "{error}");
+        assert_eq!(followed.steps, []);
+        let (needed, _) = followed.tail.needs();
+        assert_eq!(needed, followed.tail.cut());
+
+        // The next file does not follow.
+        let first = log(&[1, 2]);
+        let mut second = BinlogWriter::new();
+        second.list(7);
+        second.transaction(8);
+        let mut followed = Followed::at(first.length());
+        followed.receive(&[&first.bytes, &second.bytes]);
+        let error = followed.poll().unwrap_err();
+        assert!(matches!(error, TailError::Diverged { .. }), "{error}");
+        let (file, offset) = (2, 0);
+        assert_eq!(followed.tail.place(), Position::File { file, offset });
+    }
+
+    #[test]
+    fn the_last_file_that_has_a_number_is_read() {
+        let log = log(&[1, 2]);
+        let mut followed = Followed::at(0);
+        let last = Position::File {
+            file: u64::MAX,
+            offset: 0,
+        };
+        followed.tail = Tail::at(LogReached {
+            timeline: 1,
+            to: last,
+        })
+        .unwrap();
+        let (_, directory) = followed.spool.begin(u64::MAX >> 32).unwrap();
+        let path = directory.join(format!("bin.{}", u32::MAX));
+        files::write_atomic(path, &log.bytes, 0o600).unwrap();
+        followed.poll().unwrap();
+        assert_eq!(followed.tail.cut(), log.length());
     }
 }

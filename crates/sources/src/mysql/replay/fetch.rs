@@ -252,8 +252,8 @@ impl Pass {
             ));
             return;
         };
-        if (file, offset) == (self.file + 1, 0) {
-            self.begin_file();
+        if Some(file) == self.file.checked_add(1) && offset == 0 {
+            self.begin_file(file);
         }
         if (file, offset) != (self.file, self.next) {
             let message = format!(
@@ -270,8 +270,9 @@ impl Pass {
             self.stop = Some(Stop::Write(error));
             return;
         }
-        self.next += part.log.len() as u64;
-        self.bytes += part.log.len() as u64;
+        let length = part.log.len() as u64;
+        self.next = self.next.saturating_add(length);
+        self.bytes = self.bytes.saturating_add(length);
         let (sieve, mut verdict) = (&mut self.sieve, Verdict::More);
         let fed = self.reader.feed(part.log, |record| {
             if verdict == Verdict::More {
@@ -279,7 +280,7 @@ impl Pass {
             }
         });
         if self.sieve.stopped().is_some() {
-            self.beyond += part.log.len() as u64;
+            self.beyond = self.beyond.saturating_add(length);
         }
         self.enough = verdict == Verdict::Enough || self.beyond >= BEYOND;
         self.stop = match (verdict, fed) {
@@ -295,15 +296,58 @@ impl Pass {
         };
     }
 
-    fn begin_file(&mut self) {
+    fn begin_file(&mut self, file: u64) {
         let gtids = self.reader.status().gtids;
         self.reader = BinlogReader::new(gtids);
-        self.file += 1;
+        self.file = file;
         self.next = 0;
     }
 
     fn verified(&self) -> String {
         let verified = self.reader.status().verified;
         written(numbered(0, parts(self.file).1), verified)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vouchsafe_format::fragment::Span;
+    use vouchsafe_model::Time;
+
+    #[test]
+    fn no_number_of_a_file_is_too_large() {
+        let place = files::temp_dir("fetch-").unwrap();
+        let base = Base {
+            number: 1,
+            offset: 4,
+            gtids: Default::default(),
+            taken: Time::from_secs(0),
+        };
+        let mut pass = Pass {
+            reader: BinlogReader::new(GtidState::Unknown),
+            sieve: Sieve::new(Until::End, base),
+            files: Writing::into(place.path()),
+            file: u64::MAX,
+            next: 0,
+            bytes: u64::MAX,
+            beyond: 0,
+            enough: false,
+            stop: None,
+        };
+        for offset in [0, 2] {
+            let at = |offset| Position::File {
+                file: u64::MAX,
+                offset,
+            };
+            pass.take(&LogPart {
+                sequence: 0,
+                timeline: 1,
+                span: Span::new(at(offset), at(offset + 2)).unwrap(),
+                commits: None,
+                log: &[0xfe, b'b'],
+            });
+        }
+        assert_eq!((pass.file, pass.next, pass.bytes), (u64::MAX, 4, u64::MAX));
     }
 }

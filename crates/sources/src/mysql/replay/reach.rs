@@ -61,7 +61,7 @@ pub(super) fn reaches<'c>(chart: &'c LogChart, base: &Base) -> Vec<Reach<'c>> {
             if let (Some(commits), true) = (piece.commits, place < piece.span.to()) {
                 newest = newest.max(Some(Time::from_micros(commits.last)));
             }
-            bytes += length(piece.span.from(), piece.span.to());
+            bytes = bytes.saturating_add(length(piece.span.from(), piece.span.to()));
         }
         out.push(Reach {
             run,
@@ -100,5 +100,50 @@ pub(super) fn leads_to(reach: &Reach<'_>, until: Until) -> bool {
         // Which transactions there are, headers do not tell.
         Until::End | Until::Transaction(_) => true,
         Until::Position(at) => own(at).is_some() && own(at) <= own(reach.to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vouchsafe_capture::LogPiece;
+    use vouchsafe_format::Id;
+    use vouchsafe_format::fragment::Span;
+
+    #[test]
+    fn no_length_in_headers_is_too_large() {
+        let at = |file, offset| Position::File { file, offset };
+        let piece = |file| LogPiece {
+            timeline: 1,
+            span: Span::new(at(file, 0), at(file, u64::MAX)).unwrap(),
+            commits: None,
+        };
+        let run = LogRun {
+            first: 0,
+            last: 1,
+            previous: Id::of(b""),
+            digest: Id::of(b""),
+            from: at(1, 0),
+            to: at(2, u64::MAX),
+            first_timeline: 1,
+            timeline: 1,
+            epoch: 1,
+            commits: None,
+        };
+        let chart = LogChart {
+            runs: vec![(run, vec![piece(1), piece(2)])],
+            ..LogChart::default()
+        };
+        let base = Base {
+            number: 1,
+            offset: 4,
+            gtids: Default::default(),
+            taken: Time::from_secs(0),
+        };
+        let reaches = reaches(&chart, &base);
+        let [reach] = reaches.as_slice() else {
+            panic!("{reaches:?}");
+        };
+        assert_eq!(reach.bytes, u64::MAX);
     }
 }

@@ -23,11 +23,12 @@ pub(in crate::mysql) const MOMENT: &str = "By the server's own log: did it run w
 /// What a server says of its replay.
 struct Said {
     position: MariaPosition,
+    /// Of the transactions that were asked for, those that it ran.
     ran: BTreeSet<LoggedId>,
 }
 
-/// Reads the log that the server kept of what it ran.
-fn said(place: &Path) -> Result<Result<Said, String>, CaptureError> {
+/// Reads the log that the server kept of what it ran. It may have run more than there is memory for names.
+fn said(place: &Path, asked: &BTreeSet<LoggedId>) -> Result<Result<Said, String>, CaptureError> {
     let own = listed(&data_directory(place), OWN_LOG)?;
     if own.is_empty() {
         return Ok(Err("the server kept no log of what it ran".to_owned()));
@@ -35,7 +36,7 @@ fn said(place: &Path) -> Result<Result<Said, String>, CaptureError> {
     let mut ran = BTreeSet::new();
     let read = read(&own, &mut |_, record, _| {
         if let BinlogMeaning::End(transaction) = &record.meaning {
-            ran.insert(id(&transaction.gtid));
+            ran.extend(asked.get(&id(&transaction.gtid)));
         }
     })?;
     Ok(read.map(|position| Said { position, ran }))
@@ -45,7 +46,7 @@ fn said(place: &Path) -> Result<Result<Said, String>, CaptureError> {
 pub(in crate::mysql) fn position(place: &Path, log: &FetchedLog) -> Result<Rung, CaptureError> {
     let mut found = Findings::default();
     let expected = read(&fetched(&log.place)?, &mut |_, _, _| {})?;
-    match (said(place)?, &expected) {
+    match (said(place, &BTreeSet::new())?, &expected) {
         (Ok(said), Ok(expected)) if said.position == *expected => {}
         (Ok(said), Ok(expected)) => {
             found.add(format!("expected `{expected}`, found `{}`", said.position))
@@ -74,7 +75,9 @@ pub(in crate::mysql) fn moment(place: &Path, log: &FetchedLog) -> Result<Rung, C
         });
     }
     let mut found = Findings::default();
-    match said(place)? {
+    let asked = around.before.iter().chain(&around.after);
+    let asked = asked.map(|commit| commit.transaction).collect();
+    match said(place, &asked)? {
         Err(message) => found.add(message),
         Ok(said) => {
             for commit in &around.before {
@@ -145,11 +148,34 @@ pub(in crate::mysql) fn tokens(log: &FetchedLog, held: &[Token]) -> Result<Rung,
 
 #[cfg(test)]
 mod tests {
+    use vouchsafe_host::files;
+
+    use super::super::super::binlog::sample::BinlogWriter;
     use super::*;
 
     #[test]
     fn a_server_that_kept_no_log_is_seen() {
         let nowhere = Path::new("/nonexistent");
-        assert!(said(nowhere).unwrap().is_err());
+        assert!(said(nowhere, &BTreeSet::new()).unwrap().is_err());
+    }
+
+    #[test]
+    fn of_what_a_server_ran_only_what_is_asked_for_is_kept() {
+        let place = files::temp_dir("rungs-").unwrap();
+        let data = data_directory(place.path());
+        files::create_dir_all(&data, files::PRIVATE_DIR).unwrap();
+        let mut log = BinlogWriter::new();
+        (1..=500).for_each(|sequence| log.transaction(sequence));
+        let path = data.join(format!("{OWN_LOG}.000001"));
+        files::write_atomic(&path, &log.bytes, 0o600).unwrap();
+        let named = |sequence| LoggedId::Gtid {
+            domain: 0,
+            server: 1,
+            sequence,
+        };
+        let asked = [named(7), named(501)].into();
+        let said = said(place.path(), &asked).unwrap().unwrap();
+        assert_eq!(said.ran, [named(7)].into());
+        assert_eq!(said.position.to_string(), "0-1-500");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use vouchsafe_capture::{Around, LoggedCommit, LoggedId, Until};
 use vouchsafe_model::{Span, Time};
 use vouchsafe_translog::binlog::{BinlogMeaning, BinlogRecord, LogGtid, Outcome, Transaction};
-use vouchsafe_translog::gtid::MariaPosition;
+use vouchsafe_translog::gtid::{MariaGtid, MariaPosition};
 
 use super::super::binlog::own;
 use super::Base;
@@ -99,7 +99,9 @@ impl Sieve {
         }
         let verdict = match &record.meaning {
             BinlogMeaning::Format(_) => {
-                self.note_time(record.time);
+                if !self.at_base {
+                    self.note_time(record.time);
+                }
                 Verdict::More
             }
             BinlogMeaning::List(list) => {
@@ -135,20 +137,46 @@ impl Sieve {
                 self.base.shown()
             ));
         }
-        for noted in self.base.gtids.iter() {
-            let here = self.position.of(noted.domain);
-            if here.is_some_and(|here| here != noted) {
-                return Verdict::Foreign(format!(
-                    "at {} it has {}, and the base says {}: it is the log of another server",
-                    self.base.shown(),
-                    self.position,
-                    self.base.gtids
-                ));
-            }
+        if !self.is_of_base() {
+            let noted = match self.base.gtids.is_empty() {
+                true => "none".to_owned(),
+                false => self.base.gtids.to_string(),
+            };
+            return Verdict::Foreign(format!(
+                "at {} it has {}, and the base says {noted}: it is the log of another server",
+                self.base.shown(),
+                self.position,
+            ));
+        }
+        if self.is_before_base() {
+            return Verdict::TooEarly;
         }
         self.at_base = true;
         self.last = Some(Reached { begin, end });
         Verdict::More
+    }
+
+    /// Whether the transactions so far may be those that the base notes. Domains that are not in this log are another
+    /// one's; but a base that notes none is of a server that had none.
+    fn is_of_base(&self) -> bool {
+        let noted = &self.base.gtids;
+        let differs = |gtid: &MariaGtid| {
+            let here = self.position.of(gtid.domain);
+            here.is_some_and(|here| here != gtid)
+        };
+        !noted.iter().any(differs) && (self.position.is_empty() || !noted.is_empty())
+    }
+
+    /// Whether the transaction that was asked for must be part of the base: it was not seen, and its domain is as far.
+    fn is_before_base(&self) -> bool {
+        let Until::Transaction(LoggedId::Gtid {
+            domain, sequence, ..
+        }) = self.until
+        else {
+            return false;
+        };
+        let here = self.position.of(domain);
+        !self.found && here.is_some_and(|here| sequence <= here.sequence)
     }
 
     fn transaction(&mut self, transaction: &Transaction, begin: Place, end: Place) -> Verdict {
@@ -174,7 +202,6 @@ impl Sieve {
             self.stopped = Some(begin);
             return self.look_beyond(commit, is_commit, token);
         }
-        self.note_time(transaction.time);
         self.found |= self.until == Until::Transaction(commit.transaction);
         self.last = Some(Reached { begin, end });
         self.tokens_beyond.clear();
@@ -295,8 +322,8 @@ pub(super) fn id(gtid: &LogGtid) -> LoggedId {
 mod tests {
     use super::*;
     use vouchsafe_format::fragment::Position;
-    use vouchsafe_translog::binlog::EventKind;
-    use vouchsafe_translog::gtid::{Continuity, MariaGtid};
+    use vouchsafe_translog::binlog::{BinlogFormat, EventKind};
+    use vouchsafe_translog::gtid::Continuity;
 
     fn gtid(sequence: u64) -> MariaGtid {
         MariaGtid {
@@ -381,7 +408,7 @@ mod tests {
     #[test]
     fn a_commit_behind_a_later_one_is_not_reached_and_is_counted() {
         let log = [commit(1, 1), commit(2, 5), commit(3, 2)];
-        let (sieve, _) = sifted(at(4), 10, "", &log);
+        let (sieve, _) = sifted(at(4), 10, "0-7-1", &log);
         assert_eq!((end(&sieve), sieve.overtaken()), (Some(10), 1));
     }
 
@@ -407,7 +434,7 @@ mod tests {
         let log = [commit(1, 1), commit(2, 2), commit(3, 3)];
         for (offset, expected) in [(20, 20), (29, 20), (30, 30), (99, 30)] {
             let until = Until::Position(Position::File { file: 1, offset });
-            assert_eq!(end(&sifted(until, 10, "", &log).0), Some(expected));
+            assert_eq!(end(&sifted(until, 10, "0-7-1", &log).0), Some(expected));
         }
         let named = |sequence| {
             let LoggedId::Gtid { domain, server, .. } =
@@ -422,9 +449,82 @@ mod tests {
             })
         };
         for (sequence, expected, found) in [(1, 10, true), (2, 20, true), (9, 30, false)] {
-            let (sieve, _) = sifted(named(sequence), 10, "", &log);
+            let (sieve, _) = sifted(named(sequence), 10, "0-7-1", &log);
             assert_eq!((end(&sieve), sieve.found()), (Some(expected), found));
         }
-        assert_eq!(sifted(named(1), 20, "", &log).1, Verdict::TooEarly);
+        assert_eq!(sifted(named(1), 20, "0-7-2", &log).1, Verdict::TooEarly);
+    }
+
+    #[test]
+    fn a_transaction_before_the_file_of_the_base_is_too_early_for_it() {
+        let other = "5-7-3".parse().unwrap();
+        let list = |end: u64| BinlogRecord {
+            at: end - 5,
+            meaning: BinlogMeaning::List(vec![gtid(3), other]),
+            ..commit(end / 10, 1)
+        };
+        let log = [list(30), commit(4, 4), commit(5, 5)];
+        let named = |domain, sequence| {
+            Until::Transaction(LoggedId::Gtid {
+                domain,
+                server: 7,
+                sequence,
+            })
+        };
+        for (offset, noted) in [(30, "0-7-3,5-7-3"), (40, "0-7-4,5-7-3")] {
+            for (domain, sequence) in [(0, 1), (0, 3), (5, 2), (5, 3)] {
+                let (sieve, verdict) = sifted(named(domain, sequence), offset, noted, &log);
+                assert_eq!(verdict, Verdict::TooEarly, "{offset} {domain} {sequence}");
+                assert_eq!(sieve.target(), None);
+            }
+            // What comes later is not, nor what is of no domain of this log.
+            for (domain, sequence, found) in [(0, 5, true), (0, 6, false), (9, 1, false)] {
+                let (sieve, verdict) = sifted(named(domain, sequence), offset, noted, &log);
+                assert_eq!((verdict, sieve.found()), (Verdict::More, found));
+            }
+        }
+        // The last one of the base is the base itself.
+        let (sieve, verdict) = sifted(named(0, 4), 40, "0-7-4,5-7-3", &log);
+        assert_eq!((verdict, sieve.found()), (Verdict::More, true));
+        // Another server's log says nothing of it.
+        let (_, verdict) = sifted(named(0, 1), 40, "0-8-4,5-7-3", &log);
+        assert!(matches!(verdict, Verdict::Foreign(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn what_lies_behind_the_base_does_not_show_that_a_moment_does() {
+        let format = |end: u64, secs| BinlogRecord {
+            meaning: BinlogMeaning::Format(BinlogFormat {
+                version: "10.11.6-MariaDB-log".to_owned(),
+                checksums: true,
+                in_use: false,
+            }),
+            ..commit(end / 10, secs)
+        };
+        // The base lies where its file begins, of which nothing is older than the moment. A statement that took long
+        // bears an earlier second, and so does the next file.
+        let log = [format(10, 8), commit(2, 3), format(30, 3), commit(4, 9)];
+        let (sieve, _) = sifted(at(5), 10, "0-7-1", &log);
+        assert_eq!(end(&sieve), Some(20));
+        assert!(sieve.may_be_too_early());
+        // What lies before it does.
+        let log = [format(10, 3), commit(2, 3), commit(3, 9)];
+        let (sieve, _) = sifted(at(5), 10, "0-7-1", &log);
+        assert!(!sieve.may_be_too_early());
+    }
+
+    #[test]
+    fn a_base_that_notes_nothing_is_of_no_log_that_has_something() {
+        let log = [commit(1, 1), commit(2, 2)];
+        let (sieve, verdict) = sifted(Until::End, 10, "", &log);
+        assert!(matches!(verdict, Verdict::Foreign(_)), "{verdict:?}");
+        assert_eq!(sieve.target(), None);
+        // Of a server that has committed nothing yet it may be.
+        let list = BinlogRecord {
+            meaning: BinlogMeaning::List(Vec::new()),
+            ..commit(1, 1)
+        };
+        let (sieve, verdict) = sifted(Until::End, 10, "", &[list, commit(2, 2)]);
+        assert_eq!((verdict, end(&sieve)), (Verdict::More, Some(20)));
     }
 }
