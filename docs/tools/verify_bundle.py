@@ -8,17 +8,26 @@ FOLDER    where the bundle was unpacked; where this program lies if it is not na
           nothing about who made it.
 --head    a head of the ledger that was seen elsewhere; handed on to verify_ledger.py.
 
+Have this program, and verify_ledger.py beside it, from where you trust and not out of the bundle. It runs the one
+beside it, and nothing that lies in FOLDER.
+
 It checks that every file is the one that bundle.intoto.json names and the key has signed, that each statement is
-signed, that each population has the rows that its query yields from ledger.export, and that each sample is the one
-that its seed yields. Then it runs verify_ledger.py, which must lie beside it, over ledger.export.
+signed, that each population has the rows, by their keys, that its query yields from ledger.export, and that each
+sample is the one that its seed yields. Then it runs verify_ledger.py over ledger.export.
+
+Queries and seeds, the other columns, and all that reports and statements say are what the owner of the key has signed:
+nothing of that is computed again. Of the populations that are judged (duties, failures) each row must be in the record
+and its period, and whether one is left out is not known.
 
 The last line is the outcome, and the exit code says the same:
-    sound    0  everything is what was signed, and the numbers are those of the record
+    sound    0  every file and the record are what was signed, and the rows are those of the record
     wrong    1  something is not; each is named above
     refused  2  not a bundle, or not a key: nothing was examined
 """
 import argparse, base64, csv, hashlib, io, json, pathlib, subprocess, sys
 
+BESIDE = pathlib.Path(__file__).resolve().parent
+MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, csv.Error)
 sys.dont_write_bytecode = True
 
 class Refused(Exception):
@@ -45,6 +54,13 @@ class Examination:
         self.wrong.append(text)
         print("✗", text)
 
+    def tried(self, step):
+        """What a step yields; None, and a note, where a file is not in the form that it reads."""
+        try:
+            return step()
+        except MALFORMED as error:
+            return self.note(f"a file is not in its form: {error!r}")
+
     def read(self, name):
         return (self.folder / name).read_bytes()
 
@@ -55,7 +71,7 @@ class Examination:
             body = base64.b64decode(envelope["payload"], validate=True)
             kind = envelope["payloadType"].encode()
             signatures = [base64.b64decode(s["sig"], validate=True) for s in envelope["signatures"]]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except MALFORMED:
             return self.note(f"{name}: not an envelope")
         message = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(body), body)
         if not any(self.signed([(self.public, message, signature)]) for signature in signatures):
@@ -95,7 +111,7 @@ class Examination:
 
     def populations(self, ledger):
         entries = list(self.entries())
-        tables = {}
+        tables, judged = {}, 0
         for head in json.loads(self.read("populations.json")):
             name, text = head["name"], self.read(head["file"])
             if hashlib.sha256(text).hexdigest() != head["sha256"]:
@@ -108,13 +124,15 @@ class Examination:
             if len(keys) != head["rows"]:
                 self.note(f"population {name}: {len(keys)} rows, and {head['rows']} are named")
             if select.get("judged"):
+                judged += 1
                 strange = [key for key in keys if key not in expected and key.split(".")[0] not in expected]
                 if strange:
                     self.note(f"population {name}: {strange[0]} is not in the record's period")
             elif sorted(keys) != sorted(expected):
                 odd = sorted(set(keys) ^ set(expected))
-                self.note(f"population {name}: the record yields {len(expected)} rows, not {len(keys)}; first at {odd[:1]}")
-        print(f"{len(tables)} populations counted from the record")
+                counts = f"the record yields {len(expected)} rows, not {len(keys)}"
+                self.note(f"population {name}: {counts}; first at {odd[:1]}")
+        print(f"{len(tables) - judged} populations counted from the record, {judged} judged ones have no other rows")
         return tables
 
     def yielded(self, entries, head):
@@ -136,7 +154,8 @@ class Examination:
         return sorted(set(keys)) if select.get("unique") else keys
 
     def samples(self, tables):
-        for sample in json.loads(self.read("samples.json")):
+        samples = json.loads(self.read("samples.json"))
+        for sample in samples:
             name = sample["population"]
             def ticket(key):
                 text = "\n".join(["vouchsafe-sample/1", sample["seed"], name, key])
@@ -144,10 +163,10 @@ class Examination:
             drawn = sorted(tables.get(name, []), key=ticket)[: len(sample["keys"])]
             if sorted(drawn) != sorted(sample["keys"]):
                 self.note(f"sample of {name}: not the one that its seed yields")
-        print("samples drawn again")
+        print(f"{len(samples)} samples drawn again")
 
     def record(self, heads, ledger):
-        program = [sys.executable, str(self.folder / "verify_ledger.py"), str(self.folder / "ledger.export")]
+        program = [sys.executable, "-I", str(BESIDE / "verify_ledger.py"), str(self.folder / "ledger.export")]
         program += ["--key", self.vkey] + [part for head in heads for part in ("--head", head)]
         done = subprocess.run(program, stdout=subprocess.PIPE, universal_newlines=True)
         print(done.stdout, end="")
@@ -159,24 +178,21 @@ class Examination:
             self.note("ledger.export: not under the head that the report speaks of")
 
 def examine(options):
-    folder = pathlib.Path(options.folder) if options.folder else pathlib.Path(__file__).resolve().parent
-    for name in ("bundle.intoto.json", "ledger.vkey", "verify_ledger.py"):
-        if not (folder / name).is_file():
-            raise Refused(f"{folder / name} is not there")
+    folder = pathlib.Path(options.folder) if options.folder else BESIDE
+    for path in (folder / "bundle.intoto.json", folder / "ledger.vkey", BESIDE / "verify_ledger.py"):
+        if not path.is_file():
+            raise Refused(f"{path} is not there")
     vkey = options.key or (folder / "ledger.vkey").read_text().strip()
     if not options.key:
         print("! the key was taken from the bundle itself: give --key to hold it against the recovery sheet")
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+    sys.path.insert(0, str(BESIDE))
     import verify_ledger
     found = Examination(folder, vkey, verify_ledger.all_signed)
-    predicate = found.files()
+    predicate = found.tried(found.files)
     if predicate is not None:
-        for step in (found.statements, lambda: found.samples(found.populations(predicate["ledger"])),
-                     lambda: found.record(options.head, predicate["ledger"])):
-            try:
-                step()
-            except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-                found.note(f"a file is not in its form: {error!r}")
+        found.tried(found.statements)
+        found.tried(lambda: found.samples(found.populations(predicate["ledger"])))
+        found.tried(lambda: found.record(options.head, predicate["ledger"]))
     return found.wrong
 
 def main():
@@ -184,12 +200,15 @@ def main():
     parser.add_argument("folder", metavar="FOLDER", nargs="?")
     parser.add_argument("--key")
     parser.add_argument("--head", action="append", default=[])
+    sys.stdout.reconfigure(errors="backslashreplace")
+    options = parser.parse_args()
     try:
-        wrong = examine(parser.parse_args())
-    except (Refused, OSError) as reason:
+        wrong = examine(options)
+    except (Refused, OSError, ValueError) as reason:
         print("refused:", reason)
         return 2
-    print(f"wrong: {len(wrong)} found" if wrong else "sound: everything is what was signed")
+    whose = "" if options.key else ", by a key that the bundle itself names"
+    print(f"wrong: {len(wrong)} found" if wrong else f"sound: everything is what was signed{whose}")
     return 1 if wrong else 0
 
 if __name__ == "__main__":

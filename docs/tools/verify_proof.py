@@ -9,8 +9,8 @@ request of C2SP tlog-witness). VKEY is the ledger's public key, from the recover
 
 The last line is the outcome, and the exit code says the same: sound 0, wrong 1, refused 2.
 """
-import argparse, base64, hashlib, sys
-from verify_ledger import Key, Refused, Wrong, join, read_head
+import argparse, hashlib, sys
+from verify_ledger import Key, Refused, Wrong, join, read_head, unbase64
 
 def climb(index, size, path, node, old=None):
     """Follows hashes from a node upwards (RFC 9162, 2.1.3.2 and 2.1.4.2): the root, and that of the older tree."""
@@ -30,7 +30,7 @@ def climb(index, size, path, node, old=None):
     return node, old
 
 def hashes(lines):
-    return [base64.b64decode(line, validate=True) for line in lines]
+    return [unbase64(line) for line in lines]
 
 def number(text):
     if not text.isdigit() or str(int(text)) != text:
@@ -41,7 +41,7 @@ def entry_proof(lines, size, root):
     extra, index = (line.split(" ") for line in lines[:2])
     if (extra[0], index[0]) != ("extra", "index"):
         raise ValueError
-    place, entry, path = number(index[1]), base64.b64decode(extra[1], validate=True), hashes(lines[2:])
+    place, entry, path = number(index[1]), unbase64(extra[1]), hashes(lines[2:])
     leaf = hashlib.sha256(b"\x00" + entry).digest()
     if place >= size or climb(place, size, path, leaf)[0] != root:
         raise Wrong(place, f"these bytes are not entry {place} of the {size} that the head covers")
@@ -56,7 +56,7 @@ def growth_proof(old, lines, size, root, key, head):
         raise Wrong(None, f"the proof goes on from {old} entries, the older head covers {old_size}")
     path = hashes(lines)
     if old in (0, size):
-        fits = not path and (old == 0 or root == old_root)
+        fits = not path and old_root == (root if old else hashlib.sha256(b"").digest())
     else:
         # Where the older tree is a whole subtree of the newer one, its root is not in the proof.
         height = (old & -old).bit_length() - 1
@@ -84,6 +84,7 @@ def main():
     parser.add_argument("file", metavar="PROOF")
     parser.add_argument("--key", required=True)
     parser.add_argument("--head")
+    sys.stdout.reconfigure(errors="backslashreplace")
     options = parser.parse_args()
     try:
         print("sound:", check(options))

@@ -159,16 +159,20 @@ HOW TO CHECK IT, without the program that made it
 You need Python 3.8 or newer and nothing else. Have the ledger's public key from elsewhere: from the recovery sheet,
 or from an earlier audit. Its fingerprint (SHA-256 of the 32 bytes of the key) is
 {fingerprint}.
+Have the two programs from elsewhere, too, from docs/tools of the project: whoever can forge a bundle can put a program
+into it that finds nothing wrong. Those here are the same, for comparison. In the folder with yours,
 
-    python3 verify_bundle.py --key '{vkey}'
+    python3 verify_bundle.py FOLDER --key '{vkey}'
 
-checks that every file is the one that was signed (bundle.intoto.json), that each statement was signed by the same
-key, that each population has the rows that its query yields from the ledger's export, that each sample is the one
-that its seed yields, and then runs
+with the folder of this file for FOLDER, checks that every file is the one that was signed (bundle.intoto.json), that
+each statement was signed by the same key, that each population has the rows, by their keys, that its query yields
+from the ledger's export, that each sample is the one that its seed yields, and then runs
 
-    python3 verify_ledger.py ledger.export --key '{vkey}'
+    python3 verify_ledger.py FOLDER/ledger.export --key '{vkey}'
 
-which checks each entry of the record, its place, and all signatures. Give it heads that you have from elsewhere, such
+which checks each entry of the record, its place, and all signatures. Nothing else is computed again: queries and
+seeds, the other columns of the populations, and what report and statements say are as the owner of the key has signed
+them. Give it heads that you have from elsewhere, such
 as a vault (--head FILE): only they show that the end of the record was cut off, or that somebody with the key wrote
 it anew. Without the Python programs:
 

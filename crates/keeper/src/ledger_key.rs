@@ -44,16 +44,16 @@ pub(crate) fn open_ledger(state: &State) -> Result<Ledger, KeeperError> {
 }
 
 impl Keeper {
-    /// Replaces the key that signs the record. Both keys sign the entry that says so, the vaults get the new key
-    /// (sealed, as the one before), and the recovery sheet names it. The seed of the key before is removed from the
-    /// state directory; what the vaults hold of it, sealed, stays there.
+    /// Replaces the key that signs the record. Both keys sign the entry that says so, the vaults that can be reached get
+    /// the new key (sealed, as the one before), the others with what is published next, and the recovery sheet names it.
+    /// The seed of the key before is removed from the state directory; what the vaults hold of it, sealed, stays there.
     pub fn rotate_ledger_key(
         &mut self,
         reporter: &dyn Reporter,
     ) -> Result<RotatedLedgerKey, KeeperError> {
         let _lock = self.state.lock()?;
         self.reconcile()?;
-        // What the key before has signed is seen by the vaults before another one signs.
+        // What the key before has signed is seen by every vault that can be reached before another one signs.
         self.publish(reporter)?;
         let mut seed = [0u8; 32];
         self.tools.random.fill(&mut seed);

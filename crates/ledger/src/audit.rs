@@ -160,6 +160,14 @@ impl Auditor {
         self.meet_published(self.size(), now);
     }
 
+    /// Whether the key that was learnt elsewhere is one of those that have signed, once all entries went by.
+    pub(crate) fn expect_key(&mut self, key: &VerifyingKey) {
+        if !self.keys.has(key) {
+            let what = format!("the key {key} has never signed this record");
+            self.report(ProblemKind::OtherKey, None, what);
+        }
+    }
+
     pub(crate) fn report(&mut self, kind: ProblemKind, first_wrong: Option<u64>, what: String) {
         self.report_between(kind, first_wrong, first_wrong, what);
     }

@@ -1,6 +1,7 @@
 //! What can go wrong with a ledger.
 
 use crate::head::HeadError;
+use crate::key::KeyError;
 use crate::merkle::TreeHash;
 
 /// Two records that call themselves the same and are not: one must not be continued.
@@ -249,6 +250,9 @@ pub enum LedgerError {
     /// A head that is not one.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// A public key that is none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The stream could not be written.
     #[error("cannot write the export")]
     Write(#[source] std::io::Error),

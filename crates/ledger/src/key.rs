@@ -4,10 +4,12 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ed25519_dalek::{Signature, Signer};
+use ed25519_dalek::Signer;
 use sha2::{Digest, Sha256};
 use signed_note::{StandardVerifier, VerificationError, Verifier, Verifiers};
 use zeroize::Zeroizing;
+
+use crate::batch;
 
 /// A text that is not a public key in the form `name+hash+base64`.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +88,7 @@ impl fmt::Debug for SigningKey {
 }
 
 impl VerifyingKey {
-    /// Reads a C2SP vkey.
+    /// Reads a C2SP vkey. A key of small order, under which anything is signed, is none.
     pub fn parse(text: &str) -> Result<VerifyingKey, KeyError> {
         let error = |source| KeyError {
             text: text.to_owned(),
@@ -99,6 +101,7 @@ impl VerifyingKey {
             .nth(1)
             .and_then(|k| BASE64_STANDARD.decode(k).ok())
             .and_then(|k| <[u8; 32]>::try_from(k.get(1..)?).ok())
+            .filter(|k| batch::point(k).is_some())
             .and_then(|k| ed25519_dalek::VerifyingKey::from_bytes(&k).ok())
             .ok_or_else(|| error(None))?;
         let parsed = VerifyingKey::named(name.to_owned(), key);
@@ -133,9 +136,9 @@ impl VerifyingKey {
         text
     }
 
-    /// Whether `signature` (64 bytes, Ed25519) is this key's over `message`.
+    /// Whether `signature` (64 bytes, Ed25519) is this key's over `message`. `docs/ledger-format.md` has the rule.
     pub fn accepts(&self, message: &[u8], signature: &[u8]) -> bool {
-        Signature::from_slice(signature).is_ok_and(|s| self.key.verify_strict(message, &s).is_ok())
+        batch::is_signed(&self.key, message, signature)
     }
 
     /// The 8 hex digits that tell the keys of one ledger apart: the middle part of the vkey.

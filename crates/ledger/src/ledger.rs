@@ -343,7 +343,7 @@ pub(crate) fn parse_entry(body: &[u8]) -> Result<Entry, Unreadable> {
     #[derive(Deserialize)]
     struct Frame {
         v: u32,
-        at: Time,
+        at: String,
         actor: String,
         tool: String,
     }
@@ -353,13 +353,44 @@ pub(crate) fn parse_entry(body: &[u8]) -> Result<Entry, Unreadable> {
     if frame.v != ENTRY_VERSION {
         return Err(Unreadable::Version(frame.v));
     }
+    let at = as_written(&frame.at).ok_or(Unreadable::Form)?;
     let fact = serde_json::from_slice::<Fact>(body).map_err(|_| Unreadable::Form)?;
+    if !times_are_as_written(&fact, body) {
+        return Err(Unreadable::Form);
+    }
     Ok(Entry {
         v: frame.v,
-        at: frame.at,
+        at,
         actor: frame.actor,
         tool: frame.tool,
         fact,
+    })
+}
+
+/// The time that stands there, if it stands there as it is written here: others compare these texts, and only in that
+/// form does their order tell that of the times.
+fn as_written(text: &str) -> Option<Time> {
+    let time = text.parse::<Time>().ok();
+    time.filter(|time| time.to_string() == text)
+}
+
+/// The same for the times by which others say what a record lacks (`docs/ledger-format.md`).
+fn times_are_as_written(fact: &Fact, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Times {
+        due: Option<String>,
+        until: Option<String>,
+        seen: Option<String>,
+    }
+    if !matches!(
+        fact,
+        Fact::ObligationDue(_) | Fact::Horizon { .. } | Fact::Witnessed(_)
+    ) {
+        return true;
+    }
+    serde_json::from_slice::<Times>(body).is_ok_and(|times| {
+        let mut all = [times.due, times.until, times.seen].into_iter().flatten();
+        all.all(|text| as_written(&text).is_some())
     })
 }
 

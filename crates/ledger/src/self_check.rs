@@ -4,6 +4,7 @@ use crate::audit::Auditor;
 use crate::database::Value;
 use crate::error::{Corruption, LedgerError};
 use crate::head::SignedHead;
+use crate::key::VerifyingKey;
 use crate::ledger::Ledger;
 use crate::merkle::Frontier;
 use crate::schema;
@@ -51,8 +52,10 @@ impl Ledger {
         self.verify_by(&expected)
     }
 
-    /// As [`Ledger::verify`], by all that is known from elsewhere. The key is this ledger's own.
+    /// As [`Ledger::verify`], by all that is known from elsewhere: a key is expected to be one of those that have
+    /// signed.
     pub fn verify_by(&self, expected: &Expected<'_>) -> Result<VerifyReport, LedgerError> {
+        let key = expected.vkey.map(VerifyingKey::parse).transpose()?;
         self.verify_self()?;
         let head = self.head()?;
         let first = self.keys.first().clone();
@@ -67,6 +70,9 @@ impl Ledger {
                 _ => Ok(()),
             }
         })?;
+        if let Some(key) = key {
+            auditor.expect_key(&key);
+        }
         let report = auditor.finish(Some(&head.note), expected.until);
         if report.is_sound() {
             self.check_projections()?;

@@ -325,9 +325,8 @@ fn check_header(auditor: &mut Auditor, header: &Header, key: &VerifyingKey) {
     if header.public_key != auditor.keys.first().to_string() {
         let what = format!("the export names the key {}, not {key}", header.public_key);
         auditor.report(ProblemKind::OtherKey, None, what);
-    } else if !auditor.keys.has(key) {
-        let what = format!("the key {key} has never signed this record");
-        auditor.report(ProblemKind::OtherKey, None, what);
+    } else {
+        auditor.expect_key(key);
     }
     let form = form_for(&auditor.keys);
     if header.format != form {

@@ -104,5 +104,5 @@ fn signed_roots(
             signature: entry.signature,
         });
     }
-    all_signed(key, &signed).then_some(roots)
+    all_signed(key.ed25519(), &signed).then_some(roots)
 }

@@ -9,6 +9,7 @@ use signed_note::{Note, Signature, VerificationError, Verifier, Verifiers};
 use vouchsafe_model::{Time, Witnessing};
 use zeroize::Zeroizing;
 
+use crate::batch;
 use crate::head::{SignedHead, checkpoint_text, head_in};
 use crate::merkle::TreeHash;
 
@@ -120,6 +121,7 @@ impl WitnessKey {
             Some([COSIGNATURE, key @ ..]) => <[u8; 32]>::try_from(key).ok(),
             _ => None,
         };
+        let key = key.filter(|key| batch::point(key).is_some());
         let key = key.and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok());
         let parsed = WitnessKey::named(name.to_owned(), key.ok_or_else(error)?);
         // One key has one text, so that texts can be compared.
@@ -148,6 +150,9 @@ impl WitnessKey {
             .map(u64::from_be_bytes);
         let (origin, size, root) = head_in(&parsed).ok_or_else(error)?;
         let seconds = time.and_then(|time| i64::try_from(time).ok());
+        // A time that cannot be written would be read back as another one.
+        let latest = Time::MAX.micros() / 1_000_000;
+        let seconds = seconds.filter(|seconds| *seconds <= latest);
         Ok(Cosigned {
             origin,
             size,
@@ -206,9 +211,8 @@ impl Verifier for WitnessKey {
         let Some((time, signature)) = signature.split_first_chunk::<8>() else {
             return false;
         };
-        let signature = ed25519_dalek::Signature::from_slice(signature);
         let message = message(u64::from_be_bytes(*time), text);
-        signature.is_ok_and(|s| self.key.verify_strict(&message, &s).is_ok())
+        batch::is_signed(&self.key, &message, signature)
     }
 }
 

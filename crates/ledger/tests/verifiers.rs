@@ -9,12 +9,17 @@
 
 mod common;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use common::{
     answer, at, composed, due, entry, exported, horizon, key, numbered, obligation, other_key,
-    said_by_python, said_by_us, series, sqlite,
+    said_by_python, said_by_us, series, signature_in, sqlite,
 };
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+use curve25519_dalek::scalar::Scalar;
+use sha2::{Digest, Sha512};
 use vouchsafe_ledger::verify::{Expected, verify_export_by};
-use vouchsafe_ledger::{SignedHead, leaf_hash};
+use vouchsafe_ledger::{SignedHead, VerifyingKey, leaf_hash};
 use vouchsafe_model::{Entry, Fact};
 
 const SIZE: u64 = 40;
@@ -410,12 +415,31 @@ fn both_verifiers_tell_the_same_gaps() {
     );
 }
 
+/// What the other program says of lines `key:message:signature` in hexadecimal digits, by these lines of Python.
+fn python_on(lines: &[&str], script: &str) -> String {
+    const READ: &str = "\
+import sys; sys.path.insert(0, sys.argv[1]); import verify_ledger as v
+items = [tuple(bytes.fromhex(part) for part in line.split(':')) for line in sys.stdin.read().split()]
+";
+    let tools = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools");
+    let mut child = std::process::Command::new("python3")
+        .args(["-B", "-c", &format!("{READ}{script}")])
+        .arg(tools)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("python3 is needed: apt-get install python3");
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, lines.join("\n").as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// RFC 8032, section 7.1: signatures that a standard has published, and each of them damaged.
 #[test]
 fn the_other_verifier_knows_ed25519() {
     let script = "\
-import sys; sys.path.insert(0, sys.argv[1]); import verify_ledger as v
-items = [tuple(bytes.fromhex(part) for part in line.split(':')) for line in sys.stdin.read().split()]
 print(v.all_signed(items), v.first_unsigned(items))
 for n in range(len(items)):
     for change in (1, 2):
@@ -427,18 +451,114 @@ for n in range(len(items)):
         "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c:72:92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
         "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025:af82:6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
     ];
-    let tools = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools");
-    let mut child = std::process::Command::new("python3")
-        .args(["-B", "-c", script])
-        .arg(tools)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("python3 is needed: apt-get install python3");
-    let mut stdin = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, vectors.join("\n").as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = python_on(&vectors, script);
     assert_eq!(said, format!("True None\n{}", "True\n".repeat(6)));
+}
+
+/// Signatures of which verifiers of Ed25519 judge differently (Chalkias, Garillot and Nikolaenko, “Taming the many
+/// EdDSAs”, 2020). Good here are the three whose key and R are not of small order and that fit with the factor 8.
+#[test]
+fn one_rule_for_signatures_in_both_languages() {
+    const CASES: [(&str, bool); 10] = [
+        (
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa:8c93255d71dcab10e8f379c26200f3c7bd5f09d9bc3068d3ef4edeb4853022b6:c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a0000000000000000000000000000000000000000000000000000000000000000",
+            false,
+        ),
+        (
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa:9bd9f44f4dcc75bd531b56b2cd280b0bb38fc1cd6d1230e14861d861de092e79:f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a43dd43a5bb704786be79fc476f91d3f3f89b03984d8068dcf1bb7dfc6637b45450ac04",
+            false,
+        ),
+        (
+            "f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a43dd43:aebf3f2601a0c8c5d39cc7d8911642f740b78168218da8471772b35f9d35b9ab:c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa8c4bd45aecaca5b24fb97bc10ac27ac8751a7dfe1baff8b953ec9f5833ca260e",
+            false,
+        ),
+        (
+            "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d:9bd9f44f4dcc75bd531b56b2cd280b0bb38fc1cd6d1230e14861d861de092e79:9046a64750444938de19f227bb80485e92b83fdb4b6506c160484c016cc1852f87909e14428a7a1d62e9f22f3d3ad7802db02eb2e688b6c52fcd6648a98bd009",
+            true,
+        ),
+        (
+            "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d:e47d62c63f830dc7a6851a0b1f33ae4bb2f507fb6cffec4011eaccd55b53f56c:160a1cb0dc9c0258cd0a7d23e94d8fa878bcb1925f2c64246b2dee1796bed5125ec6bc982a269b723e0668e540911a9a6a58921d6925e434ab10aa7940551a09",
+            true,
+        ),
+        (
+            "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d:e47d62c63f830dc7a6851a0b1f33ae4bb2f507fb6cffec4011eaccd55b53f56c:21122a84e0b5fca4052f5b1235c80a537878b38f3142356b2c2384ebad4668b7e40bc836dac0f71076f9abe3a53f9c03c1ceeeddb658d0030494ace586687405",
+            true,
+        ),
+        (
+            "442aad9f089ad9e14647b1ef9099a1ff4798d78589e66f28eca69c11f582a623:85e241a07d148b41e47d62c63f830dc7a6851a0b1f33ae4bb2f507fb6cffec40:e96f66be976d82e60150baecff9906684aebb1ef181f67a7189ac78ea23b6c0e547f7690a0e2ddcd04d87dbc3490dc19b3b3052f7ff0538cb68afb369ba3a514",
+            false,
+        ),
+        (
+            "442aad9f089ad9e14647b1ef9099a1ff4798d78589e66f28eca69c11f582a623:85e241a07d148b41e47d62c63f830dc7a6851a0b1f33ae4bb2f507fb6cffec40:8ce5b96c8f26d0ab6c47958c9e68b937104cd36e13c33566acd2fe8d38aa19427e71f98a473474f2f13f06f97c20d58cc3f54b8bd0d272f42b695dd7e89a8c22",
+            false,
+        ),
+        (
+            "f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a43dd43:fdaebc429f4a735932a160da1301080c13280eea8bc280d1b392c6b9e6ba3a5a:edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f454d370c8d9fc323a41450f8d513eafeb5b0697390c1e505a0d4ddc71f566607",
+            false,
+        ),
+        (
+            "f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a43dd43:84b698d39be126ff55fe45079e6c8bf64a0d7db6994560b4e96b7021eb39c1a1:edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f084d5b99c2a9463d9c8bd5026916996984eeec87ddf1d3be329006ace1b37b09",
+            false,
+        ),
+    ];
+    let lines = CASES.map(|(line, _)| line);
+    let script = "[print(v.all_signed([item]), v.all_signed([item] * 3)) for item in items]";
+    let theirs = python_on(&lines, script);
+    assert_eq!(theirs.lines().count(), CASES.len(), "{theirs}");
+    for ((line, good), theirs) in CASES.iter().zip(theirs.lines()) {
+        let parts: Vec<_> = line
+            .split(':')
+            .map(|part| hex::decode(part).unwrap())
+            .collect();
+        let typed = [&[1], parts[0].as_slice()].concat();
+        let id = signed_note::key_id("any", &typed);
+        let vkey = format!("any+{id:08x}+{}", BASE64_STANDARD.encode(typed));
+        let ours = VerifyingKey::parse(&vkey).is_ok_and(|key| key.accepts(&parts[1], &parts[2]));
+        assert_eq!(ours, *good, "{line}");
+        let word = if *good { "True" } else { "False" };
+        assert_eq!(theirs, format!("{word} {word}"), "{line}");
+    }
+}
+
+/// A record whose owner has put a point of small order into its signatures: all of both programs judge it alike,
+/// where entries are examined together and where a head is examined by itself.
+#[test]
+fn a_part_of_small_order_in_a_signature_changes_nothing() {
+    let mut export = export_of(&series(0..SIZE));
+    let heads = export.heads.clone();
+    let secret = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let strange = |note: &str| {
+        let text = note.split_once("\n\n").unwrap().0.to_owned() + "\n";
+        let r = Scalar::from(1_234_567_u64);
+        let point = (r * ED25519_BASEPOINT_POINT + EIGHT_TORSION[1]).compress();
+        let digest = Sha512::new_with_prefix(point.as_bytes())
+            .chain_update(secret.verifying_key().as_bytes())
+            .chain_update(&text)
+            .finalize();
+        let s = r + Scalar::from_bytes_mod_order_wide(&digest.into()) * secret.to_scalar();
+        [*point.as_bytes(), s.to_bytes()].concat()
+    };
+    let with = |note: &str| {
+        let id = hex::decode(key().public().key_id()).unwrap();
+        let before = note.rsplit_once(' ').unwrap().0;
+        let encoded = BASE64_STANDARD.encode([id, strange(note)].concat());
+        format!("{before} {encoded}\n")
+    };
+    for size in [1, 18, 40] {
+        let ours = BASE64_STANDARD.encode(signature_in(&heads[size]));
+        let theirs = BASE64_STANDARD.encode(strange(&heads[size]));
+        export.change(size, &ours, &theirs);
+    }
+    let last = SIZE as usize;
+    let quoted = |note: &str| serde_json::to_string(note).unwrap();
+    export.change(
+        last + 1,
+        &quoted(&heads[last]),
+        &quoted(&with(&heads[last])),
+    );
+    let seen = [with(&heads[20])];
+    both_say("strange", &export.bytes(), &seen, "sound", None);
+    // One by one, too: that is how it is examined where something is wrong.
+    export.change(40, "capture", "neglect");
+    both_say("strange, edited", &export.bytes(), &seen, "wrong", Some(39));
 }

@@ -98,7 +98,51 @@ fn a_bundle_is_checked_without_us_and_whatever_is_damaged_in_it_is_found() {
     let (code, said) = python(&dir, &["verify_bundle.py", "--key", &other]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("not signed by this key"), "{said}");
+    // Without a key nothing says who made it, and that is said to the end.
+    let (code, said) = python(&dir, &["verify_bundle.py"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.ends_with(
+            "sound: everything is what was signed, by a key that the bundle itself names\n"
+        ),
+        "{said}"
+    );
+    nothing_out_of_the_bundle_runs(&w, &key);
     each_damage_is_found(&w, &key);
+}
+
+/// Whoever changes a bundle can change the programs in it too: the examiner that was had from elsewhere runs its own.
+fn nothing_out_of_the_bundle_runs(w: &Workspace, key: &str) {
+    let dir = unpacked(w, "with-a-program");
+    let ran = dir.with_file_name("ran");
+    let program = format!(
+        "open({:?}, 'w')\ndef all_signed(items):\n    return True\nprint('sound 1: every entry')\n",
+        ran.to_str().unwrap()
+    );
+    for name in ["verify_ledger.py", "json.py", "base64.py"] {
+        fs::write(dir.join(name), &program).unwrap();
+    }
+    replace(
+        &dir,
+        "ledger.export",
+        "\"outcome\":\"done\"",
+        "\"outcome\":\"lost\"",
+    );
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools");
+    let examiner = tools.join("verify_bundle.py");
+    let examiner = examiner.to_str().unwrap();
+    for folder in [dir.to_str().unwrap(), "."] {
+        let (code, said) = python(&dir, &[examiner, folder, "--key", key]);
+        assert_eq!(code, Some(1), "{said}");
+        for says in [
+            "verify_ledger.py: not the file that was signed",
+            "json.py: not part of the bundle",
+            "ledger.export: not the record that was signed",
+        ] {
+            assert!(said.contains(says), "not `{says}`:\n{said}");
+        }
+        assert!(!ran.exists(), "{said}");
+    }
 }
 
 fn each_damage_is_found(w: &Workspace, key: &str) {
@@ -107,7 +151,7 @@ fn each_damage_is_found(w: &Workspace, key: &str) {
         .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     assert!(names.len() > 30, "{names:?}");
-    let damages: [Damage; 8] = [
+    let damages: [Damage; 9] = [
         (
             "a-changed-row",
             "populations/copies.csv: not the file",
@@ -158,6 +202,9 @@ fn each_damage_is_found(w: &Workspace, key: &str) {
                 fs::write(path, envelope.to_string()).unwrap();
             },
         ),
+        ("no-form", "a file is not in its form", |dir| {
+            fs::write(dir.join("samples.json"), "[{}]").unwrap();
+        }),
         ("a-missing-file", "report.pdf: missing", |dir| {
             fs::remove_file(dir.join("report.pdf")).unwrap();
         }),

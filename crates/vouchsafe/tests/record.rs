@@ -77,6 +77,17 @@ fn a_real_export_is_whole_for_both_examiners_and_its_damaged_twin_for_neither() 
     );
     assert!(last.contains(&ours["entries"].to_string()), "{said}{ours}");
 
+    // The own record is held against a key from elsewhere, too.
+    w.ok(["ledger", "verify", "--key", &key]);
+    let other = vkey(&Workspace::ready());
+    let (shown, _) = w.exits(1, ["ledger", "verify", "--key", &other]);
+    assert!(
+        shown.contains(&format!("the key {other} has never signed this record")),
+        "{shown}"
+    );
+    let (_, said) = w.exits(2, ["ledger", "verify", "--key", "key"]);
+    assert!(said.contains("`key` is not the public key"), "{said}");
+
     let export = fs::read_to_string(w.path("export.jsonl")).unwrap();
     let edited = export.replacen("\"outcome\":\"done\"", "\"outcome\":\"lost\"", 1);
     assert_ne!(edited, export);
@@ -275,6 +286,7 @@ fn the_signing_key_is_replaced_and_everything_follows_it() {
     w.ok(["ledger", "verify"]);
     w.ok(["ledger", "export", "-o", "after.jsonl"]);
     for key in [&old, &new] {
+        w.ok(["ledger", "verify", "--key", key]);
         let shown = w.ok(["ledger", "verify", "--export", "after.jsonl", "--key", key]);
         assert!(
             shown.contains(&format!("signed by {new} since entry")),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use vouchsafe_evidence::count;
 use vouchsafe_host::files;
 use vouchsafe_keeper::KeeperError;
-use vouchsafe_ledger::{Expected, Outcome, VerifyReport, verify_export_by};
+use vouchsafe_ledger::{Expected, Outcome, VerifyReport, VerifyingKey, verify_export_by};
 
 use crate::args::Ledger;
 use crate::args::ledger::VerifyBy;
@@ -45,6 +45,9 @@ fn verify(
     let mut published = Vec::new();
     for path in heads {
         published.push(files::read_to_string(path, 64 << 10).map_err(KeeperError::from)?);
+    }
+    if let Some(key) = key {
+        VerifyingKey::parse(key).map_err(|e| Failure::Usage(vouchsafe_keeper::chain(&e)))?;
     }
     let witnesses = ledger_witness::keys(&by.witness)?;
     let until = by.until.as_deref().map(|text| session.time(text));
@@ -184,8 +187,7 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
 }
 
 fn fingerprint(vkey: &str) -> String {
-    vouchsafe_ledger::VerifyingKey::parse(vkey)
-        .map_or_else(|e| e.to_string(), |key| key.fingerprint())
+    VerifyingKey::parse(vkey).map_or_else(|e| e.to_string(), |key| key.fingerprint())
 }
 
 fn show(session: &Session, last: u64) -> Result<Exit, Failure> {
