@@ -72,7 +72,7 @@ pub use ledger_key::RotatedLedgerKey;
 pub use locks::Locks;
 pub use log_reach::LogWindow;
 pub use logs::{LogDone, LogPositions};
-pub use people::{AttestEnd, AttestOrder, ExemptOrder, IncidentOrder, NoteOrder};
+pub use people::{AttestDone, AttestEnd, AttestOrder, ExemptOrder, IncidentOrder, NoteOrder};
 pub use policy_file::PolicyFile;
 pub use prune::{HeldPoint, PruneDone, PruneOrder, PruneOutcome, PrunePlan};
 pub use recover_state::{RecoverRequest, Recovered, recover_state};

@@ -100,8 +100,9 @@ impl World {
     }
 
     fn attest(&self, order: &AttestOrder) -> Result<AttestEnd, String> {
-        let end = self.keeper.attest(order, &Silent::default());
-        end.map_err(|e| vouchsafe_keeper::chain(&e))
+        let done = self.keeper.attest(order, &Silent::default());
+        done.map(|done| done.end)
+            .map_err(|e| vouchsafe_keeper::chain(&e))
     }
 
     fn done(&self, duty: &str, by: &str) {

@@ -34,7 +34,7 @@ pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
 pub use handed::{
-    HANDED_IN, HandedError, HandedSource, LONGEST_TEXT, changed_lines, digest, look_into,
+    HANDED_IN, HandedError, HandedSource, LONGEST_TEXT, changed_lines, is_content_of, look_into,
 };
 pub use log::{
     FollowLog, FoundGap, LogCut, LogKind, LogStep, LogTick, ReadLog, ServerLog, open_log,

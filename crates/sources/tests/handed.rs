@@ -8,7 +8,7 @@
 )]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -122,6 +122,130 @@ fn content_of_an_archive_that_was_changed_is_seen() {
     let hurt = dir.path().join("hurt.tar");
     fs::write(&hurt, bytes).unwrap();
     assert!(look(&hurt).is_err());
+}
+
+/// A number as tar writes those that are too long for octal digits.
+fn number(value: u64) -> [u8; 12] {
+    let mut field = [0; 12];
+    field[0] = 0x80;
+    field[4..].copy_from_slice(&value.to_be_bytes());
+    field
+}
+
+#[test]
+fn a_tar_that_ends_behind_a_file_of_zeros_is_cut_off() {
+    let dir = temp_dir("handed").unwrap();
+    fs::write(dir.path().join("zeros"), [0; 4096]).unwrap();
+    run(Command::new("tar")
+        .args(["-cf", "zeros.tar", "zeros"])
+        .current_dir(dir.path()));
+    let whole = fs::read(dir.path().join("zeros.tar")).unwrap();
+    let cut = dir.path().join("cut.tar");
+    let taken = |length: usize| {
+        fs::write(&cut, &whole[..length]).unwrap();
+        look(&cut).map(|seen| seen.parts).map_err(|e| e.to_string())
+    };
+    let end = 512 + 4096;
+    for length in [end, end + 512, end + 1023] {
+        let why = taken(length).unwrap_err();
+        assert!(why.contains("its end is missing"), "{length}: {why}");
+    }
+    assert_eq!(taken(end + 1024), Ok(1));
+}
+
+#[test]
+fn sparse_files_are_read_over_as_they_are_stored() {
+    let dir = temp_dir("handed").unwrap();
+    // More than headers may have, between two holes.
+    let mut image = fs::File::create(dir.path().join("image")).unwrap();
+    image.set_len(64 << 20).unwrap();
+    image.seek(SeekFrom::Start(16 << 20)).unwrap();
+    image.write_all(&vec![7; 9 << 20]).unwrap();
+    drop(image);
+    let pack = |name: &str, files: &[&str]| {
+        run(Command::new("tar")
+            .args(["--format=gnu", "-Scf", name])
+            .args(files)
+            .current_dir(dir.path()));
+        dir.path().join(name)
+    };
+    let alone = pack("alone.tar", &["image"]);
+    let whole = fs::read(&alone).unwrap();
+    assert_eq!(whole[156], b'S', "tar stored it without its holes");
+    assert_eq!(look(&alone).unwrap().parts, 1);
+    data(dir.path());
+    assert_eq!(
+        look(&pack("more.tar", &["image", "data"])).unwrap().parts,
+        3
+    );
+    fs::write(&alone, &whole[..5 << 20]).unwrap();
+    assert!(look(&alone).is_err());
+}
+
+#[test]
+fn a_hole_without_end_does_not_take_without_end() {
+    let dir = temp_dir("handed").unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_path("hole").unwrap();
+    header.set_size(512);
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    let sparse = header.as_gnu_mut().unwrap();
+    sparse.sparse[0].offset = number(1 << 62);
+    sparse.sparse[0].numbytes = number(512);
+    sparse.realsize = number((1 << 62) + 512);
+    header.set_cksum();
+    let path = dir.path().join("hole.tar");
+    let bytes = [&header.as_bytes()[..], &[7; 512], &[0; 1024]].concat();
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(look(&path).unwrap().parts, 1);
+}
+
+#[test]
+fn headers_that_would_fill_the_memory_are_refused() {
+    let dir = temp_dir("handed").unwrap();
+    let packed = |name: &str, headers: &[&tar::Header]| {
+        let path = dir.path().join(name);
+        let file = fs::File::create(&path).unwrap();
+        let mut out = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        for header in headers {
+            out.write_all(header.as_bytes()).unwrap();
+            if header.entry_type() == tar::EntryType::GNUSparse {
+                out.write_all(&[7; 512]).unwrap();
+            }
+        }
+        // Much less than it says, so that reading on would end with another word.
+        std::io::copy(&mut std::io::repeat(b'a').take(64 << 20), &mut out).unwrap();
+        out.finish().unwrap();
+        look(&path).unwrap_err().to_string()
+    };
+    let long = |kind: tar::EntryType| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("././@LongLink").unwrap();
+        header.set_size(1 << 30);
+        header.set_entry_type(kind);
+        header.set_cksum();
+        header
+    };
+    for kind in [
+        tar::EntryType::GNULongName,
+        tar::EntryType::GNULongLink,
+        tar::EntryType::XHeader,
+    ] {
+        let why = packed("long.tgz", &[&long(kind)]);
+        assert!(why.contains("its headers are too long"), "{kind:?}: {why}");
+    }
+    // What is read over of a sparse file is no room for headers.
+    let mut sparse = tar::Header::new_gnu();
+    sparse.set_path("sparse").unwrap();
+    sparse.set_size(512);
+    sparse.set_entry_type(tar::EntryType::GNUSparse);
+    let map = sparse.as_gnu_mut().unwrap();
+    map.sparse[0].offset = number(0);
+    map.sparse[0].numbytes = number(512);
+    map.realsize = number(512);
+    sparse.set_cksum();
+    let why = packed("sparse.tgz", &[&sparse, &long(tar::EntryType::GNULongName)]);
+    assert!(why.contains("its headers are too long"), "{why}");
 }
 
 #[test]

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use vouchsafe_host::files;
 use vouchsafe_model::attestation::{Refusal, StatedFile};
-use vouchsafe_model::fact::{Fact, Outcome, Recorded};
+use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::people::{Capacity, HandedFile, HandedIn, PeopleDuty, When};
 use vouchsafe_model::policy::Way;
 use vouchsafe_model::{
-    Attestation, DutyOutcome, Identity, Obligation, ObligationId, PeopleFact, Protection, Span,
-    Statement, System, Time,
+    Attestation, DutyOutcome, Identity, Issue, Obligation, ObligationId, PeopleFact, Protection,
+    Span, Statement, System, Time,
 };
+use vouchsafe_policy::people::CLOCK_AHEAD;
 
-use crate::catalogue;
+use crate::catalogue::{self, Catalogue, KnownPoint};
 use crate::error::KeeperError;
 use crate::events::Reporter;
 use crate::keeper::Keeper;
@@ -43,7 +44,18 @@ pub struct AttestOrder {
     pub smaller_is_right: bool,
 }
 
-/// What came of it.
+/// What came of it, and what is still missing.
+#[derive(Clone, Debug)]
+pub struct AttestDone {
+    /// What came of it.
+    pub end: AttestEnd,
+    /// Why what was handed in and recorded is not in every vault that it is meant for.
+    pub not_copied: Vec<Issue>,
+    /// Vaults that do not have the record of it, and why.
+    pub unpublished: Vec<Issue>,
+}
+
+/// How a statement ended.
 #[derive(Clone, Debug)]
 pub enum AttestEnd {
     /// It is in the record.
@@ -59,8 +71,6 @@ pub enum AttestEnd {
     },
 }
 
-/// How far the clock of whoever signs may be ahead.
-const AHEAD: Span = Span::from_mins(1);
 /// How old a statement may be that was written to be signed.
 const SIGN_WITHIN: Span = Span::from_days(7);
 
@@ -72,6 +82,7 @@ enum Asked<'a> {
 
 impl Keeper {
     /// Records what a person states, if that person may; captures what is handed in for a protection, if it is good.
+    /// What is in the first vault is recorded, whatever becomes of the others.
     ///
     /// # Errors
     /// [`KeeperError::Refused`] if the person may not, nothing of the kind is owed, or a signature is wrong; whatever a
@@ -80,7 +91,7 @@ impl Keeper {
         &self,
         order: &AttestOrder,
         reporter: &dyn Reporter,
-    ) -> Result<AttestEnd, KeeperError> {
+    ) -> Result<AttestDone, KeeperError> {
         let _lock = self.state.lock()?;
         self.reconcile()?;
         let facts = self.facts()?;
@@ -100,13 +111,13 @@ impl Keeper {
             .map_err(refused)?;
         let (files, handed) = match self.look(&facts, &asked, order)? {
             Ok(looked) => looked,
-            Err(not_taken) => return self.refuse(order, &by, not_taken),
+            Err(not_taken) => return self.refuse(order, &by, not_taken, reporter),
         };
         let owed = match of_its_time(handed.as_ref().map(|(_, handed)| handed), owed) {
             Ok(owed) => owed,
             Err(because) => {
                 let file = files.first().map(|f| f.name.clone()).unwrap_or_default();
-                return self.refuse(order, &by, NotTaken { file, because });
+                return self.refuse(order, &by, NotTaken { file, because }, reporter);
             }
         };
         let fresh = Statement {
@@ -114,29 +125,26 @@ impl Keeper {
             obligations: owed.iter().map(|o| o.id.clone()).collect(),
             outcome: order.outcome,
             reason: order.reason.clone(),
-            by: by.clone(),
+            by,
             at: now,
             policy: self.policy.digest.clone(),
             files,
         };
-        let (statement, identity) = match self.signed(order, fresh, &by, now).map_err(refused)? {
+        let (statement, identity) = match self.signed(&facts, order, fresh).map_err(refused)? {
             Signing::Done(statement, identity) => (statement, identity),
-            Signing::Wanted(end) => return Ok(end),
-        };
-        let handed_in = match (&asked, handed) {
-            (Asked::Slot(_, protection), Some((aside, handed))) => {
-                let report = self.run_one(protection, Some(order.reason.as_str()), reporter)?;
-                drop(aside);
-                if report.outcome != Outcome::Done {
-                    let why = report.issues.first().map(|i| i.message.clone());
-                    let why = why.unwrap_or_else(|| "see the messages above".to_owned());
-                    return Err(refused(format!(
-                        "what was handed in was not stored in every vault: {why}"
-                    )));
-                }
-                Some(handed)
+            Signing::Wanted(end) => {
+                return Ok(AttestDone {
+                    end,
+                    not_copied: Vec::new(),
+                    unpublished: Vec::new(),
+                });
             }
-            _ => None,
+        };
+        let (handed_in, not_copied) = match (&asked, handed) {
+            (Asked::Slot(_, protection), Some((_aside, handed))) => {
+                (Some(handed), self.store(protection, order, reporter)?)
+            }
+            _ => (None, Vec::new()),
         };
         let attestation = Attestation {
             statement,
@@ -147,8 +155,34 @@ impl Keeper {
         self.record(vec![Fact::People(PeopleFact::Attested(
             attestation.clone(),
         ))])?;
-        self.publish(reporter)?;
-        Ok(AttestEnd::Recorded(Box::new(attestation)))
+        Ok(AttestDone {
+            end: AttestEnd::Recorded(Box::new(attestation)),
+            not_copied,
+            unpublished: self.publish(reporter)?,
+        })
+    }
+
+    /// Captures what lies aside, and copies it on; why it is not in every vault. It has to be whole in the first one.
+    fn store(
+        &self,
+        protection: &Protection,
+        order: &AttestOrder,
+        reporter: &dyn Reporter,
+    ) -> Result<Vec<Issue>, KeeperError> {
+        let report = self.run_one(protection, Some(order.reason.as_str()), reporter)?;
+        let known = Catalogue::of(&self.facts()?);
+        let point = report.point.as_ref().and_then(|point| known.get(point));
+        if point.is_some_and(KnownPoint::is_complete) {
+            return Ok(report.issues);
+        }
+        let why = report.issues.first().map(|i| i.message.clone());
+        let why = why.unwrap_or_else(|| "see the messages above".to_owned());
+        Err(KeeperError::Refused {
+            subject: order.duty.clone(),
+            reason: format!(
+                "what was handed in was not stored, and nothing is recorded as done: {why}"
+            ),
+        })
     }
 
     fn asked(&self, name: &str) -> Result<Asked<'_>, KeeperError> {
@@ -347,7 +381,8 @@ impl Keeper {
         order: &AttestOrder,
         by: &str,
         not_taken: NotTaken,
-    ) -> Result<AttestEnd, KeeperError> {
+        reporter: &dyn Reporter,
+    ) -> Result<AttestDone, KeeperError> {
         let refusal = Refusal {
             duty: order.duty.clone(),
             file: not_taken.file,
@@ -355,17 +390,21 @@ impl Keeper {
             because: not_taken.because,
         };
         self.record(vec![Fact::People(PeopleFact::Refused(refusal.clone()))])?;
-        Ok(AttestEnd::Refused(refusal))
+        Ok(AttestDone {
+            end: AttestEnd::Refused(refusal),
+            not_copied: Vec::new(),
+            unpublished: self.publish(reporter)?,
+        })
     }
 
     fn signed(
         &self,
+        facts: &[Recorded],
         order: &AttestOrder,
         fresh: Statement,
-        by: &str,
-        now: Time,
     ) -> Result<Signing, String> {
-        let keys = self.policy.people.keys(by);
+        let now = fresh.at;
+        let keys = self.policy.people.keys(&fresh.by);
         if let Some(key) = &order.key {
             let identity = signature::sign(key, &fresh.text(), &keys)?;
             return Ok(Signing::Done(fresh, identity));
@@ -391,11 +430,17 @@ impl Keeper {
         let said: Statement = serde_json::from_str(&text).map_err(|e| {
             format!("{place} is no statement ({e}); remove it, and it is written anew")
         })?;
+        if let Some(entry) = recorded_as(facts, &said) {
+            return Err(format!(
+                "what {place} says is recorded already, by entry {entry}; remove it with its signature, and it is \
+                 written anew"
+            ));
+        }
         let expected = Statement {
             at: said.at,
             ..fresh
         };
-        let young = said.at <= now.plus(AHEAD) && now.since(said.at) <= SIGN_WITHIN;
+        let young = said.at <= now.plus(CLOCK_AHEAD) && now.since(said.at) <= SIGN_WITHIN;
         if expected.text() != text || !young {
             return Err(format!(
                 "{place} does not say what would be recorded now; remove it with its signature, and it is written anew"
@@ -463,6 +508,17 @@ fn of_its_time<'f>(
         ));
     }
     Ok(owed.into_iter().filter(|o| o.opens <= made).collect())
+}
+
+/// The entry that holds a signed statement already: whoever has a copy of it does not say it again.
+fn recorded_as(facts: &[Recorded], said: &Statement) -> Option<u64> {
+    let same = |fact: &Fact| match fact {
+        Fact::People(PeopleFact::Attested(known)) => {
+            known.identity.is_verified() && known.statement == *said
+        }
+        _ => false,
+    };
+    facts.iter().find(|r| same(&r.entry.fact)).map(|r| r.seq)
 }
 
 fn stated(file: &HandedFile) -> StatedFile {

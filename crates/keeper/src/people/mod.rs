@@ -7,5 +7,5 @@ mod pauses;
 mod signature;
 mod upload;
 
-pub use attest::{AttestEnd, AttestOrder};
+pub use attest::{AttestDone, AttestEnd, AttestOrder};
 pub use cases::{ExemptOrder, IncidentOrder, NoteOrder};

@@ -1,5 +1,6 @@
 //! Archives: opened, and read to their last byte so that every checksum in them is compared.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -81,17 +82,37 @@ fn gzip(file: BufReader<File>) -> Result<u64, HandedError> {
     Ok(u64::from(bytes > 0))
 }
 
+/// How much may be read before the content of an entry: its header, with long names, attributes and the map of a sparse
+/// file. They are held in memory.
+const LONGEST_HEADERS: u64 = 4 << 20;
+
+/// The contents of sparse files are read over as they are stored, without their holes.
 fn tar(stream: impl Read) -> Result<u64, HandedError> {
-    let mut stream = Tail {
+    let seen = Seen::default();
+    let mut stream = Watched {
         inner: stream,
-        zeros: 0,
+        seen: &seen,
     };
     let mut parts = 0;
     let mut archive = tar::Archive::new(&mut stream);
-    for entry in archive.entries().map_err(|e| broken(&e))? {
+    let mut entries = archive.entries().map_err(|e| broken(&e))?;
+    let mut read_over = 0;
+    loop {
+        seen.may_read.set(LONGEST_HEADERS.saturating_add(read_over));
+        let Some(entry) = entries.next() else {
+            break;
+        };
         let mut entry = entry.map_err(|e| broken(&e))?;
+        read_over = 0;
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_sparse() {
+            read_over = stored(&mut entry).map_err(|e| broken(&e))?;
+            parts += 1;
+            continue;
+        }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let size = entry.size();
+        seen.may_read.set(u64::MAX);
         let read =
             io::copy(&mut entry, &mut io::sink()).map_err(|e| said(format!("{name}: {e}")))?;
         if read != size {
@@ -99,32 +120,71 @@ fn tar(stream: impl Read) -> Result<u64, HandedError> {
                 "{name} breaks off after {read} of {size} bytes"
             )));
         }
-        parts += u64::from(entry.header().entry_type().is_file());
+        parts += u64::from(kind.is_file());
     }
+    // The entries end with a block of zeros, or where nothing more can be read. Zeros of the last file are no end.
+    seen.zeros.set(if seen.ended.get() { 0 } else { BLOCK });
+    seen.may_read.set(u64::MAX);
     io::copy(&mut stream, &mut io::sink()).map_err(|e| broken(&e))?;
     // POSIX: two blocks of zeros are the end; without them something may have been cut off between two files.
-    if stream.zeros < 1024 {
+    if seen.zeros.get() < 2 * BLOCK {
         return Err(said("its end is missing"));
     }
     Ok(parts)
 }
 
-/// Counts the zeros at the end of what was read.
-struct Tail<R> {
-    inner: R,
-    zeros: u64,
+const BLOCK: u64 = 512;
+
+/// How many bytes the archive holds of a sparse file; where header and attributes differ, the smaller number, so that
+/// no header passes for content.
+fn stored(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<u64> {
+    let mut bytes = entry.header().entry_size()?;
+    for attribute in entry.pax_extensions()?.into_iter().flatten() {
+        let attribute = attribute?;
+        if attribute.key_bytes() == b"size" {
+            let said = attribute.value().ok().and_then(|v| v.parse().ok());
+            bytes = bytes.min(said.unwrap_or(0));
+        }
+    }
+    Ok(bytes.saturating_add(BLOCK))
 }
 
-impl<R: Read> Read for Tail<R> {
+/// What is known of a stream while somebody else reads it.
+#[derive(Default)]
+struct Seen {
+    /// How many bytes may still be read.
+    may_read: Cell<u64>,
+    /// How many zeros were read last.
+    zeros: Cell<u64>,
+    /// Whether nothing more could be read.
+    ended: Cell<bool>,
+}
+
+struct Watched<'s, R> {
+    inner: R,
+    seen: &'s Seen,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
+        let left = self.seen.may_read.get();
+        if left == 0 {
+            return Err(io::Error::other("its headers are too long"));
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        let most = most.min(buffer.len());
+        let n = self
+            .inner
+            .read(buffer.get_mut(..most).unwrap_or_default())?;
         let read = buffer.get(..n).unwrap_or_default();
-        let zeros = read.iter().rev().take_while(|b| **b == 0).count();
-        let zeros_now = u64::try_from(zeros).unwrap_or(u64::MAX);
-        self.zeros = match zeros == read.len() {
-            true => self.zeros.saturating_add(zeros_now),
-            false => zeros_now,
-        };
+        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.seen.may_read.set(left.saturating_sub(count(n)));
+        self.seen.ended.set(n == 0 && most > 0);
+        let zeros = count(read.iter().rev().take_while(|b| **b == 0).count());
+        self.seen.zeros.set(match zeros == count(n) {
+            true => self.seen.zeros.get().saturating_add(zeros),
+            false => zeros,
+        });
         Ok(n)
     }
 }

@@ -198,11 +198,13 @@ pub fn look_into(path: &Path, format: Option<HandedFormat>) -> Result<HandedFile
     })
 }
 
+/// Whether these are the bytes of a file that was looked into before.
+pub fn is_content_of(bytes: &[u8], file: &HandedFile) -> bool {
+    hex::encode(Sha256::digest(bytes)) == file.digest
+}
+
 /// SHA-256 of a file, lower hex.
-///
-/// # Errors
-/// [`FileError`] if it cannot be read.
-pub fn digest(path: &Path) -> Result<String, FileError> {
+fn digest(path: &Path) -> Result<String, FileError> {
     let mut file = files::open_read(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];

@@ -1,5 +1,7 @@
 //! Configurations and other texts: parsed as what they should be, and compared by their lines.
 
+use std::collections::HashMap;
+
 use quick_xml::events::Event;
 use saphyr_parser::{Event as YamlEvent, Parser};
 use serde::de::IgnoredAny;
@@ -104,20 +106,26 @@ fn yaml(text: &str) -> Result<(), String> {
     }
 }
 
-/// How many lines came and went between two versions of a text; bytes that are no UTF-8 count as what replaces them.
+/// How many lines came and went between two versions of a text, wherever they stand; bytes that are no UTF-8 count as
+/// what replaces them.
 pub fn changed_lines(old: &[u8], new: &[u8]) -> ChangedLines {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    // Counted and not aligned: the time that an alignment takes grows with the product of what differs.
+    let mut more: HashMap<&str, i64> = HashMap::new();
+    for line in new.lines() {
+        *more.entry(line).or_default() += 1;
+    }
+    for line in old.lines() {
+        *more.entry(line).or_default() -= 1;
+    }
     let mut changed = ChangedLines {
         added: 0,
         removed: 0,
     };
-    let whole = similar::capture_diff_slices(similar::Algorithm::Patience, &old, &new);
-    for operation in whole {
-        let (tag, before, after) = operation.as_tag_tuple();
-        if tag != similar::DiffTag::Equal {
-            changed.removed += u64::try_from(before.len()).unwrap_or(u64::MAX);
-            changed.added += u64::try_from(after.len()).unwrap_or(u64::MAX);
+    for more in more.into_values() {
+        match more > 0 {
+            true => changed.added += more.unsigned_abs(),
+            false => changed.removed += more.unsigned_abs(),
         }
     }
     changed
@@ -175,5 +183,19 @@ mod tests {
         assert_eq!((changed.added, changed.removed), (2, 1));
         let same = changed_lines(b"a\r\nb", b"a\nb\n");
         assert_eq!((same.added, same.removed), (0, 0));
+        let moved = changed_lines(b"a\nb\nc\n", b"c\na\nb\n");
+        assert_eq!((moved.added, moved.removed), (0, 0));
+        let twice = changed_lines(b"a\nb\n", b"a\na\na\n");
+        assert_eq!((twice.added, twice.removed), (2, 1));
+    }
+
+    #[test]
+    fn two_long_texts_with_nothing_in_common_are_compared_at_once() {
+        let text = |letter: char| -> String {
+            let lines = (0..300_000).map(|n| format!("{letter}{n}\n"));
+            lines.collect()
+        };
+        let changed = changed_lines(text('a').as_bytes(), text('b').as_bytes());
+        assert_eq!((changed.added, changed.removed), (300_000, 300_000));
     }
 }

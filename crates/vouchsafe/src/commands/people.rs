@@ -1,7 +1,7 @@
 //! `duties` and `attest`: what people owe, and what they state.
 
 use vouchsafe_evidence::duties_text;
-use vouchsafe_keeper::{AttestEnd, AttestOrder};
+use vouchsafe_keeper::{AttestDone, AttestEnd, AttestOrder};
 use vouchsafe_model::people_assessment::DutyItem;
 use vouchsafe_model::{Attestation, DutyOutcome, Span};
 use vouchsafe_policy::people;
@@ -71,43 +71,60 @@ pub(crate) fn attest(session: &Session, args: &Attest) -> Result<Exit, Failure> 
         smaller_is_right: args.smaller_is_right,
     };
     let keeper = session.keeper()?;
-    match keeper.attest(&order, &Console::new(session.output))? {
-        AttestEnd::Recorded(attestation) => {
-            if session.output.json {
-                let result = serde_json::json!({ "event": "result", "attestation": attestation });
-                session.output.json(&result)?;
-            } else {
-                session.output.text(&recorded(&attestation))?;
-            }
-            Ok(Exit::Met)
-        }
-        AttestEnd::Refused(refusal) => {
-            if session.output.json {
-                let result = serde_json::json!({ "event": "result", "refused": refusal });
-                session.output.json(&result)?;
-            } else {
-                session.output.text(&format!(
-                    "{} was not taken: {}.\n{} is as unanswered as before.",
-                    refusal.file, refusal.because, refusal.duty
-                ))?;
-            }
-            Ok(Exit::NotMet)
-        }
-        AttestEnd::ToSign { path, command } => {
-            if session.output.json {
-                let path = path.display().to_string();
-                let result =
-                    serde_json::json!({ "event": "result", "to_sign": path, "command": command });
-                session.output.json(&result)?;
-            } else {
-                session.output.text(&format!(
-                    "wrote the statement to {}; nothing is recorded yet. Sign it, and give the same command again:\n  {command}",
-                    path.display()
-                ))?;
-            }
-            Ok(Exit::NotMet)
-        }
+    let done = keeper.attest(&order, &Console::new(session.output))?;
+    if session.output.json {
+        session.output.json(&attest_json(&done))?;
+    } else {
+        session.output.text(&attest_text(&done))?;
     }
+    Ok(match &done.end {
+        AttestEnd::Recorded(_) if !done.not_copied.is_empty() => Exit::Incomplete,
+        AttestEnd::Recorded(_) => Exit::judged(done.unpublished.is_empty()),
+        AttestEnd::Refused(_) | AttestEnd::ToSign { .. } => Exit::NotMet,
+    })
+}
+
+fn attest_json(done: &AttestDone) -> serde_json::Value {
+    let (not_copied, unpublished) = (&done.not_copied, &done.unpublished);
+    match &done.end {
+        AttestEnd::Recorded(attestation) => serde_json::json!({
+            "event": "result", "attestation": attestation,
+            "not_copied": not_copied, "unpublished": unpublished,
+        }),
+        AttestEnd::Refused(refusal) => serde_json::json!({
+            "event": "result", "refused": refusal, "unpublished": unpublished,
+        }),
+        AttestEnd::ToSign { path, command } => serde_json::json!({
+            "event": "result", "to_sign": path.display().to_string(), "command": command,
+        }),
+    }
+}
+
+fn attest_text(done: &AttestDone) -> String {
+    let mut text = match &done.end {
+        AttestEnd::Recorded(attestation) => recorded(attestation),
+        AttestEnd::Refused(refusal) => format!(
+            "{} was not taken: {}.\n{} is as unanswered as before.",
+            refusal.file, refusal.because, refusal.duty
+        ),
+        AttestEnd::ToSign { path, command } => format!(
+            "wrote the statement to {}; nothing is recorded yet. Sign it, and give the same command again:\n  {command}",
+            path.display()
+        ),
+    };
+    for issue in &done.not_copied {
+        text = format!(
+            "{text}\nrecorded, but not copied: {}; hand the same in again once that is mended",
+            issue.place
+        );
+    }
+    for issue in &done.unpublished {
+        text = format!(
+            "{text}\nrecorded, but not in {}; the next command brings the record there",
+            issue.place
+        );
+    }
+    text
 }
 
 fn recorded(attestation: &Attestation) -> String {

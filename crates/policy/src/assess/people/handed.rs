@@ -1,31 +1,69 @@
-//! Whether what is handed in may follow what was handed in last.
+//! Whether what is handed in may be taken.
 
 use vouchsafe_model::fact::Recorded;
-use vouchsafe_model::people::{HandedFile, HandedFormat, HandedIn};
-use vouchsafe_model::{Fact, PeopleFact, ProtectionId};
+use vouchsafe_model::people::{HandedFile, HandedFormat};
+use vouchsafe_model::{Fact, PeopleFact, ProtectionId, Span, Time};
+
+/// How far the clock of whoever made a file or a statement may be ahead.
+pub const CLOCK_AHEAD: Span = Span::from_mins(1);
+
+/// What was handed in last.
+#[derive(Clone, Copy, Debug)]
+pub struct LastHanded<'f> {
+    /// When it was recorded.
+    pub at: Time,
+    /// The files.
+    pub files: &'f [HandedFile],
+}
+
+/// What looks wrong and is right all the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Excused {
+    /// It is much smaller than the last one.
+    pub smaller: bool,
+    /// It is the last one once more.
+    pub again: bool,
+}
 
 /// What was handed in last for a protection.
-pub fn last_handed<'f>(facts: &'f [Recorded], id: &ProtectionId) -> Option<&'f HandedIn> {
+pub fn last_handed<'f>(facts: &'f [Recorded], id: &ProtectionId) -> Option<LastHanded<'f>> {
     facts.iter().rev().find_map(|r| match &r.entry.fact {
         Fact::People(PeopleFact::Attested(a)) => {
-            a.handed_in.as_ref().filter(|h| h.protection == *id)
+            let handed = a.handed_in.as_ref().filter(|h| h.protection == *id)?;
+            Some(LastHanded {
+                at: r.entry.at,
+                files: &handed.files,
+            })
         }
         _ => None,
     })
 }
 
-/// Why `new` may not follow `last`, as a sentence that says what to do; nothing if it may.
+/// Why files may not be handed in at `now`, as a sentence that says what to do; nothing if they may.
 ///
-/// It may not be older; an archive may not be the very same one; it may not have less than half of the bytes, unless
-/// that is said to be right.
-pub fn refused_beside(
+/// They may not have been made later than now. After `last` they may not be older; an archive may not be the very
+/// same one; they may not have less than half of the bytes.
+pub fn refused_handed(
     new: &[HandedFile],
-    last: &[HandedFile],
-    smaller_is_right: bool,
+    last: Option<LastHanded<'_>>,
+    excused: Excused,
+    now: Time,
 ) -> Option<String> {
+    let latest = new.iter().map(|f| f.modified).max();
+    if let Some(made) = latest.filter(|made| *made > now.plus(CLOCK_AHEAD)) {
+        return Some(format!(
+            "its time, {}, is still to come; see to the clocks, and give the file the time at which it was made",
+            made.minute()
+        ));
+    }
+    refused_beside(new, last?, excused)
+}
+
+fn refused_beside(new: &[HandedFile], last: LastHanded<'_>, excused: Excused) -> Option<String> {
     for file in new {
-        let again = last.iter().find(|l| l.digest == file.digest);
-        if let Some(before) = again.filter(|_| file.format == HandedFormat::Archive) {
+        let again = last.files.iter().find(|l| l.digest == file.digest);
+        let wrong = file.format == HandedFormat::Archive && !excused.again;
+        if let Some(before) = again.filter(|_| wrong) {
             return Some(format!(
                 "it is the archive that was handed in last, as {}; make the export anew",
                 before.name
@@ -33,7 +71,9 @@ pub fn refused_beside(
         }
     }
     let made = |files: &[HandedFile]| files.iter().map(|f| f.modified).min();
-    if let (Some(now), Some(before)) = (made(new), made(last))
+    // What was recorded cannot have been made later, whatever its file said.
+    let before = made(last.files).map(|before| before.min(last.at));
+    if let (Some(now), Some(before)) = (made(new), before)
         && now < before
     {
         return Some(format!(
@@ -48,8 +88,8 @@ pub fn refused_beside(
             .map(|f| f.bytes)
             .fold(0u64, u64::saturating_add)
     };
-    let (now, before) = (bytes(new), bytes(last));
-    if now.saturating_mul(2) < before && !smaller_is_right {
+    let (now, before) = (bytes(new), bytes(last.files));
+    if now.saturating_mul(2) < before && !excused.smaller {
         return Some(format!(
             "it has {now} bytes and the last one {before}, less than half; see whether the export is whole, and say \
              --smaller-is-right if it is"
@@ -75,22 +115,48 @@ mod tests {
         }
     }
 
+    fn why(new: HandedFile, last: &[HandedFile], excused: Excused) -> String {
+        let at = Time::from_secs(1000);
+        let last = LastHanded { at, files: last };
+        refused_handed(&[new], Some(last), excused, at).unwrap_or_default()
+    }
+
     #[test]
     fn what_is_older_smaller_or_the_same_is_refused() {
         use HandedFormat::{Archive, Xml};
         let last = [file("a", 1000, 100, Archive)];
-        let why = |new: HandedFile, right| refused_beside(&[new], &last, right).unwrap_or_default();
-        assert_eq!(why(file("b", 900, 200, Archive), false), "");
-        assert!(why(file("a", 1000, 200, Archive), false).contains("handed in last"));
-        assert!(why(file("b", 1000, 99, Archive), false).contains("before the last one"));
-        assert!(why(file("b", 499, 200, Archive), false).contains("less than half"));
-        assert_eq!(why(file("b", 500, 200, Archive), false), "");
-        assert_eq!(why(file("b", 1, 200, Archive), true), "");
+        let plain = |new| why(new, &last, Excused::default());
+        assert_eq!(plain(file("b", 900, 200, Archive)), "");
+        assert!(plain(file("a", 1000, 200, Archive)).contains("handed in last"));
+        assert!(plain(file("b", 1000, 99, Archive)).contains("before the last one"));
+        assert!(plain(file("b", 499, 200, Archive)).contains("less than half"));
+        assert_eq!(plain(file("b", 500, 200, Archive)), "");
+        let (smaller, again) = (true, true);
+        let excused = Excused {
+            smaller,
+            again: false,
+        };
+        assert_eq!(why(file("b", 1, 200, Archive), &last, excused), "");
+        let excused = Excused {
+            smaller: false,
+            again,
+        };
+        assert_eq!(why(file("a", 1000, 100, Archive), &last, excused), "");
         // A configuration that nobody has changed is the same, and good.
         let last = [file("a", 1000, 100, Xml)];
-        assert_eq!(
-            refused_beside(&[file("a", 1000, 200, Xml)], &last, false),
-            None
-        );
+        let same = file("a", 1000, 200, Xml);
+        assert_eq!(why(same, &last, Excused::default()), "");
+    }
+
+    #[test]
+    fn what_was_made_later_than_now_is_refused_and_keeps_nothing_out() {
+        let of = |at| file("b", 1000, at, HandedFormat::Xml);
+        let first = |at| refused_handed(&[of(at)], None, Excused::default(), Time::from_secs(1000));
+        assert_eq!(first(1060), None, "clocks differ by a little");
+        assert!(first(1061).is_some_and(|why| why.contains("still to come")));
+        let last = [of(9_000_000)];
+        let plain = |new| why(new, &last, Excused::default());
+        assert_eq!(plain(of(1000)), "");
+        assert!(plain(of(999)).contains("before the last one"));
     }
 }
