@@ -175,9 +175,10 @@ impl Catalogue {
     }
 }
 
-/// Every obligation id that a fact answers.
+/// Every obligation id that a fact answers, or that was withdrawn and is not owed anew.
 pub fn answered(facts: &[Recorded]) -> std::collections::BTreeSet<ObligationId> {
     let mut out = std::collections::BTreeSet::new();
+    let mut withdrawn = std::collections::BTreeSet::new();
     for recorded in facts {
         let ids: &[ObligationId] = match &recorded.entry.fact {
             Fact::RecoveryPoint(p) => &p.obligations,
@@ -186,10 +187,18 @@ pub fn answered(facts: &[Recorded]) -> std::collections::BTreeSet<ObligationId> 
             Fact::Drill(d) => &d.obligations,
             Fact::KeyChange(k) => &k.obligations,
             Fact::People(p) => p.answers(),
-            Fact::ObligationsWithdrawn { obligations, .. } => obligations,
+            Fact::ObligationsWithdrawn { obligations, .. } => {
+                withdrawn.extend(obligations.iter().cloned());
+                continue;
+            }
+            Fact::ObligationDue(owed) => {
+                withdrawn.remove(&owed.id);
+                continue;
+            }
             _ => &[],
         };
         out.extend(ids.iter().cloned());
     }
+    out.append(&mut withdrawn);
     out
 }

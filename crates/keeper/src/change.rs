@@ -1,5 +1,7 @@
 //! Which policies bind beside the file at hand, and what people decide on changes of it.
 
+use std::path::PathBuf;
+
 use vouchsafe_format::Id;
 use vouchsafe_ledger::Ledger;
 use vouchsafe_model::fact::Fact;
@@ -48,7 +50,7 @@ pub struct Older {
 
 impl Bound {
     /// Nothing but the policy itself.
-    fn alone(written: Policy) -> Bound {
+    pub(crate) fn alone(written: Policy) -> Bound {
         Bound {
             written,
             older: Vec::new(),
@@ -56,6 +58,14 @@ impl Bound {
             change: None,
             denied: None,
         }
+    }
+
+    /// Whether a policy that binds by now was taken into account.
+    pub(crate) fn knows(&self, digest: &str) -> bool {
+        let mut older = self.older.iter().map(|older| &older.policy.digest);
+        digest == self.written.digest
+            || older.any(|known| known == digest)
+            || self.unread.iter().any(|known| known == digest)
     }
 
     /// The change that waits or was denied, if what it weakens is held back.
@@ -215,19 +225,32 @@ impl Keeper {
         Some(Fact::PolicyChanged(change))
     }
 
+    /// The change that waits once more, if it was recorded before its author could be known and git names one by now.
+    pub(crate) fn author_fact(&self, standing: Standing) -> Option<Fact> {
+        let open = standing.open?;
+        if open.to != self.policy.digest || open.author_known != Strength::Stated {
+            return None;
+        }
+        match self.author() {
+            (author, Strength::Observed) => Some(Fact::PolicyChanged(PolicyChange {
+                author,
+                author_known: Strength::Observed,
+                ..open
+            })),
+            _ => None,
+        }
+    }
+
     /// Who wrote the policy at hand: by git, if it is committed there; else by the history that it states; else
     /// nobody but the account that runs this is known.
     fn author(&self) -> (String, Strength) {
         let text = String::from_utf8_lossy(&self.policy_text);
-        if let Some(author) = signed::author(&self.tools, &self.policy_path(), &text) {
+        let older = self.bound.older.iter();
+        let older = older.filter_map(|older| std::str::from_utf8(&older.text).ok());
+        if let Some(author) = signed::author(&self.tools, &self.policy_path(), &text, older) {
             return (author, Strength::Observed);
         }
-        let lowered = vouchsafe_policy::lower(
-            &text,
-            "policy.yaml",
-            &self.policy.base,
-            self.policy.digest.clone(),
-        );
+        let lowered = self.lowered();
         let changes: Vec<_> = lowered.declared.front.list("history").collect();
         let newest = changes
             .iter()
@@ -239,7 +262,14 @@ impl Keeper {
         (account, Strength::Stated)
     }
 
-    fn policy_path(&self) -> std::path::PathBuf {
+    /// The policy as its file has it.
+    fn lowered(&self) -> Lowered {
+        let text = String::from_utf8_lossy(&self.policy_text);
+        let digest = self.policy.digest.clone();
+        vouchsafe_policy::lower(&text, "policy.yaml", &self.policy.base, digest)
+    }
+
+    fn policy_path(&self) -> PathBuf {
         let named = self.policy_file.clone();
         named.unwrap_or_else(|| self.policy.base.join("policy.yaml"))
     }
@@ -268,7 +298,10 @@ impl Keeper {
             return Err(refused(format!("the change that waits is {}", open.change)));
         }
         let signed = match &order.signed {
-            Some(object) => Some(self.verified(object).map_err(refused)?),
+            Some(object) => {
+                let agreed = standing.settled.as_deref();
+                Some(self.verified(object, agreed).map_err(refused)?)
+            }
             None => None,
         };
         let by = match (&order.by, &signed) {
@@ -321,23 +354,30 @@ impl Keeper {
         Ok(decision)
     }
 
-    /// Verifies a signature over the policy at hand, by the allowed signers of the policies that bind.
-    fn verified(&self, object: &SignedObject) -> Result<vouchsafe_model::SignedBy, String> {
-        let mut files = Vec::new();
-        for older in &self.bound.older {
-            let changes = older.lowered.declared.root.entry("changes");
-            files.extend(changes.and_then(|c| c.text("allowed_signers")));
-        }
-        files.dedup();
-        let file = match files.as_slice() {
-            [one] => self.policy.base.join(one),
-            [] => {
-                return Err("the policy in force names no file of allowed signers; without one a signature proves nothing: leave out --commit and --tag, or write changes: { allowed_signers: FILE } and have that approved first".to_owned());
-            }
-            _ => return Err("the policies that bind name different files of allowed signers; have that approved first, without a signature".to_owned()),
-        };
+    /// Verifies a signature over the policy at hand, by the allowed signers of the policy that was agreed to last: what
+    /// waits does not say whose signature counts.
+    fn verified(
+        &self,
+        object: &SignedObject,
+        agreed: Option<&str>,
+    ) -> Result<vouchsafe_model::SignedBy, String> {
+        let file = self.allowed_signers(agreed)?;
         let text = String::from_utf8_lossy(&self.policy_text);
         signed::verify(&self.tools, &self.policy_path(), &text, object, &file)
+    }
+
+    fn allowed_signers(&self, agreed: Option<&str>) -> Result<PathBuf, String> {
+        let mut older = self.bound.older.iter();
+        let older = older.find(|older| Some(older.policy.digest.as_str()) == agreed);
+        let written = (agreed == Some(&self.bound.written.digest)).then(|| self.lowered());
+        let Some(lowered) = written.as_ref().or(older.map(|older| &older.lowered)) else {
+            return Err("the policy that was agreed to last is nowhere to be had, so nobody knows whose signatures it allows; leave out --commit and --tag".to_owned());
+        };
+        let changes = lowered.declared.root.entry("changes");
+        let Some(file) = changes.and_then(|changes| changes.text("allowed_signers")) else {
+            return Err("the policy in force names no file of allowed signers; without one a signature proves nothing: leave out --commit and --tag, or write changes: { allowed_signers: FILE } and have that approved first".to_owned());
+        };
+        Ok(self.policy.base.join(file))
     }
 
     /// Whether somebody has agreed, since this was opened, to the change that waited then: what is in force is then
@@ -362,5 +402,57 @@ impl Keeper {
         debug_assert_eq!(Id::of(&self.policy_text).to_hex(), self.policy.digest);
         self.state
             .keep_policy(&self.policy.digest, &self.policy_text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use vouchsafe_host::clock::ManualClock;
+    use vouchsafe_host::files::temp_dir;
+    use vouchsafe_host::process::LocalSpawn;
+    use vouchsafe_host::random::OsRandom;
+    use vouchsafe_host::signals::Interrupt;
+    use vouchsafe_model::Time;
+
+    use super::*;
+    use crate::{Silent, init};
+
+    fn with_state(dir: &Path, text: &str) -> Result<Keeper, KeeperError> {
+        let digest = Id::of(text.as_bytes()).to_hex();
+        let lowered = vouchsafe_policy::lower(text, "policy.yaml", dir, digest);
+        let tools = Tools {
+            clock: Arc::new(ManualClock::new(Time::from_secs(1_767_600_000))),
+            random: Arc::new(OsRandom),
+            interrupt: Interrupt::manual(),
+            spawn: Arc::new(LocalSpawn),
+        };
+        let (policy, text) = (lowered.policy.unwrap(), text.as_bytes().to_vec());
+        let state = State::at(dir.join("state"));
+        match state.is_initialised()? {
+            true => Keeper::open(policy, text, state, tools),
+            false => Ok(init(policy, text, state, tools, false, &Silent::default())?.0),
+        }
+    }
+
+    #[test]
+    fn a_policy_that_was_put_in_force_meanwhile_is_not_passed_over() {
+        let dir = temp_dir("meanwhile").unwrap();
+        let first = with_state(dir.path(), "duties: { look: { every: month } }\n").unwrap();
+        let more = "duties: { look: { every: month }, more: { every: week } }\n";
+        let second = with_state(dir.path(), more).unwrap();
+        second.reconcile().unwrap();
+        let entries = first.ledger.len().unwrap();
+        let refused = first.reconcile().unwrap_err();
+        assert!(refused.to_string().contains("another policy"), "{refused}");
+        assert_eq!(first.ledger.len().unwrap(), entries);
+        // Read anew it is held against what binds by now, so that what it drops stays.
+        let again = with_state(dir.path(), "duties: { look: { every: month } }\n").unwrap();
+        again.reconcile().unwrap();
+        assert!(again.policy.people.duties.contains_key("more"));
+        // What it put in force itself, and what binds beside it, is no reason to refuse.
+        again.reconcile().unwrap();
     }
 }

@@ -9,6 +9,7 @@ use vouchsafe_model::{
     VaultName,
 };
 use vouchsafe_policy as policy;
+use vouchsafe_policy::change::Standing;
 
 use crate::catalogue;
 use crate::error::KeeperError;
@@ -91,11 +92,18 @@ impl Keeper {
         let facts = self.facts()?;
         let now = self.tools.clock.now();
         let mut new = Vec::new();
-        let in_force = facts.iter().rev().find_map(|r| match &r.entry.fact {
-            Fact::PolicyInForce { digest, .. } => Some(digest.as_str()),
-            _ => None,
-        });
-        let changed = in_force != Some(self.policy.digest.as_str());
+        let standing = Standing::of(&facts);
+        // Another command put a policy in force since this one read what binds, and would go by less than that.
+        if standing
+            .binding
+            .iter()
+            .any(|digest| !self.bound.knows(digest))
+        {
+            return Err(KeeperError::Policy {
+                message: "another policy was put in force since this one was read; nothing was done: look at `vouchsafe status`, and run the command again".to_owned(),
+            });
+        }
+        let changed = standing.in_force.as_ref() != Some(&self.policy.digest);
         self.keep_policy_text()?;
         if changed {
             new.extend(self.change_fact());
@@ -108,6 +116,8 @@ impl Keeper {
                     &String::from_utf8_lossy(&self.policy_text),
                 ),
             });
+        } else {
+            new.extend(self.author_fact(standing));
         }
         new.extend(
             abandoned(&facts)
@@ -154,7 +164,7 @@ impl Keeper {
         }
         let from = if changed { now } else { horizon.unwrap_or(now) };
         let wanted = policy::obligations(&self.policy, from, until);
-        let known: BTreeSet<&ObligationId> = facts.iter().filter_map(due).map(|o| &o.id).collect();
+        let known = owed(facts);
         if changed {
             let kept: BTreeSet<&ObligationId> = wanted.iter().map(|o| &o.id).collect();
             let answered = catalogue::answered(facts);
@@ -162,7 +172,10 @@ impl Keeper {
                 .iter()
                 .filter_map(due)
                 .filter(|o| o.opens >= now && !kept.contains(&o.id) && !answered.contains(&o.id))
+                .filter(|o| known.contains(&o.id))
                 .map(|o| o.id.clone())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
                 .collect();
             if !gone.is_empty() {
                 new.push(Fact::ObligationsWithdrawn {
@@ -198,6 +211,25 @@ impl Keeper {
     }
 }
 
+/// What was written down as owed and not withdrawn since. What was withdrawn may be owed anew.
+fn owed(facts: &[Recorded]) -> BTreeSet<&ObligationId> {
+    let mut owed = BTreeSet::new();
+    for recorded in facts {
+        match &recorded.entry.fact {
+            Fact::ObligationDue(obligation) => {
+                owed.insert(&obligation.id);
+            }
+            Fact::ObligationsWithdrawn { obligations, .. } => {
+                for id in obligations {
+                    owed.remove(id);
+                }
+            }
+            _ => {}
+        }
+    }
+    owed
+}
+
 fn due(recorded: &Recorded) -> Option<&Obligation> {
     match &recorded.entry.fact {
         Fact::ObligationDue(obligation) => Some(obligation),
@@ -214,6 +246,8 @@ pub(crate) fn open_obligations(facts: &[Recorded], now: Time) -> Vec<&Obligation
         .filter(|o| o.opens <= now && !answered.contains(&o.id))
         .collect();
     out.sort();
+    // What was withdrawn and owed anew is written down twice.
+    out.dedup_by_key(|o| &o.id);
     out
 }
 

@@ -8,8 +8,9 @@ use vouchsafe_format::Id;
 use vouchsafe_host::files;
 use vouchsafe_host::process::{Command, Output, ProcessError, run_captured};
 use vouchsafe_model::SignedBy;
-use vouchsafe_policy::files::parts;
+use vouchsafe_policy::files::{Part, parts};
 
+use crate::includes::{Commit, Tree, Unread, gather};
 use crate::keeper::Tools;
 
 /// A commit or a tag, as somebody names it.
@@ -81,15 +82,32 @@ fn names(policy: &Path, text: &str) -> Vec<OsString> {
 }
 
 /// The author of the last commit that touched the policy's files, by their address; nothing if they are not committed
-/// as they are.
-pub(crate) fn author(tools: &Tools, policy: &Path, text: &str) -> Option<String> {
+/// as they are. A file that only one of the `older` texts has was taken away, which is a change like any other.
+pub(crate) fn author<'t>(
+    tools: &Tools,
+    policy: &Path,
+    text: &str,
+    older: impl Iterator<Item = &'t str>,
+) -> Option<String> {
     let folder = policy.parent()?;
-    let files = names(policy, text);
-    let mut status = words(&["status", "--porcelain", "--ignored", "--"]);
-    status.extend(files.iter().cloned());
-    if !git(tools, folder, &status).ok()?.text().trim().is_empty() {
+    let mut files = names(policy, text);
+    let mut gone: Vec<OsString> = older.flat_map(|text| names(policy, text)).collect();
+    gone.sort();
+    gone.dedup();
+    gone.retain(|name| !files.contains(name));
+    let is_as_committed = |more: &str, files: &[OsString]| {
+        let mut status = words(&["status", "--porcelain", more, "--"]);
+        status.extend_from_slice(files);
+        let told = git(tools, folder, &status);
+        told.is_ok_and(|told| told.text().trim().is_empty())
+    };
+    // What was never committed, and is no part of the policy any more, tells nothing of who took it away.
+    if !is_as_committed("--ignored", &files)
+        || (!gone.is_empty() && !is_as_committed("--untracked-files=no", &gone))
+    {
         return None;
     }
+    files.extend(gone);
     let mut log = words(&["log", "-1", "--format=%ae", "--"]);
     log.extend(files);
     let author = git(tools, folder, &log).ok()?.text().trim().to_owned();
@@ -127,18 +145,11 @@ pub(crate) fn verify(
         SignedObject::Tag(_) => format!("{named}^{{tag}}"),
     })?;
     let commit = resolve(format!("{exact}^{{commit}}"))?;
-    for (name, part) in names(policy, text).iter().zip(parts(text)) {
-        let path = format!("{commit}:./{}", name.to_string_lossy());
-        let there = git(tools, folder, &words(&["show", "--no-textconv", &path]))
-            .map_err(|e| format!("the {kind} does not hold {}: {e}", name.to_string_lossy()))?;
-        let there = there.text();
-        let same = there == part.text || format!("{there}\n") == part.text;
-        if !same {
-            return Err(format!(
-                "the {kind} holds another text of {} than the one that is to be approved",
-                name.to_string_lossy()
-            ));
-        }
+    let there = whole(tools, policy, &commit).map_err(|e| format!("the {kind} {e}"))?;
+    if let Some(name) = differing(policy, &there, text) {
+        return Err(format!(
+            "the {kind} holds another text of {name} than the one that is to be approved"
+        ));
     }
     let mut signers_option = OsString::from("gpg.ssh.allowedSignersFile=");
     signers_option.push(allowed);
@@ -168,6 +179,47 @@ pub(crate) fn verify(
         key,
         allowed_signers: Id::of(&signers).to_hex(),
     })
+}
+
+/// The policy as a commit has it, with everything that it includes there.
+fn whole(tools: &Tools, policy: &Path, commit: &str) -> Result<String, String> {
+    let tree = Commit {
+        tools,
+        folder: policy.parent().unwrap_or(Path::new(".")),
+        commit,
+    };
+    let main = policy.file_name().unwrap_or_default().to_string_lossy();
+    let text = tree.read(&main, "").map_err(|unread| match unread {
+        Unread::Failed(why) => format!("does not hold {main}: {why}"),
+        Unread::Elsewhere => format!("does not hold {main}: it leads elsewhere"),
+    })?;
+    let gathered = gather(&main, text, &tree);
+    match gathered.problems.first() {
+        Some(problem) => Err(format!(
+            "does not hold the whole policy: {}",
+            problem.message
+        )),
+        None => Ok(gathered.text),
+    }
+}
+
+/// The first file that is not the same in both texts, or is in one of them only.
+fn differing(policy: &Path, one: &str, other: &str) -> Option<String> {
+    if one == other {
+        return None;
+    }
+    let (one, other) = (parts(one), parts(other));
+    let is_in = |all: &[Part<'_>], part: &Part<'_>| {
+        all.iter()
+            .any(|known| (known.name, known.text) == (part.name, part.text))
+    };
+    let differs = one
+        .iter()
+        .find(|part| !is_in(&other, part))
+        .or_else(|| other.iter().find(|part| !is_in(&one, part)));
+    let main = policy.file_name().unwrap_or_default().to_string_lossy();
+    let name = differs.and_then(|part| part.name).unwrap_or(&main);
+    Some(name.to_owned())
 }
 
 /// Signer and key of `Good "git" signature for WHO with TYPE key SHA256:…`, which is how ssh-keygen says it.

@@ -5,6 +5,8 @@ mod plain;
 
 use std::collections::VecDeque;
 
+use jiff::civil::{self, Date};
+use jiff::tz::TimeZone;
 use vouchsafe_model::policy::{Period, Schedule, ScheduleRule};
 use vouchsafe_model::{Span, Time};
 
@@ -73,8 +75,14 @@ pub fn last_where(
     None
 }
 
-/// The longest time between two neighbouring occurrences; for cron, over the four years from 2024 or the first
-/// 1500 occurrences, whichever is shorter.
+/// So many of a cron rule's occurrences are looked at one by one: more than a day has.
+const ONE_BY_ONE: usize = 1_500;
+/// 2024-01-01: four years from a leap year hold every kind of month.
+const FOUR_YEARS_FROM: Time = Time::from_secs(1_704_067_200);
+const FOUR_YEARS: Span = Span::from_days(1_461);
+
+/// The longest time between two neighbouring occurrences; for cron, over the four years from 2024: of a rule with many
+/// occurrences the first 1500, and those around the nights.
 pub fn longest_gap(rule: &ScheduleRule) -> Span {
     match rule {
         ScheduleRule::Every(span) => *span,
@@ -84,15 +92,89 @@ pub fn longest_gap(rule: &ScheduleRule) -> Span {
         ScheduleRule::Once(Period::Quarter) => Span::from_days(92),
         ScheduleRule::Once(Period::HalfYear) => Span::from_days(184),
         ScheduleRule::Once(Period::Year) => Span::from_days(366),
-        ScheduleRule::Cron { .. } => {
-            // 2024-01-01: four years from a leap year hold every kind of month.
-            let start = Time::from_secs(1_704_067_200);
-            occurrences(rule, start, start.plus(Span::from_days(1_461)))
-                .take(1_500)
+        ScheduleRule::Cron { expression, zone } => {
+            let end = FOUR_YEARS_FROM.plus(FOUR_YEARS);
+            let first: Vec<Span> = occurrences(rule, FOUR_YEARS_FROM, end)
+                .take(ONE_BY_ONE)
                 .map(|(opens, end)| end.since(opens))
-                .max()
-                .unwrap_or(Span::from_days(366))
+                .collect();
+            let nights = match first.len() < ONE_BY_ONE {
+                true => None,
+                false => Days::of(expression, zone).and_then(|days| days.longest_night()),
+            };
+            let longest = first.into_iter().chain(nights).max();
+            longest.unwrap_or(Span::from_days(366))
         }
+    }
+}
+
+/// How many occurrences there are in four years, whatever the clock does meanwhile.
+pub fn in_four_years(rule: &ScheduleRule) -> u64 {
+    match rule {
+        ScheduleRule::Every(span) => FOUR_YEARS.micros() / span.micros().max(1),
+        ScheduleRule::Once(Period::Day) => 1_461,
+        ScheduleRule::Once(Period::Week) => 208,
+        ScheduleRule::Once(Period::Month) => 48,
+        ScheduleRule::Once(Period::Quarter) => 16,
+        ScheduleRule::Once(Period::HalfYear) => 8,
+        ScheduleRule::Once(Period::Year) => 4,
+        ScheduleRule::Cron { expression, zone } => {
+            Days::of(expression, zone).map_or(0, |days| days.each * days.days.len() as u64)
+        }
+    }
+}
+
+/// The days in four years on which a cron rule occurs: on each of them at the same times.
+struct Days {
+    zone: TimeZone,
+    days: Vec<Date>,
+    /// How often on each.
+    each: u64,
+    first: civil::Time,
+    last: civil::Time,
+}
+
+impl Days {
+    fn of(expression: &str, zone_name: &str) -> Option<Days> {
+        let (cron, zone) = (cron(expression).ok()?, zone(zone_name)?);
+        let end = civil::date(2028, 1, 1);
+        let mut next = cron
+            .find_next_occurrence(&civil::date(2024, 1, 1).at(0, 0, 0, 0), true)
+            .ok()?;
+        let first = next.time();
+        let (mut last, mut each) = (first, 1);
+        let mut at = next;
+        while let Ok(later) = cron.find_next_occurrence(&at, false)
+            && later.date() == next.date()
+        {
+            (at, last) = (later, later.time());
+            each += 1;
+        }
+        let mut days = Vec::new();
+        while next.date() < end {
+            days.push(next.date());
+            let midnight = next.date().tomorrow().ok()?.at(0, 0, 0, 0);
+            match cron.find_next_occurrence(&midnight, true) {
+                Ok(later) => next = later,
+                Err(_) => break,
+            }
+        }
+        Some(Days {
+            zone,
+            days,
+            each,
+            first,
+            last,
+        })
+    }
+
+    /// The longest time from the last occurrence of a day to the first of the next day that has any.
+    fn longest_night(&self) -> Option<Span> {
+        let at = |date: &Date, time| calendar::resolve(&self.zone, date.to_datetime(time));
+        let nights = self.days.iter().zip(self.days.iter().skip(1));
+        nights
+            .filter_map(|(day, next)| Some(at(next, self.first)?.since(at(day, self.last)?)))
+            .max()
     }
 }
 

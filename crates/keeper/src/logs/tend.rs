@@ -2,12 +2,13 @@
 
 use vouchsafe_capture::{LogRun, MANIFEST_NAME};
 use vouchsafe_format::fragment::Position;
-use vouchsafe_model::{Issue, Protection, VaultName};
+use vouchsafe_model::{Issue, Protection, Time, VaultName};
 use vouchsafe_policy::logs::{Base, needed_from};
 use vouchsafe_vault::logs::CompactOptions;
 
 use super::{kind_of, stream_name};
 use crate::catalogue::Catalogue;
+use crate::change::Bound;
 use crate::error::{KeeperError, chain};
 use crate::keeper::Keeper;
 use crate::vaults::VaultHandle;
@@ -89,7 +90,7 @@ impl Keeper {
             })
             .collect();
         let now = self.tools.clock.now();
-        let Some(needed) = needed_from(&bases, protection.log_keep, now) else {
+        let Some(needed) = needed(&self.bound, &bases, protection, now) else {
             return Ok(None);
         };
         let known = points.iter().find(|p| p.point.point == needed.point);
@@ -109,5 +110,46 @@ impl Keeper {
         let manifest = read_manifest(&point, MANIFEST_NAME)?;
         let source = self.source(protection)?;
         Ok(manifest.and_then(|manifest| source.log_needed_from(&manifest, runs)))
+    }
+}
+
+/// The base that the log is needed from; nothing if nothing of it may go. For how long a policy that nobody can read
+/// kept it, nobody knows.
+fn needed<'b>(
+    bound: &Bound,
+    bases: &'b [Base],
+    protection: &Protection,
+    now: Time,
+) -> Option<&'b Base> {
+    match bound.unread.is_empty() {
+        true => needed_from(bases, protection.log_keep, now),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use vouchsafe_model::{PointId, Span};
+
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_log_goes_while_an_older_policy_is_unread() {
+        let text = "vaults: { v: { url: /v } }\nsystems: { db: { source: 'postgres://u@h/db', schedule: daily, copies: v, logs: { every: 5s, keep: 7 days } } }\n";
+        let lowered = vouchsafe_policy::lower(text, "p", Path::new("/p"), "d".to_owned());
+        let policy = lowered.policy.unwrap();
+        let (_, protection) = policy.protections().next().unwrap();
+        let bases = [1_u64, 8].map(|day| Base {
+            point: PointId::from_random(day.to_be_bytes()),
+            completed: Time::from_secs(0).plus(Span::from_days(day)),
+        });
+        let now = Time::from_secs(0).plus(Span::from_days(20));
+        let mut bound = Bound::alone(policy.clone());
+        let found = needed(&bound, &bases, protection, now);
+        assert_eq!(found, bases.last());
+        bound.unread.push("another".to_owned());
+        assert_eq!(needed(&bound, &bases, protection, now), None);
     }
 }

@@ -2,6 +2,8 @@
 
 mod diff;
 mod fate;
+mod lengths;
+mod people;
 mod protections;
 mod standing;
 mod systems;
@@ -67,9 +69,11 @@ pub fn compare(older: &[Version<'_>], new: Version<'_>) -> Comparison {
         let mut diff = diff::Diff::default();
         resolved(&mut diff, old.policy, &mut new.policy.clone());
         tables::declared(&mut diff, old.declared, new.declared);
+        people::people(&mut diff, *old, new);
         alterations.append(&mut diff.out);
         resolved(&mut diff::Diff::default(), old.policy, &mut in_force);
     }
+    in_force.people = people::in_force(older, new).clone();
     alterations.sort();
     alterations.dedup();
     Comparison {
@@ -100,7 +104,7 @@ pub fn change_id(from: &[String], to: &str) -> Option<ChangeId> {
         hash.update(b"\n");
     }
     let hex = hex::encode(hash.finalize());
-    ChangeId::new(format!("c-{}", hex.get(..8)?)).ok()
+    ChangeId::new(format!("c-{}", hex.get(..32)?)).ok()
 }
 
 /// What the linter says of a change that waits: each weakening at its place in the new file.

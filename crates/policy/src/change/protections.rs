@@ -1,15 +1,17 @@
 //! What differs between the protections of a system: what is read, when, for how long it is kept and where.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vouchsafe_model::ids::ProtectionName;
 use vouchsafe_model::policy::{
     CopyRule, DrillRule, Keep, KeepCounts, Length, Protection, Schedule, VerifyRule, Way,
 };
-use vouchsafe_model::{Effect, SourceKind};
+use vouchsafe_model::{Effect, SourceKind, Span};
 
 use super::diff::Diff;
+use super::lengths::{is_as_long, later, order};
+use crate::schedule::{in_four_years, longest_gap};
 
 /// Puts back what is weakened.
 pub(super) fn protections(
@@ -42,9 +44,10 @@ pub(super) fn protections(
 fn one(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
     let at = |key: &str| format!("{place}/{key}");
     reads(diff, place, old, new);
-    diff.rhythm(
-        &at("schedule"),
-        "the schedule",
+    rhythm(
+        diff,
+        (&at("schedule"), "the schedule"),
+        &old.keep,
         &old.schedule,
         &mut new.schedule,
     );
@@ -66,39 +69,88 @@ fn one(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
         (before, now) => diff.other(&at("window"), before, now, "another time of day to end by"),
     }
     keep(diff, &at("keep"), &old.keep, &mut new.keep);
-    copies(diff, &at("copies"), &old.copies, &mut new.copies);
+    copies(diff, &at("copies"), old, &mut new.copies);
     verify(diff, &at("verify"), &old.verify, &mut new.verify);
     drill(diff, &at("drill"), &old.drill, &mut new.drill);
-    diff.smaller(
-        &at("logs"),
-        "the interval of the log",
-        &old.log_every,
-        &mut new.log_every,
-    );
+    logs(diff, &at("logs"), old, new);
+}
+
+fn logs(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
+    let is_dropped = new.log_every.is_none();
+    let name = "the interval of the log";
+    diff.smaller(place, name, &old.log_every, &mut new.log_every);
+    if is_dropped {
+        // The whole rule is put back.
+        new.log_keep = old.log_keep;
+        return;
+    }
     // Without a length of its own the log is kept as long as it is needed.
     let by_length = |a: &Option<Length>, b: &Option<Length>| match (a, b) {
         (None, None) => Ordering::Equal,
         (None, _) => Ordering::Greater,
         (_, None) => Ordering::Less,
-        (Some(a), Some(b)) => a.roughly().cmp(&b.roughly()),
+        (Some(a), Some(b)) => order(a, b),
     };
     let shown = |length: &Option<Length>| match length {
         Some(length) => length.to_string(),
         None => "without end".to_owned(),
     };
-    if old.log_every.is_some() && new.log_every.is_some() {
+    if old.log_every.is_some() {
         let mut now = Some(new.log_keep);
         let name = "the time for which the log is kept";
-        diff.promise(
-            &at("logs"),
-            name,
-            &Some(old.log_keep),
-            &mut now,
-            by_length,
-            shown,
-        );
+        let before = Some(old.log_keep);
+        diff.promise(place, name, &before, &mut now, by_length, shown);
         new.log_keep = now.flatten();
     }
+}
+
+/// When points come. Where so many of them are kept, they reach back less far if they come faster.
+fn rhythm(
+    diff: &mut Diff,
+    (place, name): (&str, &str),
+    keep: &Keep,
+    old: &Option<Schedule>,
+    new: &mut Option<Schedule>,
+) {
+    let faster = match (old, &*new) {
+        (Some(before), Some(now)) => reaches_less(keep, before, now),
+        _ => None,
+    };
+    let Some(counted) = faster else {
+        diff.rhythm(place, name, old, new);
+        return;
+    };
+    let text = |schedule: &Option<Schedule>| {
+        let text = schedule.as_ref().map(|s| s.text.clone());
+        text.unwrap_or_default()
+    };
+    let what = format!(
+        "{name} is `{}`, was `{}`: what is kept by `{counted}` reaches back less far",
+        text(new),
+        text(old)
+    );
+    diff.say(Effect::Weakens, place, what);
+    new.clone_from(old);
+}
+
+/// The rule that counts points, if any, by which less far back is kept if points come as `new` says instead of `old`:
+/// one that counts periods which are shorter than what lay between two points.
+fn reaches_less(keep: &Keep, old: &Schedule, new: &Schedule) -> Option<&'static str> {
+    let gap = longest_gap(&old.rule);
+    // Whole periods, with the hour by which the clock may be turned.
+    let counted = keep.counts.rules().map(|(word, _)| word).find(|word| {
+        gap > match *word {
+            "last" => Span::ZERO,
+            "hourly" => Span::from_hours(1),
+            "daily" => Span::from_hours(25),
+            "weekly" => Span::from_hours(7 * 24 + 1),
+            "monthly" => Span::from_hours(31 * 24 + 1),
+            _ => Span::from_hours(366 * 24 + 1),
+        }
+    })?;
+    let is_faster =
+        longest_gap(&new.rule) < gap || in_four_years(&new.rule) > in_four_years(&old.rule);
+    is_faster.then_some(counted)
 }
 
 /// What is read, and how much of it is left out.
@@ -134,33 +186,32 @@ fn reads(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
 }
 
 fn exclude(diff: &mut Diff, place: &str, old: &[String], new: &mut Vec<String>) {
-    let added: Vec<&str> = new
-        .iter()
-        .filter(|p| !old.contains(p))
-        .map(String::as_str)
-        .collect();
-    let gone: Vec<&str> = old
-        .iter()
-        .filter(|p| !new.contains(p))
-        .map(String::as_str)
-        .collect();
-    if added.is_empty() && gone.is_empty() {
+    if old == new.as_slice() {
         return;
     }
+    let before: BTreeSet<&String> = old.iter().collect();
+    let now: BTreeSet<&String> = new.iter().collect();
+    let only = |these: &BTreeSet<&String>, those: &BTreeSet<&String>| {
+        let only: Vec<&str> = these.difference(those).map(|p| p.as_str()).collect();
+        only.join(", ")
+    };
+    let (added, gone) = (only(&now, &before), only(&before, &now));
     // A pattern with `!` takes back what others leave out, so that their order matters.
     let is_plain = !old.iter().chain(new.iter()).any(|p| p.starts_with('!'));
     if added.is_empty() && is_plain {
-        let what = format!("{} no longer left out", gone.join(", "));
-        diff.say(Effect::Strengthens, place, what);
+        if !gone.is_empty() {
+            let what = format!("{gone} no longer left out");
+            diff.say(Effect::Strengthens, place, what);
+        }
         return;
     }
     let what = match added.is_empty() {
         true => "other things are left out".to_owned(),
-        false => format!("{} left out as well", added.join(", ")),
+        false => format!("{added} left out as well"),
     };
     diff.say(Effect::Weakens, place, what);
     *new = match is_plain {
-        true => old.iter().filter(|p| new.contains(p)).cloned().collect(),
+        true => old.iter().filter(|p| now.contains(p)).cloned().collect(),
         false => old.to_vec(),
     };
 }
@@ -192,7 +243,6 @@ fn way(old: &Way, new: &Way) -> (Effect, String) {
 
 /// By which age all that a rule keeps is gone; nothing for never. And up to which age it keeps everything.
 fn reach(keep: &Keep) -> (Option<Length>, Option<Length>) {
-    let later = |a: Length, b: Length| if a.roughly() < b.roughly() { b } else { a };
     let end = match (keep.at_least, keep.at_most) {
         (Some(least), Some(most)) => Some(later(least, most)),
         (least, most) => most.or(least),
@@ -209,7 +259,6 @@ pub fn longer(a: &Keep, b: &Keep) -> Keep {
     if a.is_unsaid() || b.is_unsaid() {
         return Keep::default();
     }
-    let later = |a: Length, b: Length| if a.roughly() < b.roughly() { b } else { a };
     let ((over_a, all_a), (over_b, all_b)) = (reach(a), reach(b));
     let most = |a: Option<u32>, b: Option<u32>| a.max(b);
     // Where nothing is counted, `at_most` alone says how long everything stays.
@@ -265,10 +314,14 @@ fn is_shorter(old: &Keep, new: &Keep) -> bool {
     let ends_sooner = match (over_old, over_new) {
         (_, None) => false,
         (None, Some(_)) => true,
-        (Some(o), Some(n)) => n.roughly() < o.roughly(),
+        (Some(o), Some(n)) => !is_as_long(n, o),
     };
-    let zero = Length::default();
-    let keeps_all_shorter = all_new.unwrap_or(zero).roughly() < all_old.unwrap_or(zero).roughly();
+    let is_less = |new: Option<Length>, old: Option<Length>| match (new, old) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(new), Some(old)) => !is_as_long(new, old),
+    };
+    let keeps_all_shorter = is_less(all_new, all_old);
     let counts = |keep: &Keep, word: &str| {
         let found = keep.counts.rules().find(|(known, _)| *known == word);
         found.map_or(0, |(_, n)| n)
@@ -276,8 +329,7 @@ fn is_shorter(old: &Keep, new: &Keep) -> bool {
     // What a rule without counting keeps, it keeps whole.
     let counts_less = old.counts.rules().any(|(word, n)| counts(new, word) < n);
     // Beside `at_most` nothing goes the earlier for a shorter `at_least`, and yet less is promised.
-    let promised = |keep: &Keep| keep.at_least.unwrap_or(zero).roughly();
-    let promises_less = promised(new) < promised(old);
+    let promises_less = is_less(new.at_least, old.at_least);
     ends_sooner || keeps_all_shorter || counts_less || promises_less
 }
 
@@ -296,7 +348,8 @@ fn kept(keep: &Keep) -> String {
     format!("kept {}", parts.join(", "))
 }
 
-fn copies(diff: &mut Diff, place: &str, old: &[CopyRule], new: &mut Vec<CopyRule>) {
+fn copies(diff: &mut Diff, place: &str, old: &Protection, new: &mut Vec<CopyRule>) {
+    let (keep, points, old) = (&old.keep, &old.schedule, &old.copies);
     for before in old {
         let vault = &before.vault;
         match new.iter_mut().find(|copy| copy.vault == *vault) {
@@ -314,13 +367,26 @@ fn copies(diff: &mut Diff, place: &str, old: &[CopyRule], new: &mut Vec<CopyRule
                     diff.say(Effect::Weakens, place, what);
                     copy.every = None;
                 }
-                (Some(_), None) => {
+                (Some(every), None) => {
+                    let reaches_less = points
+                        .as_ref()
+                        .and_then(|points| reaches_less(keep, every, points));
                     let what = format!("every point is copied to {vault}");
-                    diff.say(Effect::Strengthens, place, what);
+                    match reaches_less {
+                        Some(counted) => {
+                            let what = format!(
+                                "{what}: what is kept by `{counted}` reaches back less far"
+                            );
+                            diff.say(Effect::Weakens, place, what);
+                            copy.every.clone_from(&before.every);
+                        }
+                        None => diff.say(Effect::Strengthens, place, what),
+                    }
                 }
                 _ => {
                     let name = format!("the rhythm of copies to {vault}");
-                    diff.rhythm(place, &name, &before.every, &mut copy.every);
+                    let now = &mut copy.every;
+                    rhythm(diff, (place, &name), keep, &before.every, now);
                 }
             },
         }

@@ -10,6 +10,8 @@ use crate::declared::{Declared, Entry};
 pub struct Standing {
     /// Digest of the policy that was put in force last; nothing if none ever was.
     pub in_force: Option<String>,
+    /// Digest of the policy that was agreed to last: nothing waited when it was put in force, or somebody approved it.
+    pub settled: Option<String>,
     /// Digests of the policies that bind: the one last agreed to and, while a change waits, those that came after it,
     /// the newest last.
     pub binding: Vec<String>,
@@ -45,8 +47,12 @@ impl Standing {
             Fact::PolicyChanged(change) => {
                 self.binding.retain(|digest| *digest != change.to);
                 self.binding.push(change.to.clone());
+                // The same change again, when its author became known: what was decided on it stands.
+                let is_known = |open: &PolicyChange| open.change == change.change;
+                if !self.open.as_ref().is_some_and(is_known) {
+                    self.denied = None;
+                }
                 self.open = Some(change.clone());
-                self.denied = None;
             }
             Fact::ChangeDecided(decision) => self.decide(decision),
             _ => {}
@@ -70,6 +76,7 @@ impl Standing {
     /// From here on that policy alone binds.
     fn settle(&mut self, digest: &str) {
         self.binding = vec![digest.to_owned()];
+        self.settled = Some(digest.to_owned());
         self.open = None;
         self.denied = None;
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vouchsafe_model::Effect;
 
 use super::diff::Diff;
+use super::people::{self, TABLES};
 use crate::declared::{Declared, Entry, Said};
 use crate::schedule::longest_gap;
 
@@ -37,9 +38,7 @@ fn direction(key: &str) -> Direction {
         | "signed" => Direction::True,
         "at_most" | "within" | "longer_than" | "rto" | "above" => Direction::Smaller,
         "before" | "count" | "keep" => Direction::Larger,
-        "approvers" | "checks" | "steps" | "features" | "contains" | "kind" | "layers" => {
-            Direction::Items
-        }
+        "checks" | "steps" | "features" | "contains" | "kind" | "layers" => Direction::Items,
         "may" | "approved_by" => Direction::Allows,
         "at_rest" | "in_transit" => Direction::Cipher,
         "allowed_signers" | "register" => Direction::Pinned,
@@ -68,7 +67,17 @@ fn opposite(effect: Effect) -> Effect {
     }
 }
 
-/// Notes what differs. Nothing has to be put back, for nothing is done by it.
+/// Notes what differs in what is said of people.
+pub(super) fn of_people(diff: &mut Diff, old: &Declared, new: &Declared) {
+    for key in both(&old.root, &new.root) {
+        if TABLES.contains(&key) {
+            table(diff, key, old.root.get(key), new.root.get(key));
+        }
+    }
+    duties(diff, old, new);
+}
+
+/// Notes what differs.
 pub(super) fn declared(diff: &mut Diff, old: &Declared, new: &Declared) {
     for key in both(&old.root, &new.root) {
         table(diff, key, old.root.get(key), new.root.get(key));
@@ -95,11 +104,8 @@ pub(super) fn declared(diff: &mut Diff, old: &Declared, new: &Declared) {
         let place = format!("systems/{}/protections/{}", id.system, id.protection);
         (place, entry, new.protections.get(id))
     });
-    let duties = old.duties.iter().map(|(name, entry)| {
-        let now = new.duties.get(name);
-        (format!("duties/{name}"), entry, now)
-    });
-    for (place, before, now) in maps.chain(protections).chain(duties) {
+    duties(diff, old, new);
+    for (place, before, now) in maps.chain(protections) {
         // What was dropped as a whole is told elsewhere.
         if let Some(now) = now {
             entry(diff, &place, before, now, None);
@@ -116,6 +122,15 @@ pub(super) fn declared(diff: &mut Diff, old: &Declared, new: &Declared) {
         if !new.requirements.contains_key(name) {
             let what = format!("requirement {name} is no longer named");
             diff.say(Effect::Weakens, format!("requirements/{name}"), what);
+        }
+    }
+}
+
+fn duties(diff: &mut Diff, old: &Declared, new: &Declared) {
+    for (name, before) in &old.duties {
+        // What was dropped as a whole is told elsewhere.
+        if let Some(now) = new.duties.get(name) {
+            entry(diff, &format!("duties/{name}"), before, now, None);
         }
     }
 }
@@ -166,7 +181,7 @@ fn entry(diff: &mut Diff, place: &str, old: &Entry, new: &Entry, gains: Option<E
     for key in both(old, new) {
         let at = format!("{place}/{key}");
         match (old.said.get(key), new.said.get(key)) {
-            (before, now) if before == now => {}
+            (before, now) if before == now || people::is_meant(place, key) => {}
             (Some(Said::Entry(before)), Some(Said::Entry(now))) => {
                 entry(diff, &at, before, now, None);
             }
@@ -201,6 +216,10 @@ fn value(
             (old, new) if new > old => Effect::Weakens,
             _ => Effect::Strengthens,
         },
+        // Another rule, or other systems, are departed from than was agreed to.
+        _ if matches!(key, "from" | "systems") && place.starts_with("exemptions/") => {
+            Effect::Weakens
+        }
         (Some(_), Some(_)) => both_said(direction, old, new),
         (old, _) => {
             let promises =

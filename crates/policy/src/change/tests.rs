@@ -7,6 +7,9 @@ use vouchsafe_model::fact::{Entry, Fact, Recorded};
 use vouchsafe_model::policy::{Keep, KeepCounts, Length};
 use vouchsafe_model::{ChangeDecision, PointId, PolicyChange, Span, Strength, Time, VaultName};
 
+mod measures;
+mod people;
+
 use super::*;
 use crate::retention::{PointAge, Verdict, decide};
 
@@ -292,6 +295,13 @@ fn of_several_older_rules_the_strictest_holds() {
     assert_eq!(keep.at_least, Some(Length::exact(Span::from_days(90))));
 }
 
+#[test]
+fn ids_of_changes_are_too_long_to_be_met_by_chance() {
+    let id = |to: &str| change_id(&["a".to_owned()], to).unwrap().to_string();
+    assert_eq!(id("b").len(), 2 + 128 / 4);
+    assert_ne!(id("b"), id("c"));
+}
+
 fn change(from: &str, to: &str, weakens: u64, author: &str) -> PolicyChange {
     PolicyChange {
         change: change_id(&[from.to_owned()], to).unwrap(),
@@ -360,6 +370,17 @@ fn what_waits_binds_with_what_was_before_until_somebody_agrees() {
     denied.push(decision(&ab, false));
     assert_eq!(standing(&denied).binding, ["a", "b"]);
     assert!(standing(&denied).denied.is_some());
+    // So it does when its author becomes known.
+    let known = PolicyChange {
+        author: "w@example.com".into(),
+        ..ab.clone()
+    };
+    let again = [denied.clone(), vec![Fact::PolicyChanged(known)]].concat();
+    let again = standing(&again);
+    assert!(again.denied.is_some());
+    assert_eq!(again.open.unwrap().author, "w@example.com");
+    assert_eq!(again.binding, ["a", "b"]);
+    assert_eq!(again.settled.as_deref(), Some("a"));
     let mut other = facts.clone();
     other.push(decision(&change("a", "z", 1, "w"), true));
     assert_eq!(standing(&other).binding, ["a", "b"]);

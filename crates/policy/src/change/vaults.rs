@@ -6,6 +6,7 @@ use vouchsafe_model::policy::{Length, MinTls};
 use vouchsafe_model::{Effect, Vault, VaultName};
 
 use super::diff::Diff;
+use super::lengths::order;
 
 /// Puts back what is weakened.
 pub(super) fn vaults(
@@ -30,9 +31,16 @@ pub(super) fn vaults(
 }
 
 fn one(diff: &mut Diff, place: &str, old: &Vault, new: &mut Vault) {
-    if old.url != new.url {
+    let elsewhere = match () {
+        () if old.url != new.url => Some("url"),
+        () if old.access.endpoint != new.access.endpoint => Some("endpoint"),
+        // Of this kind the account is a part of where it lies.
+        () if old.url.starts_with("azblob:") && old.access.user != new.access.user => Some("user"),
+        () => None,
+    };
+    if let Some(key) = elsewhere {
         let what = "it lies elsewhere, where the copies made so far are not";
-        diff.say(Effect::Weakens, format!("{place}/url"), what);
+        diff.say(Effect::Weakens, format!("{place}/{key}"), what);
         // The old place is reached as before.
         new.url.clone_from(&old.url);
         new.access = old.access.clone();
@@ -47,13 +55,12 @@ fn one(diff: &mut Diff, place: &str, old: &Vault, new: &mut Vault) {
         &new.location,
         "it is said to lie elsewhere",
     );
-    let by_length = |a: &Length, b: &Length| a.roughly().cmp(&b.roughly());
     diff.promise(
         &at("retention_lock"),
         "the retention lock",
         &old.retention_lock,
         &mut new.retention_lock,
-        by_length,
+        order,
         Length::to_string,
     );
     if new.retention_lock.is_some() && old.retention_lock.is_some() {

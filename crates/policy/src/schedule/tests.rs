@@ -236,6 +236,35 @@ fn gaps_and_ends() {
     );
 }
 
+#[test]
+fn a_gap_that_comes_after_many_occurrences_is_seen() {
+    let gap = |text: &str| longest_gap(&rule(text));
+    // From 31 March, 23:00, to 1 January.
+    let months = Span::from_hours(275 * 24 + 1);
+    assert_eq!(gap("0 * * 1-3 *"), months);
+    assert_eq!(gap("* * 1 * *"), Span::from_mins(30 * 1_440 + 1));
+    assert_eq!(
+        gap("*/5 8-17 * * 1-5"),
+        Span::from_mins(2 * 1_440 + 14 * 60 + 5)
+    );
+    assert_eq!(gap("0 * * * *"), Span::from_hours(1));
+    assert_eq!(gap("* * * * * Europe/London"), Span::from_mins(1));
+}
+
+#[test]
+fn occurrences_in_four_years_are_counted() {
+    let all = |text: &str| in_four_years(&rule(text));
+    for (text, n) in [
+        ("0 0,12 * * *", 2 * 1_461),
+        ("0 * * 1-3 *", 24 * (91 + 3 * 90)),
+        ("hourly", 24 * 1_461),
+        ("0 4 29 2 *", 1),
+        ("month", 48),
+    ] {
+        assert_eq!(all(text), n, "{text}");
+    }
+}
+
 fn any_rule() -> impl Strategy<Value = ScheduleRule> {
     let zone = prop_oneof![
         Just("UTC"),
