@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use vouchsafe_model::fact::{Fact, RecoveryPoint, Verification};
 use vouchsafe_model::period::{Closure, Fulfilment, PeriodAssessment};
-use vouchsafe_model::{Assessment, DrillResult, Issue, Judgement, PeopleFact};
+use vouchsafe_model::{Assessment, DrillResult, Issue, Judgement, PeopleFact, Statement};
 
 use crate::layout::clean;
 use crate::report::ReportInput;
@@ -231,6 +231,9 @@ impl<'a> Names<'a> {
             Fact::Drill(d) => self.drill(d),
             Fact::Pruned(p) => self.issues(&mut p.refused),
             Fact::People(p) => self.people(p),
+            Fact::Held(hold) => self.replace(&mut hold.reason),
+            Fact::HoldReleased(release) => self.replace(&mut release.reason),
+            Fact::Break { reason, .. } => self.replace(reason),
             _ => {}
         }
         fact
@@ -257,23 +260,48 @@ impl<'a> Names<'a> {
         p
     }
 
-    /// Names of files that people handed in.
+    /// Names of files that people handed in, and whatever they wrote.
     fn people(&self, fact: &mut PeopleFact) {
         match fact {
             PeopleFact::Attested(a) => {
                 let handed = a.handed_in.iter_mut().flat_map(|h| &mut h.files);
-                let stated = a.statement.files.iter_mut().map(|f| &mut f.name);
-                for name in stated.chain(handed.map(|f| &mut f.name)) {
-                    *name = self.place(name);
+                for file in handed {
+                    file.name = self.place(&file.name);
                 }
-                self.replace(&mut a.statement.reason);
+                self.statement(&mut a.statement);
             }
             PeopleFact::Refused(refusal) => {
                 refusal.file = self.place(&refusal.file);
                 self.replace(&mut refusal.because);
             }
-            _ => {}
+            PeopleFact::IncidentOpened(incident) => self.replace(&mut incident.reason),
+            PeopleFact::IncidentNoted(note) => self.replace(&mut note.text),
+            PeopleFact::IncidentClosed(closure) => self.replace(&mut closure.reason),
+            PeopleFact::Exempted(exemption) => {
+                self.replace(&mut exemption.reason);
+                exemption
+                    .statement
+                    .iter_mut()
+                    .for_each(|s| self.statement(s));
+            }
+            PeopleFact::AccessAsked(request) => self.replace(&mut request.reason),
+            PeopleFact::AccessGiven(grant) => {
+                grant.statement.iter_mut().for_each(|s| self.statement(s));
+            }
+            PeopleFact::ExemptionEnded(ended)
+            | PeopleFact::AccessEnded(ended)
+            | PeopleFact::Resumed(ended) => self.replace(&mut ended.reason),
+            PeopleFact::Paused(pause) => self.replace(&mut pause.reason),
+            // Nothing that somebody wrote.
+            PeopleFact::Noticed(_) => {}
         }
+    }
+
+    fn statement(&self, statement: &mut Statement) {
+        for file in &mut statement.files {
+            file.name = self.place(&file.name);
+        }
+        self.replace(&mut statement.reason);
     }
 
     /// The same verdicts as they may be shown.

@@ -443,3 +443,69 @@ fn a_bundle_names_every_file_in_its_list_and_in_what_is_signed() {
     let at = w.input().generated_at;
     assert_eq!(archive(&all, at).unwrap(), archive(&files(&w), at).unwrap());
 }
+
+#[test]
+fn places_in_what_people_wrote_are_hidden_too() {
+    let place = "/srv/secret-7/list.csv";
+    let said = |what: Value| -> Fact { serde_json::from_value(what).unwrap() };
+    let people = |deed: &str, more: Value| {
+        let mut fact = json!({ "fact": "people", "deed": deed });
+        let fields = more.as_object().unwrap().clone();
+        fact.as_object_mut().unwrap().extend(fields);
+        said(fact)
+    };
+    let mut w = world();
+    let last = w.facts.last().unwrap().clone();
+    let (until, unverified) = ("2024-02-01T00:00:00Z", json!({ "known": "unverified" }));
+    let written = [
+        people(
+            "incident-opened",
+            json!({ "name": "i", "by": "a", "reason": place }),
+        ),
+        people(
+            "incident-noted",
+            json!({ "name": "i", "kind": "cause", "text": place, "by": "a" }),
+        ),
+        people(
+            "incident-closed",
+            json!({ "name": "i", "retest": 1, "by": "a", "reason": place }),
+        ),
+        people(
+            "exempted",
+            json!({
+                "name": "e", "from": "proven", "asked_by": "a", "approved_by": "b", "reason": place,
+                "until": until, "identity": unverified,
+            }),
+        ),
+        people(
+            "exemption-ended",
+            json!({ "name": "e", "by": "a", "reason": place }),
+        ),
+        people(
+            "paused",
+            json!({ "system": "shop-db", "by": "a", "reason": place, "until": until }),
+        ),
+        people(
+            "resumed",
+            json!({ "name": "shop-db", "by": "a", "reason": place }),
+        ),
+        said(json!({ "fact": "break", "reason": place })),
+    ];
+    let from = last.seq + 1;
+    for (seq, fact) in (from..).zip(written) {
+        let mut recorded = last.clone();
+        (recorded.seq, recorded.entry.fact) = (seq, fact);
+        w.facts.push(recorded);
+    }
+    let texts = |key: Option<[u8; 32]>| {
+        let mut input = w.input();
+        input.redact_places = key.is_some();
+        input.names_key = key;
+        let files = population_files(&input).into_iter();
+        let files = files.map(|f| String::from_utf8(f.bytes).unwrap());
+        format!("{}{}", files.collect::<String>(), report_json(&input))
+    };
+    assert!(texts(None).matches(place).count() >= 8);
+    let hidden = texts(Some([7; 32]));
+    assert!(!hidden.contains("secret-7"), "{hidden}");
+}

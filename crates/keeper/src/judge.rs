@@ -80,7 +80,7 @@ impl Keeper {
         let approval = vouchsafe_policy::approval(&self.policy, &judged.facts);
         let ledger = self.ledger_head(&judged.facts)?;
         let (policy, facts, as_of) = (&self.policy, &judged.facts, judged.assessment.at);
-        let closures = &[];
+        let closures = &vouchsafe_policy::people::closures(facts, as_of);
         let period = vouchsafe_policy::assess_period(policy, facts, closures, (from, to), as_of);
         let obligations =
             vouchsafe_policy::period_obligations(policy, facts, closures, (from, to), as_of);

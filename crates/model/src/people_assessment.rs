@@ -201,6 +201,9 @@ pub struct ExemptionState {
     pub finding: Option<String>,
     /// The entry that says so; nothing if the policy does.
     pub seq: Option<u64>,
+    /// Whether whoever allowed it has signed that by a key of their own.
+    #[serde(default)]
+    pub verified: bool,
 }
 
 /// How far a right that somebody asked for has come.

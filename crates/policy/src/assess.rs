@@ -156,7 +156,7 @@ fn one(
             .map(|q| judged(*q, Verdict::Unproven, because.to_owned(), Vec::new()))
             .collect()
     };
-    people::apply(&mut judgements, &system.name, exemptions);
+    people::apply(&mut judgements, &system.name, policy, exemptions);
     let tier = system.tier.as_ref();
     let drill = proof::newest(&case);
     ProtectionAssessment {

@@ -107,16 +107,20 @@ const CC7_5: Asked = &[
     (
         "Timeline of each incident",
         Elsewhere(
-            "No incident is told apart in this report; each failure is listed with its time.",
+            "Incidents and their notes stand in the population `others`, each with its time; no timeline is drawn from them.",
         ),
     ),
     (
         "Notices that were sent",
-        Elsewhere("Who was told what is not recorded."),
+        Elsewhere(
+            "Reminders and escalations stand in the population `others`; that somebody received them is not recorded.",
+        ),
     ),
     (
         "Root cause",
-        Elsewhere("A cause is recorded only where a failure is closed."),
+        Elsewhere(
+            "Causes are notes of incidents, in the population `others`; none is judged here.",
+        ),
     ),
     ("Changes that were made", PolicyHistory),
     ("Recovery tests by scenario", Comparisons),

@@ -131,10 +131,10 @@ impl Found<'_> {
     fn history(&self) -> Answer {
         let texts = len(self.content.policy.in_force.len());
         let says = format!(
-            "{} came into force up to the end of the period, each with its digest; who changed what is not in them.",
+            "{} came into force up to the end of the period, each with its digest; who changed what, as far as it is known, stands in `others`.",
             count(texts, "text")
         );
-        (some(texts, InPart), Measured, says, &["policies"])
+        (some(texts, InPart), Measured, says, &["policies", "others"])
     }
 
     fn schedule(&self) -> Answer {
@@ -444,7 +444,7 @@ impl Found<'_> {
         let done: u64 = rules.map(|r| r.counts.on_time + r.counts.late).sum();
         let says = match duties {
             0 => "No duty of a person was due in the period.".to_owned(),
-            n => format!("{} due, {} fulfilled.", count(n, "duty"), figure(done)),
+            n => format!("{} due, {} answered.", count(n, "duty"), figure(done)),
         };
         (of_all(done, duties), Stated, says, &["duties"])
     }

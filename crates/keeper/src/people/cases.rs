@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use vouchsafe_model::attestation::Statement;
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::incident::{Closure, Ended, Exemption, Incident, IncidentNote, NoteKind};
+use vouchsafe_model::people::Capacity;
 use vouchsafe_model::people_assessment::{ExemptionState, IncidentState};
 use vouchsafe_model::{
     DutyOutcome, Identity, ObligationId, PeopleFact, Question, SystemName, Time,
@@ -255,7 +256,14 @@ impl Keeper {
                 "who asks for it does not allow it; somebody else has to",
             );
         }
-        if who.capacity(&approved_by, &who.approvers, None).is_none() {
+        let capacity = who.capacity(&approved_by, &who.approvers, None);
+        if matches!(capacity, Some(Capacity::Unnamed)) {
+            return refused(
+                name,
+                "the policy names nobody who may allow it; write `owner` or `approved_by` under `policy`",
+            );
+        }
+        if capacity.is_none() {
             let may: Vec<String> = who.all_holders(&who.approvers).into_iter().collect();
             return refused(
                 name,
@@ -275,6 +283,9 @@ impl Keeper {
                 name,
                 format!("nothing is decided by `{from}`; name one of {words}, or a duty"),
             );
+        }
+        if who.duties.contains_key(&order.from) && !order.systems.is_empty() {
+            return refused(name, "a duty is exempt as a whole; leave --system out");
         }
         if let Some(unknown) = order
             .systems

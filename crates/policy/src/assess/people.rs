@@ -13,8 +13,10 @@ mod register;
 
 pub use crate::assess::people::access::{accesses, may_ask, may_grant};
 pub use crate::assess::people::exemptions::{exemptions, question_of};
-pub use crate::assess::people::handed::{last_handed, refused_beside};
-pub use crate::assess::people::incidents::{can_close, incidents};
+pub use crate::assess::people::handed::{
+    CLOCK_AHEAD, Excused, LastHanded, last_handed, refused_handed,
+};
+pub use crate::assess::people::incidents::{can_close, closures, incidents};
 pub use crate::assess::people::items::{owed_by_people, upcoming};
 pub use crate::assess::people::notices::notices;
 pub use crate::assess::people::pauses::paused;

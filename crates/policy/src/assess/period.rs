@@ -47,11 +47,19 @@ pub fn assess_period(
         closures: Closures::of(closures, as_of),
     };
     let mut tallies: BTreeMap<RuleKey, Tally> = BTreeMap::new();
-    let mut deviations = period.fulfilments(&index, &Claims::of(facts, as_of));
+    let claims = Claims::of(facts, as_of);
+    let mut deviations = period.fulfilments(&index, &claims);
     for one in &deviations {
-        tallies.entry(key(&one.obligation)).or_default().count(one);
+        let tally = tallies.entry(key(&one.obligation)).or_default();
+        tally.count(one);
+        if claims.found_problems(one.answered_by) {
+            tally.found(one.closure.is_some());
+        }
     }
-    deviations.retain(|f| !matches!(f.standing, Standing::OnTime | Standing::Open));
+    deviations.retain(|f| {
+        !matches!(f.standing, Standing::OnTime | Standing::Open)
+            || claims.found_problems(f.answered_by)
+    });
     let moves = Moves::of(policy, facts, as_of);
     let held = Held::of(facts, as_of);
     let measured: Vec<Measured> = policy
@@ -142,6 +150,9 @@ struct Tally {
     unproven_open: u64,
     /// Of all that were not on time, late ones too, those that are closed.
     accounted: u64,
+    /// Answers by which people say that they found something, and of these those that no incident has closed.
+    found: u64,
+    found_open: u64,
 }
 
 impl Tally {
@@ -155,6 +166,11 @@ impl Tally {
             _ => {}
         }
         self.accounted += u64::from(closed);
+    }
+
+    fn found(&mut self, closed: bool) {
+        self.found += 1;
+        self.found_open += u64::from(!closed);
     }
 
     fn rule(self, (protection, kind, vault, duty): RuleKey) -> RulePeriod {
@@ -178,11 +194,11 @@ impl Tally {
         let c = &self.counts;
         if c.total() == c.open {
             PeriodVerdict::Unproven
-        } else if self.missed_open > 0 {
+        } else if self.missed_open + self.found_open > 0 {
             PeriodVerdict::NotMet
         } else if self.unproven_open > 0 {
             PeriodVerdict::Unproven
-        } else if c.late + c.missed + c.unproven > 0 {
+        } else if c.late + c.missed + c.unproven + self.found > 0 {
             PeriodVerdict::MetWithDeviations
         } else {
             PeriodVerdict::Met

@@ -49,7 +49,11 @@ pub(super) fn people(
         .chain(owed.providers())
         .chain(owed.rights_and_keys())
         .chain(owed.programme());
-    for duty in all {
+    for mut duty in all {
+        // A duty of the same name as, say, the review of the policy takes nothing away from it.
+        if people.duties.contains_key(&duty.name) {
+            duty.name = format!("{}/{}", duty.name, duty.kind.word());
+        }
         people.duties.entry(duty.name.clone()).or_insert(duty);
     }
     people

@@ -166,8 +166,12 @@ fn line(one: &ExemptionState) -> String {
         None => "without an end".to_owned(),
     };
     let finding = one.finding.as_ref().map(|f| format!("; {f}"));
+    let known = match one.seq.is_some() && !one.verified {
+        true => " (identity unverified)",
+        false => "",
+    };
     format!(
-        "exemption {} from {} for {of}, {until}, allowed by {}: {}{}",
+        "exemption {} from {} for {of}, {until}, allowed by {}: {}{known}{}",
         one.name,
         one.from,
         one.approved_by.as_deref().unwrap_or("nobody"),

@@ -6,11 +6,11 @@ use vouchsafe_model::people::{PeopleDuty, When};
 use vouchsafe_model::people_assessment::{
     DutyAssessment, ExemptionState, IncidentState, LastAnswer,
 };
-use vouchsafe_model::{Policy, Strength, Time, Verdict};
+use vouchsafe_model::{ObligationId, Policy, Strength, Time, Verdict};
 
 use crate::assess::owed::{Ledgered, Owed, Standing};
 use crate::assess::people::exemptions::{exempt, words};
-use crate::assess::people::incidents::about;
+use crate::assess::people::incidents::{Failure, about};
 use crate::assess::people::items::{Which, groups, newest_missed};
 use crate::assess::people::register::Register;
 use crate::obligations::AHEAD;
@@ -129,34 +129,17 @@ impl Judge<'_, '_> {
                 Standing::Late => format!(", late: it was due {}", owed.what.due.minute()),
                 _ => String::new(),
             };
-            let mut verdict = Verdict::Met;
-            let mut because = format!("{text}{late}");
-            let mut facts = vec![answer.seq];
-            if answer.outcome == DutyOutcome::Problems {
-                let incident = about(self.incidents, &owed.what.id, Some(answer.seq));
-                let closed = incident.and_then(|i| Some((&i.name, i.closed.as_ref()?)));
-                because = match (closed, incident) {
-                    (Some((name, closed)), _) => {
-                        facts.push(closed.seq);
-                        format!("{because}; incident {name} about it is closed")
-                    }
-                    (None, Some(open)) => {
-                        verdict = Verdict::NotMet;
-                        format!("{because}; incident {} about it is open", open.name)
-                    }
-                    (None, None) => {
-                        verdict = Verdict::NotMet;
-                        format!("{because}; no incident about it was opened")
-                    }
-                };
-            }
-            return Said {
-                verdict,
-                because,
-                facts,
+            let mut said = Said {
+                verdict: Verdict::Met,
+                because: format!("{text}{late}"),
+                facts: vec![answer.seq],
                 strength: Some(strength(answer)),
                 last: Some(answer.clone()),
             };
+            if answer.outcome == DutyOutcome::Problems {
+                self.problems(&mut said, Some(&owed.what.id), answer.seq);
+            }
+            return said;
         }
         let due = group.iter().map(|o| o.what.due).min().unwrap_or(self.now);
         let verdict = match duty.when {
@@ -184,6 +167,27 @@ impl Judge<'_, '_> {
         }
     }
 
+    /// What was found is settled by an incident about it that is closed.
+    fn problems(&self, said: &mut Said, obligation: Option<&ObligationId>, entry: u64) {
+        let incident = about(self.incidents, obligation, Failure::Told { entry });
+        let closed = incident.and_then(|i| Some((&i.name, i.closed.as_ref()?)));
+        let what = match (closed, incident) {
+            (Some((name, closed)), _) => {
+                said.facts.push(closed.seq);
+                format!("incident {name} about it is closed")
+            }
+            (None, Some(open)) => {
+                said.verdict = Verdict::NotMet;
+                format!("incident {} about it is open", open.name)
+            }
+            (None, None) => {
+                said.verdict = Verdict::NotMet;
+                "no incident about it was opened".to_owned()
+            }
+        };
+        said.because = format!("{}; {what}", said.because);
+    }
+
     fn missed(&self, missed: &Owed<'_>, last: Option<(LastAnswer, String)>) -> Said {
         let what = missed.what;
         let mut because = format!("missed; it was due {}", what.due.minute());
@@ -197,7 +201,11 @@ impl Judge<'_, '_> {
             facts.push(said.seq);
         }
         let mut verdict = Verdict::NotMet;
-        match about(self.incidents, &what.id, None) {
+        match about(
+            self.incidents,
+            Some(&what.id),
+            Failure::Missed { due: what.due },
+        ) {
             Some(incident) => {
                 facts.push(incident.seq);
                 because = match &incident.closed {
@@ -291,18 +299,25 @@ impl Judge<'_, '_> {
                     .rev()
                     .find(|said| said.at >= since && said.outcome() != DutyOutcome::Declined);
                 match done {
-                    Some(said) => Said {
-                        facts: vec![said.seq],
-                        strength: Some(Strength::Stated),
-                        ..plain(
-                            Verdict::Met,
-                            format!(
-                                "{} by {}; the policy names no later day than {day}",
-                                said.outcome().word(),
-                                said.attestation.statement.by
-                            ),
-                        )
-                    },
+                    Some(done) => {
+                        let mut said = Said {
+                            facts: vec![done.seq],
+                            strength: Some(Strength::Stated),
+                            ..plain(
+                                Verdict::Met,
+                                format!(
+                                    "{} by {}; the policy names no later day than {day}",
+                                    done.outcome().word(),
+                                    done.attestation.statement.by
+                                ),
+                            )
+                        };
+                        if done.outcome() == DutyOutcome::Problems {
+                            let owed = done.attestation.statement.obligations.first();
+                            self.problems(&mut said, owed, done.seq);
+                        }
+                        said
+                    }
                     None => plain(
                         Verdict::NotMet,
                         format!("was due by {day}, and nobody says that it was done"),

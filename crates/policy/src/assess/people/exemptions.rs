@@ -21,6 +21,7 @@ pub fn exemptions(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Exempti
             in_force: false,
             finding: None,
             seq: None,
+            verified: false,
         });
     }
     for recorded in facts.iter().filter(|r| r.entry.at <= now) {
@@ -37,6 +38,7 @@ pub fn exemptions(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Exempti
                     in_force: false,
                     finding: None,
                     seq: Some(recorded.seq),
+                    verified: given.identity.is_verified(),
                 });
             }
             Fact::People(PeopleFact::ExemptionEnded(ended)) => {
@@ -90,13 +92,16 @@ pub fn question_of(from: &str) -> Option<Question> {
     })
 }
 
-/// Takes out what is exempt among the answers about one system, and says which permission has run out.
+/// Takes out what is exempt among the answers about one system, and says which permission has run out. A permission
+/// from a duty takes out nothing else, whatever the duty is called.
 pub(in crate::assess) fn apply(
     judgements: &mut [Judgement],
     system: &SystemName,
+    policy: &Policy,
     all: &[ExemptionState],
 ) {
-    for one in all {
+    let is_duty = |one: &&ExemptionState| policy.people.duties.contains_key(&one.from);
+    for one in all.iter().filter(|one| !is_duty(one)) {
         let Some(question) = question_of(&one.from).filter(|_| concerns(one, system)) else {
             continue;
         };
@@ -119,16 +124,21 @@ pub(in crate::assess) fn apply(
     }
 }
 
-/// The permission that takes out a duty.
+/// The permission that takes out a duty. One for some systems only does not: a duty is exempt as a whole.
 pub(super) fn exempt<'e>(duty: &str, all: &'e [ExemptionState]) -> Option<&'e ExemptionState> {
-    all.iter().find(|e| e.in_force && e.from == duty)
+    all.iter()
+        .find(|e| e.in_force && e.from == duty && e.systems.is_empty())
 }
 
 /// As people read it.
 pub(super) fn words(one: &ExemptionState) -> String {
     let until = one.until.map(Time::minute).unwrap_or_default();
+    let known = match one.seq.is_some() && !one.verified {
+        true => ", identity unverified,",
+        false => "",
+    };
     format!(
-        "exempt until {until} by {}: {}",
+        "exempt{known} until {until} by {}: {}",
         one.approved_by.as_deref().unwrap_or("nobody"),
         one.reason.as_deref().unwrap_or_default()
     )

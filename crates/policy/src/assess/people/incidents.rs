@@ -4,7 +4,8 @@ use vouchsafe_model::attestation::DutyOutcome;
 use vouchsafe_model::fact::{Outcome, Recorded};
 use vouchsafe_model::incident::NoteKind;
 use vouchsafe_model::people_assessment::{ClosedLine, IncidentLine, IncidentState};
-use vouchsafe_model::{Fact, ObligationId, PeopleFact, Time};
+use vouchsafe_model::period::{Closes, Closure};
+use vouchsafe_model::{Fact, ObligationId, PeopleFact, Strength, Time};
 
 /// Every incident that was opened up to `now`: open ones first, then the newest.
 ///
@@ -65,19 +66,82 @@ fn open<'i>(all: &'i mut [IncidentState], name: &str) -> Option<&'i mut Incident
     newest.find(|i| i.name == name && i.closed.is_none())
 }
 
-/// The incident that is about an obligation or an entry: a closed one if there is any, else an open one.
+/// The incident that is about a failure of an obligation, which an entry may tell of: an open one if there is any,
+/// else the one that was closed last. What was closed before the failure says nothing of it.
 pub(super) fn about<'i>(
     incidents: &'i [IncidentState],
-    obligation: &ObligationId,
-    entry: Option<u64>,
+    obligation: Option<&ObligationId>,
+    failure: Failure,
 ) -> Option<&'i IncidentState> {
     let concerns = |i: &&IncidentState| {
-        i.obligations.contains(obligation) || entry.is_some_and(|seq| i.facts.contains(&seq))
+        let named = obligation.is_some_and(|id| i.obligations.contains(id));
+        match failure {
+            Failure::Missed { due } => named && i.closed.as_ref().is_none_or(|c| c.at > due),
+            Failure::Told { entry } => {
+                i.facts.contains(&entry)
+                    || (named
+                        && i.closed
+                            .as_ref()
+                            .is_none_or(|c| c.seq > entry && i.seq > entry))
+            }
+        }
     };
     let mine = || incidents.iter().filter(concerns);
-    mine()
-        .find(|i| i.closed.is_some())
-        .or_else(|| mine().next())
+    let open = mine().find(|i| i.closed.is_none());
+    let closed = || mine().max_by_key(|i| i.closed.as_ref().map(|c| c.seq));
+    open.or_else(closed)
+}
+
+/// What an incident has to be about.
+#[derive(Clone, Copy)]
+pub(super) enum Failure {
+    /// Nothing was done by this time.
+    Missed { due: Time },
+    /// This entry says that something was found.
+    Told { entry: u64 },
+}
+
+/// What closed incidents close in a period: each obligation and each entry that they are about. One whose closing
+/// lacks a cause, a fix or a good retest closes nothing. The newest closure of a thing comes last.
+pub fn closures(facts: &[Recorded], as_of: Time) -> Vec<Closure> {
+    let mut closed: Vec<(IncidentState, ClosedLine)> = incidents(facts, as_of)
+        .into_iter()
+        .filter_map(|incident| {
+            let line = incident.closed.clone()?;
+            let tested = line.retest < line.seq && can_close(facts, &incident, line.retest).is_ok();
+            tested.then_some((incident, line))
+        })
+        .collect();
+    closed.sort_by_key(|(_, line)| line.seq);
+    let mut all = Vec::new();
+    for (incident, line) in &closed {
+        let obligations = incident.obligations.iter().cloned();
+        let entries = incident.facts.iter().copied().map(Closes::Fact);
+        for of in obligations.map(Closes::Obligation).chain(entries) {
+            all.push(Closure {
+                of,
+                at: line.at,
+                by: line.by.clone(),
+                // An incident is closed on somebody's word; no signature is asked for.
+                strength: Strength::Stated,
+                text: told(incident, line),
+                seq: line.seq,
+            });
+        }
+    }
+    all
+}
+
+/// What happened, cause, fix and retest, as they were recorded.
+fn told(incident: &IncidentState, line: &ClosedLine) -> String {
+    let mut parts = vec![format!("incident {}: {}", incident.name, incident.reason)];
+    for kind in [NoteKind::Cause, NoteKind::Fix] {
+        let notes = incident.notes.iter().filter(|note| note.kind == kind);
+        parts.extend(notes.map(|note| format!("{}: {}", kind.word(), note.text)));
+    }
+    parts.push(format!("retest: entry {}", line.retest));
+    parts.push(line.reason.clone());
+    parts.join("; ")
 }
 
 /// Whether an open incident may be closed with the entry `retest`; if not, why, as a sentence that says what to do.

@@ -13,7 +13,7 @@ use vouchsafe_model::{
 
 use crate::assess::index::Index;
 use crate::assess::owed::{Ledgered, Owed, Standing};
-use crate::assess::people::incidents::{about, incidents};
+use crate::assess::people::incidents::{Failure, about, incidents};
 use crate::assess::people::register::Register;
 use crate::obligations;
 
@@ -164,7 +164,11 @@ impl Describe<'_, '_> {
     fn of_group(&self, group: &[&Owed<'_>]) -> Vec<DutyItem> {
         let mut out = Vec::new();
         if let Some(missed) = newest_missed(group) {
-            let incident = about(self.incidents, &missed.what.id, None);
+            let incident = about(
+                self.incidents,
+                Some(&missed.what.id),
+                missed_by(missed.what.due),
+            );
             if incident.is_none_or(|i| i.closed.is_none()) {
                 out.extend(self.item(missed.what, DutyStanding::Overdue));
             }
@@ -257,8 +261,12 @@ impl Describe<'_, '_> {
     }
 
     fn incident(&self, owed: &Obligation) -> Option<String> {
-        about(self.incidents, &owed.id, None).map(|i| i.name.clone())
+        about(self.incidents, Some(&owed.id), missed_by(owed.due)).map(|i| i.name.clone())
     }
+}
+
+fn missed_by(due: Time) -> Failure {
+    Failure::Missed { due }
 }
 
 /// How long before it is due somebody is reminded: a week, or half of the time there is.

@@ -17,6 +17,7 @@ use super::*;
 use crate::assess;
 
 mod cases;
+mod settled;
 
 const POLICY: &str = "\
 policy: { owner: boss, next_review: 2026-09-30 }

@@ -1,10 +1,11 @@
 //! Which facts speak of an obligation, and whether they show that it was fulfilled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::{
-    Fact, Obligation, ObligationId, ObligationKind, ProtectionId, Time, VaultName,
+    DutyOutcome, Fact, Obligation, ObligationId, ObligationKind, PeopleFact, ProtectionId, Time,
+    VaultName,
 };
 
 /// A fact that names an obligation.
@@ -21,11 +22,13 @@ struct Claim<'f> {
 #[derive(Default)]
 pub(super) struct Claims<'f> {
     by_obligation: HashMap<&'f ObligationId, Vec<Claim<'f>>>,
+    /// The entries by which people say that they found something.
+    found: HashSet<u64>,
 }
 
 impl<'f> Claims<'f> {
     pub(super) fn of(facts: &'f [Recorded], as_of: Time) -> Claims<'f> {
-        use ObligationKind::{Capture, Copy, Drill, NegativeControl, RotateKey, Verify};
+        use ObligationKind::{Capture, Copy, Drill, Duty, NegativeControl, RotateKey, Verify};
         let mut all = Claims::default();
         for r in facts.iter().filter(|r| r.entry.at <= as_of) {
             let seq = r.seq;
@@ -59,6 +62,19 @@ impl<'f> Claims<'f> {
                         (Some(&d.protection), None),
                         (d.started, d.ended),
                     );
+                    if d.is_green() {
+                        let when = (d.started, d.ended);
+                        all.put(&d.obligations, (seq, &[Duty]), (None, None), when);
+                    }
+                }
+                Fact::People(said) => {
+                    let at = r.entry.at;
+                    all.put(said.answers(), (seq, &[Duty]), (None, None), (at, at));
+                    if let PeopleFact::Attested(a) = said
+                        && a.statement.outcome == DutyOutcome::Problems
+                    {
+                        all.found.insert(seq);
+                    }
                 }
                 Fact::KeyChange(k) => all.put(
                     &k.obligations,
@@ -91,6 +107,11 @@ impl<'f> Claims<'f> {
         }
     }
 
+    /// Whether the fact answers a duty and says that something was found.
+    pub(super) fn found_problems(&self, seq: Option<u64>) -> bool {
+        seq.is_some_and(|seq| self.found.contains(&seq))
+    }
+
     /// The fact that fulfilled `what` at `at`; or, if nothing did, the last one that speaks of it.
     pub(super) fn of_obligation(&self, what: &Obligation, at: Option<Time>) -> Option<u64> {
         let fits = |c: &&Claim<'_>| {
@@ -101,6 +122,8 @@ impl<'f> Claims<'f> {
         let mut fitting = self.by_obligation.get(&what.id)?.iter().filter(fits);
         match at {
             Some(at) => fitting.find(|c| c.done == at || c.started == at),
+            // What answers a duty fulfils it: none that does not is a claim.
+            None if what.kind == ObligationKind::Duty => None,
             None => fitting.next_back(),
         }
         .map(|c| c.seq)

@@ -1,0 +1,196 @@
+//! What settles a failure, and what only seems to.
+
+use vouchsafe_model::incident::{Closure, Exemption, Incident, IncidentNote, NoteKind};
+use vouchsafe_model::period::{Closes, PeriodVerdict};
+use vouchsafe_model::{Question, Verdict};
+
+use super::*;
+
+fn noted(w: &mut World, at: Time, obligations: Vec<ObligationId>, facts: Vec<u64>) {
+    let incident = Incident {
+        name: "i".into(),
+        obligations,
+        facts,
+        by: "ann@example.com".into(),
+        reason: "nobody was there".into(),
+    };
+    w.people(at, PeopleFact::IncidentOpened(incident));
+    for kind in [NoteKind::Cause, NoteKind::Fix] {
+        let note = IncidentNote {
+            name: "i".into(),
+            kind,
+            text: "leave".into(),
+            by: "ann@example.com".into(),
+        };
+        w.people(at, PeopleFact::IncidentNoted(note));
+    }
+}
+
+fn closed(w: &mut World, at: Time, retest: u64) -> u64 {
+    let closure = Closure {
+        name: "i".into(),
+        retest,
+        by: "eve@example.com".into(),
+        reason: "a stand-in is named".into(),
+    };
+    w.people(at, PeopleFact::IncidentClosed(closure))
+}
+
+fn exemption(from: &str, system: Option<&str>) -> PeopleFact {
+    PeopleFact::Exempted(Exemption {
+        name: "e".into(),
+        from: from.into(),
+        systems: system.into_iter().map(|s| s.parse().unwrap()).collect(),
+        asked_by: "ann@example.com".into(),
+        approved_by: "eve@example.com".into(),
+        reason: "being moved".into(),
+        until: day("03-01"),
+        identity: Identity::Unverified,
+        statement: None,
+    })
+}
+
+#[test]
+fn what_was_closed_before_it_failed_settles_nothing() {
+    let mut w = World::new();
+    let look = w.owed("look", None, day("01-02")).id;
+    noted(&mut w, day("01-02"), vec![look.clone()], Vec::new());
+    let retest = w.drill("a", day("01-03"), true);
+    closed(&mut w, day("01-04"), retest);
+    // It was due at the end of the month, and nobody did it.
+    assert_eq!(w.duty("look", day("02-10")).verdict, Verdict::NotMet);
+    assert!(w.list(day("02-10")).contains(&"look overdue".to_owned()));
+    // One about it that is open is not hidden by the older one.
+    noted(&mut w, day("02-11"), vec![look], Vec::new());
+    let judged = w.duty("look", day("02-12"));
+    assert!(
+        judged.because.contains("incident i is open"),
+        "{}",
+        judged.because
+    );
+}
+
+#[test]
+fn an_incident_about_what_was_found_comes_after_it() {
+    let mut w = World::new();
+    let look = w.owed("look", None, day("01-02")).id;
+    w.say(
+        "look",
+        "ann@example.com",
+        DutyOutcome::Problems,
+        day("01-05"),
+    );
+    noted(&mut w, day("01-06"), vec![look.clone()], Vec::new());
+    let retest = w.drill("a", day("01-07"), true);
+    closed(&mut w, day("01-08"), retest);
+    assert_eq!(w.duty("look", day("01-09")).verdict, Verdict::Met);
+    // What is found later is found anew.
+    w.say(
+        "look",
+        "ann@example.com",
+        DutyOutcome::Problems,
+        day("01-10"),
+    );
+    assert_eq!(w.duty("look", day("01-11")).verdict, Verdict::NotMet);
+}
+
+#[test]
+fn problems_with_what_was_due_before_anything_was_owed_are_problems() {
+    let mut w = World::with(&POLICY.replace("2026-09-30", "2025-12-31"));
+    let say =
+        |w: &mut World, outcome, at| w.say_of(Vec::new(), "policy", "eve@example.com", outcome, at);
+    say(&mut w, DutyOutcome::Problems, day("01-05"));
+    let judged = w.duty("policy", day("01-06"));
+    assert_eq!(judged.verdict, Verdict::NotMet, "{}", judged.because);
+    say(&mut w, DutyOutcome::Done, day("01-07"));
+    assert_eq!(w.duty("policy", day("01-08")).verdict, Verdict::Met);
+}
+
+#[test]
+fn a_permission_from_a_duty_takes_out_that_duty_and_nothing_else() {
+    let mut w = World::with(&POLICY.replace("  any: {", "  drill: {"));
+    let proven = |w: &World| {
+        let judged = w.judge(day("02-02"));
+        let answers = judged.protections.iter();
+        let proven = answers.filter_map(|p| p.judgement(Question::Proven));
+        proven.map(|j| j.verdict).collect::<Vec<_>>()
+    };
+    let before = proven(&w);
+    assert!(!before.is_empty() && !before.contains(&Verdict::Exempt));
+    w.people(day("02-01"), exemption("programme/drill", None));
+    assert_eq!(proven(&w), before);
+    let duty = w.duty("programme/drill", day("02-02"));
+    assert_eq!(duty.verdict, Verdict::Exempt);
+    assert!(
+        duty.because.contains("exempt, identity unverified, until"),
+        "{}",
+        duty.because
+    );
+    // A duty is exempt as a whole or not at all.
+    w.people(day("02-01"), exemption("look", Some("a")));
+    assert_ne!(w.duty("look", day("02-02")).verdict, Verdict::Exempt);
+}
+
+#[test]
+fn a_duty_takes_nothing_away_from_a_review_of_the_same_name() {
+    let text = format!("{POLICY}  policy: {{ every: year, role: it, acknowledge: true }}\n");
+    let text = text.replacen("programme:\n", "", 1).replacen(
+        "  any: { kind: restore, every: quarter, of: any, by: it }\n  shops: { kind: [ restore, files ], every: year, of: each-application, by: it }\n",
+        "",
+        1,
+    );
+    let w = World::with(&text);
+    let duties = &w.policy.people.duties;
+    assert!(duties["policy"].each_person, "the one that is written");
+    let review = duties.values().find(|d| d.name.starts_with("policy/"));
+    assert!(review.is_some(), "{:?}", duties.keys());
+}
+
+#[test]
+fn what_a_closed_incident_is_about_is_closed_in_the_period_and_nothing_else_is() {
+    let mut w = World::new();
+    let missed = w.owed("look", None, day("01-10")).id;
+    let found = w.say(
+        "look",
+        "ann@example.com",
+        DutyOutcome::Problems,
+        day("02-10"),
+    );
+    noted(&mut w, day("02-15"), vec![missed.clone()], vec![found]);
+    let red = w.drill("a", day("02-17"), false);
+    let retest = w.drill("b", day("02-17"), true);
+    let now = day("03-20");
+    let rule = |w: &World, from: &str| {
+        let all = closures(&w.facts, now);
+        let span = (t(from), t("2026-03-10T00:00:00Z"));
+        let period = crate::assess_period(&w.policy, &w.facts, &all, span, now);
+        let mut rules = period.others.into_iter();
+        rules.find(|r| r.duty.as_deref() == Some("look")).unwrap()
+    };
+    let (both, february) = ("2026-01-01T00:00:00Z", "2026-02-05T00:00:00Z");
+    assert!(closures(&w.facts, now).is_empty());
+    let open = rule(&w, both);
+    assert_eq!((open.counts.missed, open.counts.on_time), (1, 1));
+    assert_eq!(open.verdict, PeriodVerdict::NotMet);
+    // It was answered in time, with something found.
+    assert_eq!(rule(&w, february).counts.on_time, 1);
+    assert_eq!(rule(&w, february).verdict, PeriodVerdict::NotMet);
+    // Closed on the word of a red drill: that closes nothing.
+    let before = w.facts.len();
+    closed(&mut w, day("02-18"), red);
+    assert!(closures(&w.facts, now).is_empty());
+    w.facts.truncate(before);
+    let seq = closed(&mut w, day("02-18"), retest);
+    assert!(closures(&w.facts, day("02-17")).is_empty());
+    let all = closures(&w.facts, now);
+    let of: Vec<Closes> = all.iter().map(|c| c.of.clone()).collect();
+    assert_eq!(of, [Closes::Obligation(missed), Closes::Fact(found)]);
+    assert!(
+        all.iter()
+            .all(|c| c.seq == seq && c.strength == Strength::Stated)
+    );
+    assert!(all[0].text.contains("cause: leave"), "{}", all[0].text);
+    assert!(all[0].text.contains(&format!("entry {retest}")));
+    assert_eq!(rule(&w, both).verdict, PeriodVerdict::MetWithDeviations);
+    assert_eq!(rule(&w, february).verdict, PeriodVerdict::MetWithDeviations);
+}
