@@ -274,6 +274,7 @@ impl<'a> Names<'a> {
                 refusal.file = self.place(&refusal.file);
                 self.replace(&mut refusal.because);
             }
+            PeopleFact::Alerted(alert) => self.replace(&mut alert.text),
             PeopleFact::IncidentOpened(incident) => self.replace(&mut incident.reason),
             PeopleFact::IncidentNoted(note) => self.replace(&mut note.text),
             PeopleFact::IncidentClosed(closure) => self.replace(&mut closure.reason),
@@ -293,7 +294,7 @@ impl<'a> Names<'a> {
             | PeopleFact::Resumed(ended) => self.replace(&mut ended.reason),
             PeopleFact::Paused(pause) => self.replace(&mut pause.reason),
             // Nothing that somebody wrote.
-            PeopleFact::Noticed(_) => {}
+            PeopleFact::Noticed(_) | PeopleFact::Mailed(_) => {}
         }
     }
 

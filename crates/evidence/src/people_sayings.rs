@@ -1,9 +1,9 @@
 //! What people did, each as a sentence.
 
-use vouchsafe_model::PeopleFact;
 use vouchsafe_model::attestation::{Attestation, DutyOutcome};
 use vouchsafe_model::incident::{Exemption, Incident, Notice};
 use vouchsafe_model::people::{Capacity, HandedIn};
+use vouchsafe_model::{Mailed, PeopleFact};
 
 use crate::words::{count, len};
 
@@ -16,6 +16,13 @@ pub(crate) fn sentence(fact: &PeopleFact) -> String {
             refusal.by, refusal.duty, refusal.file, refusal.because
         ),
         PeopleFact::Noticed(notice) => noticed(notice),
+        PeopleFact::Alerted(alert) => format!(
+            "Alert, {}: {}. For {}.",
+            alert.kind.word(),
+            alert.text,
+            everybody(&alert.to)
+        ),
+        PeopleFact::Mailed(mailed) => mail(mailed),
         PeopleFact::IncidentOpened(incident) => opened(incident),
         PeopleFact::IncidentNoted(note) => format!(
             "Incident {}, {} by {}: {}",
@@ -158,4 +165,27 @@ fn capital(word: &str) -> String {
     let mut letters = word.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
+}
+
+fn everybody(to: &[String]) -> String {
+    match to {
+        [] => "nobody".to_owned(),
+        to => to.join(", "),
+    }
+}
+
+fn mail(mailed: &Mailed) -> String {
+    let mut parts = Vec::new();
+    if !mailed.to.is_empty() {
+        parts.push(format!("taken for {}", mailed.to.join(", ")));
+    }
+    for not in &mailed.refused {
+        parts.push(format!("refused for {} ({})", not.to, not.reason));
+    }
+    format!(
+        "What entry {} tells was mailed by {}: {}.",
+        mailed.entry,
+        mailed.server,
+        parts.join("; ")
+    )
 }

@@ -136,13 +136,17 @@ impl Keeper {
     }
 
     /// Notes who has to be told by now; after what is owed has been written, so that the newest of it counts.
-    fn tell_people(&self, now: Time) -> Result<(), KeeperError> {
-        let notices = policy::people::notices(&self.policy, &self.facts()?, now);
-        if notices.is_empty() {
-            return Ok(());
+    pub(crate) fn tell_people(&self, now: Time) -> Result<(), KeeperError> {
+        let facts = self.facts()?;
+        let notices = policy::people::notices(&self.policy, &facts, now).into_iter();
+        let alerts = policy::people::alerts(&self.policy, &facts, now).into_iter();
+        let told = notices.map(PeopleFact::Noticed);
+        let told = told.chain(alerts.map(PeopleFact::Alerted));
+        let told: Vec<Fact> = told.map(Fact::People).collect();
+        match told.is_empty() {
+            true => Ok(()),
+            false => self.record(told),
         }
-        let told = notices.into_iter();
-        self.record(told.map(|n| Fact::People(PeopleFact::Noticed(n))).collect())
     }
 
     /// Obligations up to the horizon, and those that a changed policy no longer asks for.

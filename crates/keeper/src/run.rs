@@ -81,6 +81,9 @@ impl Keeper {
             true => self.rotate_due(reporter),
             false => Ok(()),
         };
+        // Whoever is to hear of what went wrong just now does not wait for the next command.
+        self.tell_people(self.tools.clock.now())?;
+        self.mail_people(reporter)?;
         let unpublished = self.publish(reporter)?;
         rotated?;
         Ok(RunDone {

@@ -173,6 +173,7 @@ impl Keeper {
         let mut next = clock.now();
         let mut not_before = next;
         let mut next_publishing = next.plus(PUBLISH_EVERY);
+        let mut next_mail = next;
         loop {
             match found.recv_timeout(LOOK) {
                 // A gap: a new base is due at once.
@@ -203,6 +204,20 @@ impl Keeper {
                             not_before = clock.now().plus(AFTER_FAILURE);
                         }
                     },
+                }
+            }
+            if clock.now() >= next_mail {
+                let sent = self.has_letters().and_then(|has| match has {
+                    true => self.mail_now(reporter),
+                    false => Ok(true),
+                });
+                match sent {
+                    Ok(true) => {}
+                    Ok(false) => next_mail = clock.now().plus(AFTER_FAILURE),
+                    Err(error) => {
+                        tell(None, &chain(&error), reporter);
+                        next_mail = clock.now().plus(AFTER_FAILURE);
+                    }
                 }
             }
             if clock.now() >= next_publishing {
@@ -274,7 +289,8 @@ impl Keeper {
         let rotates = open_obligations(&facts, now)
             .iter()
             .any(|o| o.kind == vouchsafe_model::ObligationKind::RotateKey);
-        let tells = !vouchsafe_policy::people::notices(&self.policy, &facts, now).is_empty();
+        let tells = !vouchsafe_policy::people::notices(&self.policy, &facts, now).is_empty()
+            || !vouchsafe_policy::people::alerts(&self.policy, &facts, now).is_empty();
         Ok(near || rotates || tells || !self.chosen(order)?.is_empty())
     }
 }

@@ -1,5 +1,6 @@
 //! The nouns of Vouchsafe: identifiers, time, policy, obligations, facts, verdicts; no IO and no clock.
 
+pub mod alert;
 pub mod assessment;
 pub mod attestation;
 pub mod change;
@@ -26,6 +27,7 @@ pub mod time;
 pub mod vault_url;
 pub mod verdict;
 
+pub use alert::{Alert, AlertKind, AlertRule, Mail, MailWire, Mailed};
 pub use assessment::{Assessment, ControlAssessment, Judgement, ProtectionAssessment, Question};
 pub use attestation::{Attestation, DutyOutcome, Identity, Statement};
 pub use change::{Alteration, ChangeDecision, Effect, PolicyChange, SignedBy};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{Alert, Mailed};
 use crate::attestation::{Attestation, DutyOutcome, Refusal};
 use crate::ids::ObligationId;
 use crate::incident::{
@@ -18,6 +19,10 @@ pub enum PeopleFact {
     Refused(Refusal),
     /// Somebody was reminded, or something was escalated.
     Noticed(Notice),
+    /// Something happened that the policy wants people to hear of.
+    Alerted(Alert),
+    /// One of the two was sent by mail.
+    Mailed(Mailed),
     /// A failure was acknowledged.
     IncidentOpened(Incident),
     /// Something was found out or done about it.
@@ -47,6 +52,8 @@ impl PeopleFact {
             PeopleFact::Attested(_) => "attested",
             PeopleFact::Refused(_) => "refused",
             PeopleFact::Noticed(_) => "noticed",
+            PeopleFact::Alerted(_) => "alerted",
+            PeopleFact::Mailed(_) => "mailed",
             PeopleFact::IncidentOpened(_) => "incident-opened",
             PeopleFact::IncidentNoted(_) => "incident-noted",
             PeopleFact::IncidentClosed(_) => "incident-closed",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::SecretRef;
+use crate::alert::{AlertKind, AlertRule, Mail};
 use crate::custody::Kms;
 use crate::ids::{ProtectionId, ProtectionName, SystemName, VaultName};
 use crate::locks::LockMode;
@@ -496,6 +497,10 @@ pub struct Policy {
     pub duties: Vec<Duty>,
     /// Who they are, and everything that they owe.
     pub people: People,
+    /// Of what people hear, by kind.
+    pub alerts: BTreeMap<AlertKind, AlertRule>,
+    /// The server by which they are told; nobody is written to without one.
+    pub mail: Option<Mail>,
 }
 
 impl Policy {

@@ -416,6 +416,18 @@ pub const CODES: &[(&str, &str)] = &[
         "When something is late, somebody else has to hear of it: `escalate` says how long after it was due, and who. With only one of the two, nobody is ever told.",
     ),
     (
+        "P177",
+        "What happens is recorded, and the worker says it; who does not look hears nothing. With `mail` the server is named that brings alerts, reminders and escalations to people.",
+    ),
+    (
+        "P178",
+        "Mail needs a server that can be reached with TLS, an address from which it comes, and of a login both parts or neither. The password itself never stands in the policy.",
+    ),
+    (
+        "P179",
+        "An alert is for people, and mail goes to addresses. A role without people, or people without addresses, hear of nothing.",
+    ),
+    (
         "P185",
         "This place promises less than the policy that was agreed to: a shorter retention, a system, vault or copy less, a weaker lock, a longer RPO or RTO, rarer drills, more that is left out. Until somebody agrees, what was promised before stays in force, and points are kept as long as either of the two says. `vouchsafe approve` agrees, `vouchsafe deny` refuses; or take it back in the file. What promises more is in force at once.",
     ),
@@ -482,6 +494,7 @@ mod tests {
             include_str!("lint/detection.rs"),
             include_str!("lint/platform.rs"),
             include_str!("lint/tables.rs"),
+            include_str!("lower/alerts.rs"),
             include_str!("lower/declared.rs"),
             include_str!("lint/protections.rs"),
             include_str!("lower/custody.rs"),

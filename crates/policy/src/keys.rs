@@ -1,9 +1,11 @@
 //! Every key that a policy file may hold: read by the lowering, written out by the schema.
 
+mod alerts;
 pub(crate) mod declared;
 pub(crate) mod more;
 mod vaults;
 
+pub(crate) use alerts::{ALERTS, MAIL};
 use declared::{FRONT_MORE, REQUIREMENT, TABLES};
 use more::{DUTY_MORE, PLAN_MORE, PROTECTION_MORE, SYSTEM_MORE};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
@@ -150,7 +152,7 @@ pub(crate) static ROOT: Section = Section {
             "What others ask for, by their own numbers, and the keys of this file that fulfil it.",
         ),
     ],
-    shared: &[&TABLES],
+    shared: &[&TABLES, &alerts::TOLD],
 };
 
 pub(crate) static FRONT: Section = Section {

@@ -1,5 +1,6 @@
 //! From the located tree to the policy, with every error and its place.
 
+mod alerts;
 mod custody;
 mod declared;
 mod fields;
@@ -91,6 +92,8 @@ fn empty(base: &Path, digest: String) -> Policy {
         systems: BTreeMap::new(),
         duties: Vec::new(),
         people: Default::default(),
+        alerts: BTreeMap::new(),
+        mail: None,
     }
 }
 
@@ -119,6 +122,7 @@ fn read(
     let duties = tables::duties(ctx, fields, &mut more.duties);
     policy.duties = duties.iter().map(|d| d.duty.clone()).collect();
     policy.people = people::people(ctx, &policy, &duties, &more);
+    alerts::alerts(ctx, fields, &policy.base.clone(), &more, &mut policy);
     lowered.clauses = tables::clauses(ctx, fields);
     more.requirements = declared::requirements(ctx, fields);
     more.everywhere = defaults.location.clone().unwrap_or_default();

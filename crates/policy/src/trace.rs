@@ -1,7 +1,7 @@
 //! Which requirements rest on a rule, a duty or an exemption, and which only on words.
 
-use vouchsafe_model::Policy;
 use vouchsafe_model::policy::{System, Way};
+use vouchsafe_model::{AlertKind, Policy};
 
 use crate::keys::more;
 use crate::problem::{Lowered, Place};
@@ -122,6 +122,9 @@ impl Tracer<'_> {
             | ["holds", "retrieve"]
             | ["policy", "next_review"]
             | ["documents" | "runbooks", _, "next_review"] => Footing::Duty,
+            ["alerts", kind, ..] if AlertKind::ALL.iter().any(|k| k.word() == *kind) => {
+                Footing::Rule
+            }
             ["exemptions", ..] | ["systems", _, "exempt"] => Footing::Exemption,
             // Whatever a clause says, no machine evaluates it.
             ["clauses", ..] => Footing::Nothing,
@@ -236,7 +239,7 @@ mod tests {
              systems:\n  a: {{ source: 'files:/a', plan: p, owner: me }}\n  b: {{ observe: 'rds:x', plan: q, log: here }}\n  c: {{ exempt: not ours }}\n\
              duties: {{ d: {{ every: month }} }}\n\
              clauses: {{ said: Words. }}\n\
-             policy: {{ purpose: good }}\nalerts: {{ failure: {{ to: me }} }}\n\
+             policy: {{ purpose: good }}\nalerts: {{ failure: {{ to: me }}, storage: {{ to: me, above: 80% }} }}\n\
              requirements: {{ {requirements} }}\n"
         );
         let lowered = crate::lower(&text, "p", Path::new("/p"), String::new());
@@ -249,13 +252,13 @@ mod tests {
     fn each_key_is_what_it_is() {
         let got = traced(
             "r1: plans/p/schedule, r2: plans/q/schedule, r3: systems/a, r4: systems/b, r5: systems/c, \
-             r6: duties/d, r7: clauses/said, r8: alerts/failure, r9: vaults/v, s0: policy/purpose, s1: systems/a/owner, \
-             s2: [ plans/p, duties/d ], s3: [ plans/p, systems/b/log ], s4: { text: nobody does }",
+             r6: duties/d, r7: clauses/said, r8: alerts/storage, r9: vaults/v, s0: policy/purpose, s1: systems/a/owner, \
+             s2: [ plans/p, duties/d ], s3: [ plans/p, systems/b/log ], s4: { text: nobody does }, s5: alerts/failure/to",
         );
         use Footing::{Duty, Exemption, Nothing, Rule, Stated, Waits};
         let want = [
             Rule, Waits, Rule, Waits, Exemption, Duty, Nothing, Waits, Rule, Stated, Stated, Rule,
-            Waits, Nothing,
+            Waits, Nothing, Rule,
         ];
         assert_eq!(got.iter().map(|(_, f)| *f).collect::<Vec<_>>(), want);
     }

@@ -11,6 +11,7 @@
 
 pub mod azurite;
 pub mod ceph;
+pub mod mail;
 pub mod mariadb;
 pub mod postgres;
 pub mod restic;

@@ -36,6 +36,10 @@ const PACKAGES: &[Package] = &[
     program("openssl", "openssl"),
     file("postgresql-15", "/usr/lib/postgresql/15/bin/initdb"),
     program("python3", "python3"),
+    file(
+        "python3-aiosmtpd",
+        "/usr/lib/python3/dist-packages/aiosmtpd/__init__.py",
+    ),
     Package {
         name: "python3-cryptography",
         probe: Probe::Python("cryptography"),

@@ -158,5 +158,7 @@ pub fn policy() -> Policy {
         systems: systems.into_iter().map(|s| (s.name.clone(), s)).collect(),
         duties: Vec::new(),
         people: Default::default(),
+        alerts: Default::default(),
+        mail: None,
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod attest;
 mod cases;
+mod mail;
 mod pauses;
 mod signature;
 mod upload;

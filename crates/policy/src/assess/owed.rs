@@ -77,6 +77,13 @@ impl<'f> Ledgered<'f> {
             .map(|o| o.what)
     }
 
+    /// Everything that nothing answers, due or not yet.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &'f Obligation> {
+        self.every()
+            .filter(|o| matches!(o.standing, Standing::Open | Standing::Missed))
+            .map(|o| o.what)
+    }
+
     fn every(&self) -> impl Iterator<Item = &Owed<'f>> {
         let duties = self.by_duty.values().flatten();
         let protections = self.by_protection.values().flatten();

@@ -1,23 +1,27 @@
 //! People's part: what they owe and how it stands, who is told, incidents, exemptions.
 
 mod access;
+mod alerts;
 mod duties;
 mod exemptions;
 mod handed;
 mod incidents;
 mod items;
+mod letters;
 mod notices;
 mod pauses;
 mod programme;
 mod register;
 
 pub use crate::assess::people::access::{accesses, may_ask, may_grant};
+pub use crate::assess::people::alerts::alerts;
 pub use crate::assess::people::exemptions::{exemptions, question_of};
 pub use crate::assess::people::handed::{
     CLOCK_AHEAD, Excused, LastHanded, last_handed, refused_handed,
 };
 pub use crate::assess::people::incidents::{can_close, closures, incidents};
 pub use crate::assess::people::items::{owed_by_people, upcoming};
+pub use crate::assess::people::letters::{Letter, Told, letters};
 pub use crate::assess::people::notices::notices;
 pub use crate::assess::people::pauses::paused;
 pub use crate::assess::people::programme::tests_answered;

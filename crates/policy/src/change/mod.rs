@@ -1,5 +1,6 @@
 //! What differs between two policies, what of it weakens what was promised, and what is in force meanwhile.
 
+mod alerts;
 mod diff;
 mod fate;
 mod lengths;
@@ -70,6 +71,7 @@ pub fn compare(older: &[Version<'_>], new: Version<'_>) -> Comparison {
         resolved(&mut diff, old.policy, &mut new.policy.clone());
         tables::declared(&mut diff, old.declared, new.declared);
         people::people(&mut diff, *old, new);
+        alerts::put_back(&diff.out, old.policy, &mut in_force);
         alterations.append(&mut diff.out);
         resolved(&mut diff::Diff::default(), old.policy, &mut in_force);
     }
@@ -94,6 +96,7 @@ fn resolved(diff: &mut diff::Diff, old: &Policy, new: &mut Policy) {
     vaults::vaults(diff, &old.vaults, &mut new.vaults);
     systems::systems(diff, &old.systems, &mut new.systems);
     systems::duties(diff, &old.duties, &mut new.duties);
+    alerts::mail(diff, old, new);
 }
 
 /// The id of the change from the policies `from`, in their order, to the policy `to`, all of them digests.

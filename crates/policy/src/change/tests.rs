@@ -7,6 +7,7 @@ use vouchsafe_model::fact::{Entry, Fact, Recorded};
 use vouchsafe_model::policy::{Keep, KeepCounts, Length};
 use vouchsafe_model::{ChangeDecision, PointId, PolicyChange, Span, Strength, Time, VaultName};
 
+mod alerts;
 mod measures;
 mod people;
 

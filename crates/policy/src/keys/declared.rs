@@ -1,13 +1,14 @@
-//! The keys of the tables that are declared: documents, people, access, alerts, programme.
+//! The keys of the tables that are declared: documents, people, access, programme.
 
 use super::Form::{
-    Any, Date, Digest, Exact, Flag, Known, Length, List, Named, Reference, Schedule,
-    Section as Map, Share, Text, Word,
+    Any, Date, Digest, Exact, Flag, Known, List, Named, Reference, Schedule, Section as Map, Text,
+    Word,
 };
+use super::alerts::ALERTS;
 use super::{Form, Section, TEXTS, key, section};
 
 const ROLES: Form = Known("roles");
-const PEOPLE: Form = Any(&[ROLES, List(&ROLES)]);
+pub(super) const PEOPLE: Form = Any(&[ROLES, List(&ROLES)]);
 const DOCUMENTS: Form = Any(&[Reference("documents"), List(&Reference("documents"))]);
 const SYSTEMS: Form = Any(&[Reference("systems"), List(&Reference("systems"))]);
 const GOVERNS: Form = Word(&[
@@ -343,46 +344,6 @@ static ACCESS: Section = section(
         key("reason", Flag, "Whether a reason has to be given."),
         key("review", Schedule, "How often it is looked at again."),
         key("logged", Flag, "Whether each use is recorded."),
-    ],
-);
-
-static ALERTS: Section = section(
-    "alerts",
-    &[
-        key("failure", Map(&ALERT), "A run that failed."),
-        key("missing", Map(&ALERT), "A run that did not come."),
-        key(
-            "storage",
-            Map(&ALERT),
-            "A store that fills; by `above`, a share.",
-        ),
-        key(
-            "lag",
-            Map(&ALERT),
-            "A replica or log that lags; by `longer_than`.",
-        ),
-        key(
-            "size",
-            Map(&ALERT),
-            "A point much larger or smaller than the last; by `above`.",
-        ),
-        key(
-            "duration",
-            Map(&ALERT),
-            "A run that takes long; by `longer_than`.",
-        ),
-        key("keys", Map(&ALERT), "A key that ends; by `before`."),
-    ],
-);
-
-static ALERT: Section = section(
-    "alert",
-    &[
-        key("to", PEOPLE, "Who hears of it."),
-        key("within", Exact, "How soon."),
-        key("above", Share, "From which share on: 80%."),
-        key("longer_than", Exact, "From which length on."),
-        key("before", Length, "How long ahead."),
     ],
 );
 

@@ -60,6 +60,7 @@ pub(super) fn root(ctx: &mut Ctx, fields: Fields<'_>) -> Entry {
             "programme",
             "exemptions",
             "changes",
+            "alerts",
         ];
         if let Some(item) = fields.get(ctx, key.name)
             && !silent.contains(&key.name)

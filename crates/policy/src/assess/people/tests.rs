@@ -16,6 +16,7 @@ use vouchsafe_model::{
 use super::*;
 use crate::assess;
 
+mod alerts;
 mod cases;
 mod settled;
 
