@@ -45,8 +45,10 @@ async def main(port, mode, *files):
 
     def session():
         more = {"tls_context": context, "require_starttls": True} if mode == "starttls" else {}
+        # Where all is wrapped in TLS, it does not know that it is.
+        safe = mode == "starttls"
         return SMTP(
-            Keep(), hostname="localhost", authenticator=login, auth_require_tls=mode != "plain", **more
+            Keep(), hostname="localhost", authenticator=login, auth_require_tls=safe, **more
         )
 
     wrap = context if mode == "tls" else None
