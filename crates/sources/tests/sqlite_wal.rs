@@ -310,3 +310,27 @@ fn a_database_that_has_no_such_log_is_refused_with_the_remedy() {
     assert!(message.contains("`delete`"), "{message}");
     assert!(remedy.contains("journal_mode = WAL"), "{remedy}");
 }
+
+#[test]
+fn what_captures_the_folder_leaves_the_memory_of_locks_alone() {
+    let mut followed = Followed::new();
+    let db = followed.program();
+    followed.follow();
+    row(&db, 500);
+    fs::write(followed.world.path("other-shm"), "a file like any other").expect("writes");
+    let folder = common::open(&format!("files:{}", followed.world.dir.path().display()));
+    let (captured, point) = followed.world.capture(folder.as_ref());
+    let left_out = captured.left_out.join(", ");
+    assert!(
+        left_out.contains("shop.db-shm (SQLite's shared memory"),
+        "{left_out}"
+    );
+    let paths = point.paths().join(" ");
+    for there in ["/shop.db ", "/shop.db-wal", "/other-shm"] {
+        assert!(paths.contains(there), "{there} in {paths}");
+    }
+    assert!(!paths.contains("shop.db-shm"), "{paths}");
+    row(&db, 500);
+    followed.catch_up();
+    followed.assert_gaps(0);
+}
