@@ -251,9 +251,7 @@ impl Keeper {
         };
         let mut refusal = None;
         for (_, protection) in chosen {
-            if !protection.way.is_connected()
-                || !self.source(protection)?.replays_as(order.form)
-            {
+            if !protection.way.is_connected() || !self.source(protection)?.replays_as(order.form) {
                 continue;
             }
             match self.ways_in_vaults(catalogue, protection, order.vault.as_deref(), until)? {

@@ -112,10 +112,7 @@ impl SourceUrl {
     pub fn has_log(&self) -> bool {
         matches!(
             self.kind,
-            SourceKind::Postgres
-                | SourceKind::MySql
-                | SourceKind::Sqlite
-                | SourceKind::Other(_)
+            SourceKind::Postgres | SourceKind::MySql | SourceKind::Sqlite | SourceKind::Other(_)
         )
     }
 
