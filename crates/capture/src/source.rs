@@ -149,6 +149,11 @@ pub trait Source: Send + Sync {
         false
     }
 
+    /// The same, where the point becomes this.
+    fn replays_as(&self, form: Form) -> bool {
+        form == Form::Server && self.replays()
+    }
+
     /// From where on a log is needed for a point with this manifest, if it is known; `runs` are what there is of it.
     fn log_needed_from(&self, manifest: &DigestManifest, runs: &[LogRun]) -> Option<Position> {
         let _ = (manifest, runs);
@@ -180,7 +185,7 @@ pub trait Source: Send + Sync {
         Err(no_log(&log.chart))
     }
 
-    /// Writes a point out, as [`Form::Server`], and replays what was fetched for it, exactly up to its target; that it
+    /// Writes a point out, as [`Form::Server`] where there are servers, and replays what was fetched for it, exactly up to its target; that it
     /// stopped there is looked at. The log is removed afterwards, unless `keep_log`.
     fn replay(
         &self,

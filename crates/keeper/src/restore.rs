@@ -234,7 +234,7 @@ impl Keeper {
             .ok_or_else(|| self.unknown(&id.to_string()))
     }
 
-    /// Where a server is to be made of a moment, and a vault has a log for it: from which point, and how far. Nothing
+    /// Where a server or a file is to be made of a moment, and a vault has a log for it: from which point, and how far. Nothing
     /// where there is no log, so that the moments of the points are all that there are.
     fn plan_by_log(
         &self,
@@ -243,7 +243,6 @@ impl Keeper {
         order: &RestoreOrder,
     ) -> Result<Option<RestorePlan>, KeeperError> {
         let until = match order.moment {
-            _ if order.form != Form::Server => return Ok(None),
             Moment::At(time) => Until::Time(time),
             Moment::Latest => Until::End,
             Moment::Position(at) => Until::Position(at),
@@ -252,7 +251,7 @@ impl Keeper {
         };
         let mut refusal = None;
         for (_, protection) in chosen {
-            if !protection.way.is_connected() || !self.source(protection)?.replays() {
+            if !protection.way.is_connected() || !self.source(protection)?.replays_as(order.form) {
                 continue;
             }
             match self.ways_in_vaults(catalogue, protection, order.vault.as_deref(), until)? {

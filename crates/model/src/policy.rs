@@ -419,7 +419,7 @@ impl Protection {
     /// could be rolled forward.
     pub fn ships_log_every(&self) -> Option<Span> {
         match &self.way {
-            Way::Capture(url) if url.names_whole_server() => self.log_every,
+            Way::Capture(url) if url.can_be_rolled_forward() => self.log_every,
             _ => None,
         }
     }

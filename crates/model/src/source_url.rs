@@ -112,8 +112,14 @@ impl SourceUrl {
     pub fn has_log(&self) -> bool {
         matches!(
             self.kind,
-            SourceKind::Postgres | SourceKind::MySql | SourceKind::Other(_)
+            SourceKind::Postgres | SourceKind::MySql | SourceKind::Sqlite | SourceKind::Other(_)
         )
+    }
+
+    /// Whether its log can be replayed over what is captured of it: that of a whole server, or of a database that is a
+    /// file.
+    pub fn can_be_rolled_forward(&self) -> bool {
+        self.kind == SourceKind::Sqlite || self.names_whole_server()
     }
 
     /// Whether it names a whole server rather than one database of it: what a log is that of.

@@ -42,7 +42,7 @@ pub use log::{
 pub use mysql::{MySqlBaseSource, MySqlLog, MySqlSource};
 pub use postgres::{LogFollower, PostgresBaseSource, PostgresLog, PostgresSource};
 pub use sample::write_sample_database;
-pub use sqlite::SqliteSource;
+pub use sqlite::{SqliteLog, SqliteSource};
 pub use surroundings::{Found, FoundKind, Reads, Surroundings, reads, surroundings};
 
 /// Why a source of the policy cannot be used.
@@ -94,6 +94,8 @@ pub struct Settings<'a> {
     pub digests: Digests,
     /// Queries that must give one true value each in the restored database.
     pub checks: &'a [String],
+    /// Whether the log is shipped: then a point says where in it it lies, where that is not so anyway.
+    pub ships_log: bool,
     /// Where relative places start: the policy's folder.
     pub base: &'a Path,
 }
@@ -106,6 +108,7 @@ impl<'a> Settings<'a> {
             password: None,
             digests: Digests::Full,
             checks: &[],
+            ships_log: false,
             base,
         }
     }
@@ -141,6 +144,7 @@ fn open_reading(
         password,
         digests,
         checks,
+        ships_log,
         base,
     } = *settings;
     match url.kind() {
@@ -148,7 +152,7 @@ fn open_reading(
         SourceKind::Sqlite => {
             whole(url, exclude)?;
             let source = SqliteSource::open(url, base, copy)?;
-            Ok(Box::new(source.checked_by(checks)))
+            Ok(Box::new(source.checked_by(checks).logged(ships_log)))
         }
         SourceKind::Git => {
             whole(url, exclude)?;

@@ -12,6 +12,7 @@ use vouchsafe_translog::wal::Lsn;
 use crate::OpenSourceError;
 use crate::mysql::{self, MySqlLog};
 use crate::postgres::PostgresLog;
+use crate::sqlite::SqliteLog;
 
 /// Which kind of log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum LogKind {
     Wal,
     /// The binary log of MariaDB and MySQL.
     Binlog,
+    /// The write-ahead log of a SQLite database.
+    Sqlite,
 }
 
 impl LogKind {
@@ -27,6 +30,7 @@ impl LogKind {
     pub fn of(url: &SourceUrl) -> LogKind {
         match url.kind() {
             SourceKind::MySql => LogKind::Binlog,
+            SourceKind::Sqlite => LogKind::Sqlite,
             _ => LogKind::Wal,
         }
     }
@@ -36,6 +40,7 @@ impl LogKind {
         match self {
             LogKind::Wal => "wal",
             LogKind::Binlog => "binlog",
+            LogKind::Sqlite => "sqlite-wal",
         }
     }
 
@@ -53,7 +58,7 @@ impl LogKind {
     /// Whether a log that goes up to `reached` holds everything before `target`.
     pub fn reaches(self, reached: Position, target: Position) -> bool {
         match self {
-            LogKind::Wal => reached >= target,
+            LogKind::Wal | LogKind::Sqlite => reached >= target,
             LogKind::Binlog => mysql::binlog::reaches(reached, target),
         }
     }
@@ -62,7 +67,7 @@ impl LogKind {
     /// server.
     pub fn aligned(self, told: Position, seen: Position) -> Position {
         match self {
-            LogKind::Wal => told,
+            LogKind::Wal | LogKind::Sqlite => told,
             LogKind::Binlog => mysql::binlog::aligned(told, seen),
         }
     }
@@ -168,7 +173,7 @@ pub struct FoundGap {
 /// The log of the server at `url`.
 ///
 /// # Errors
-/// A server of another kind has none, and a URL that names a database names no whole server.
+/// What is of another kind has none, and a URL that names a database names no whole server.
 pub fn open_log(
     url: &SourceUrl,
     password: Option<&SecretRef>,
@@ -177,6 +182,7 @@ pub fn open_log(
     match url.kind() {
         SourceKind::Postgres => Ok(Box::new(PostgresLog::open(url, password, base)?)),
         SourceKind::MySql => Ok(Box::new(MySqlLog::open(url, password, base)?)),
+        SourceKind::Sqlite => Ok(Box::new(SqliteLog::open(url, base)?)),
         kind => Err(OpenSourceError::NotConnected {
             kind: kind.to_string(),
             source_url: url.to_string(),

@@ -7,5 +7,6 @@ pub mod binlog;
 mod checksum;
 mod fields;
 pub mod gtid;
+pub mod sqlite;
 pub mod token;
 pub mod wal;

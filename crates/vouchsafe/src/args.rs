@@ -230,9 +230,9 @@ pub(crate) struct Restore {
     /// server), or server:DIR for a database server of its own in a new directory.
     #[arg(long, value_name = "DEST")]
     pub(crate) to: PathBuf,
-    /// The newest point whose content is not later than this time (RFC 3339). With --to server:DIR and a log in the
-    /// vault: everything that was committed up to and including this time; `latest` is all that the log holds, and a
-    /// position in it is written like 16/B374D848.
+    /// The newest point whose content is not later than this time (RFC 3339). With a log in the vault, and --to server:DIR
+    /// or a SQLite database: everything that was committed up to and including this time; `latest` is all that the log
+    /// holds, and a position in it is written like 16/B374D848.
     #[arg(long, value_name = "TIME|latest|LSN", conflicts_with = "point")]
     pub(crate) at: Option<String>,
     /// This point.

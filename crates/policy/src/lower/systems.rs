@@ -413,7 +413,7 @@ fn senseless(way: &Way) -> &'static [&'static str] {
     match way {
         Way::Capture(url) => match url.kind() {
             SourceKind::Files => &["password", "digests", "logs"],
-            SourceKind::Sqlite => &["password", "exclude", "digests", "logs"],
+            SourceKind::Sqlite => &["password", "exclude", "digests"],
             SourceKind::Git => &["exclude", "digests", "logs"],
             SourceKind::Postgres | SourceKind::MySql => &["exclude"],
             SourceKind::Other(_) => &[],

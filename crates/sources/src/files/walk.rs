@@ -198,6 +198,10 @@ impl Walk<'_> {
             self.steps.push(Step::Enter(directory))?;
             return Ok(Some(path));
         }
+        if is_shared_memory(name, &path) {
+            self.left_out(&path, "SQLite's shared memory, which it makes anew")?;
+            return Ok(None);
+        }
         self.leaf(name, path, seen)?;
         Ok(None)
     }
@@ -258,4 +262,20 @@ impl Walk<'_> {
         let issue = failure::issue(path.display().to_string(), error);
         self.steps.push(Step::Issue(issue))
     }
+}
+
+/// Whether a file is memory that SQLite shares between programs, beside a database and its log. It is worth nothing
+/// elsewhere, and whoever closes it ends all locks that this process has on that database.
+fn is_shared_memory(name: &[u8], path: &Path) -> bool {
+    let Some(stem) = name.strip_suffix(b"-shm") else {
+        return false;
+    };
+    let beside = |ending: &[u8]| {
+        let name = [stem, ending].concat();
+        matches!(
+            files::exists(path.with_file_name(OsStr::from_bytes(&name))),
+            Ok(true)
+        )
+    };
+    beside(b"") && beside(b"-wal")
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use vouchsafe_capture::{CaptureContext, CaptureError};
+use vouchsafe_capture::{CaptureContext, CaptureError, FetchedLog, PointReader};
 use vouchsafe_model::{Difference, DigestManifest, Rung};
 
 use super::digest::SCHEMA;
-use super::{SqliteSource, connection};
+use super::{SqliteSource, connection, replay, restore};
 use crate::rung::{Findings, number, skipped};
 
 const OPENS: &str = "Does SQLite open the database and find its structure sound?";
@@ -83,7 +83,9 @@ pub(super) fn compare(
         return Ok(vec![opens, schema, skipped("content", CONTENT, "schema")]);
     };
     let (actual, unread) = source.manifest_of(ctx, place)?;
-    for difference in expected.differences(&actual) {
+    // Where a base lies in the log is not digested.
+    let is_content = |difference: &Difference| difference.part != replay::POSITION;
+    for difference in expected.differences(&actual).into_iter().filter(is_content) {
         let is_schema = difference.part == SCHEMA || difference.part == "method";
         let rung = if is_schema { &mut schema } else { &mut content };
         rung.add(sentence(&difference));
@@ -108,6 +110,25 @@ pub(super) fn compare(
         content.rung("content", CONTENT, held(expected))
     };
     Ok(vec![opens, schema, content])
+}
+
+/// The rungs of a database over which a log was replayed: `opens`, `position`, `moment` and `pages`.
+pub(super) fn compare_replayed(
+    ctx: &CaptureContext<'_>,
+    source: &SqliteSource,
+    (place, log): (&Path, &FetchedLog),
+    point: &dyn PointReader,
+) -> Result<Vec<Rung>, CaptureError> {
+    let opens = opens(place);
+    let red = !opens.is_empty();
+    let mut rungs = vec![opens.rung("opens", OPENS, "integrity_check: ok")];
+    if red {
+        rungs.extend(replay::skipped("opens"));
+        return Ok(rungs);
+    }
+    let base = restore::database_node(source, point)?;
+    rungs.extend(replay::compare(ctx, log, place, (point, &base))?);
+    Ok(rungs)
 }
 
 fn opens(place: &Path) -> Findings {

@@ -4,6 +4,8 @@ mod compare;
 mod connection;
 mod copy;
 mod digest;
+mod log;
+mod replay;
 mod restore;
 mod spoil;
 
@@ -12,11 +14,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, MANIFEST_NAME, PointReader, RestoreRequest,
-    Restored, Sink, Source, Spoiled,
+    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Form, Log, LogChart, LogRun,
+    MANIFEST_NAME, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source,
+    Spoiled, Until,
 };
+use vouchsafe_format::fragment::Position;
 use vouchsafe_host::{files, inode};
-use vouchsafe_model::{DigestManifest, Engine, Issue, Rung, SourceUrl};
+use vouchsafe_model::{DigestEntry, DigestManifest, Engine, Issue, Rung, SourceUrl};
+
+pub use self::log::SqliteLog;
 
 use crate::spooled::FileStream;
 use crate::{OpenSourceError, absolute, failure, node, place};
@@ -38,6 +44,8 @@ pub struct SqliteSource {
     name: Vec<u8>,
     /// Queries that a restored database must answer with true.
     checks: Vec<String>,
+    /// Whether its log is shipped.
+    ships_log: bool,
 }
 
 impl SqliteSource {
@@ -51,6 +59,9 @@ impl SqliteSource {
     ///   each value is a tag (0 null, 1 integer, 2 real, 3 text, 4 blob) and its 64-bit big-endian bits, or its length
     ///   as 64 bits and its bytes, text as UTF-8. So `1`, `'1'`, `1.0`, `NULL` and `X'31'` all differ.
     /// - `foreign-keys`: how many rows refer to nothing.
+    /// - `position`, where the log is shipped, and not compared: from where on records of the log are replayed over it;
+    ///   when it was whole, in microseconds since 1970; the salts of the log then, and up to which byte its transactions
+    ///   were whole; the salts of the first record.
     pub const METHOD: &'static str = "sqlite-rows/1";
 
     /// The database at `url`, reading `copy` instead if there is one.
@@ -87,6 +98,7 @@ impl SqliteSource {
             named,
             name,
             checks: Vec::new(),
+            ships_log: false,
         })
     }
 
@@ -94,6 +106,13 @@ impl SqliteSource {
     #[must_use]
     pub fn checked_by(mut self, checks: &[String]) -> SqliteSource {
         self.checks = checks.to_vec();
+        self
+    }
+
+    /// The same, noting where in its log it lies, if that is shipped.
+    #[must_use]
+    pub fn logged(mut self, ships_log: bool) -> SqliteSource {
+        self.ships_log = ships_log;
         self
     }
 
@@ -129,7 +148,18 @@ impl Source for SqliteSource {
         ctx: &CaptureContext<'_>,
         sink: &mut dyn Sink,
     ) -> Result<Captured, CaptureError> {
+        let before = self.ships_log.then(|| log::before(ctx, &self.read));
         let copied = copy::copy(ctx, &self.read)?;
+        let begun = ctx.clock.now();
+        let lies = before.map(|before| {
+            let (before, log) = (before?, log::extent(&self.read)?);
+            Ok::<_, CaptureError>(replay::Base {
+                from: before.generation,
+                begun,
+                log,
+                salts: before.salts,
+            })
+        });
         ctx.progress.phase("digest", None, None);
         let connection = connection::open_quiet(&copied.path)?;
         for problem in compare::check(&connection, "quick_check", &self.read)? {
@@ -142,6 +172,17 @@ impl Source for SqliteSource {
         let (mut manifest, issues) = self.manifest_of(ctx, &copied.path)?;
         manifest.taken_at = copied.content_time;
         issues.into_iter().for_each(|issue| sink.issue(issue));
+        let mut notes = Vec::new();
+        match lies {
+            None => {}
+            Some(Ok(base)) => {
+                let (count, digest) = (None, base.text());
+                let entry = DigestEntry { count, digest };
+                manifest.entries.insert(replay::POSITION.to_owned(), entry);
+            }
+            // A point without its log is worth more than none.
+            Some(Err(error)) => notes.push(format!("no log can be replayed over it: {error}")),
+        }
         let node = self.described()?;
         let stream = FileStream::open(&copied.path, self.named.display().to_string())?;
         // The name goes now; the bytes go with the stream, whenever it is read.
@@ -151,7 +192,7 @@ impl Source for SqliteSource {
             content_time: copied.content_time,
             manifest: Some(manifest),
             engine: Some(engine()),
-            notes: Vec::new(),
+            notes,
             left_out: Vec::new(),
         })
     }
@@ -166,7 +207,56 @@ impl Source for SqliteSource {
         point: &dyn PointReader,
         request: &RestoreRequest,
     ) -> Result<Restored, CaptureError> {
-        restore::restore(ctx, self, point, request)
+        restore::restore(ctx, self, point, request, None)
+    }
+
+    fn replays(&self) -> bool {
+        true
+    }
+
+    /// A database is a file, whatever it is asked to become.
+    fn replays_as(&self, _form: Form) -> bool {
+        true
+    }
+
+    fn log_needed_from(&self, manifest: &DigestManifest, _runs: &[LogRun]) -> Option<Position> {
+        replay::needed_from(manifest)
+    }
+
+    fn plan_replay(
+        &self,
+        point: &dyn PointReader,
+        chart: &LogChart,
+        until: Until,
+    ) -> Result<ReplayPlan, ReplayError> {
+        replay::plan(point, chart, until)
+    }
+
+    fn fetch_log(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        log: &Log<'_>,
+        until: Until,
+        to: &Path,
+    ) -> Result<FetchedLog, ReplayError> {
+        replay::fetch(ctx, point, log, until, to)
+    }
+
+    fn replay(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+        fetched: FetchedLog,
+        keep_log: bool,
+    ) -> Result<Restored, ReplayError> {
+        let place = fetched.place.clone();
+        let restored = restore::restore(ctx, self, point, request, Some(fetched));
+        if !keep_log || restored.is_err() {
+            replay::forget(&place)?;
+        }
+        Ok(restored?)
     }
 
     fn digest(
@@ -186,15 +276,20 @@ impl Source for SqliteSource {
     }
 
     /// The rungs `opens` (SQLite's own full check), `schema`, `content` (each table row by row, by digest) and, where
-    /// there are any, `checks` (the policy's own queries).
+    /// there are any, `checks` (the policy's own queries). After a replay `schema` and `content`, which are of the base,
+    /// give way to `position` (each page is as the log left it at the moment), `moment` (what came next is not there)
+    /// and `pages` (every other page is that of the base).
     fn compare(
         &self,
         ctx: &CaptureContext<'_>,
         restored: &Restored,
         expected: Option<&DigestManifest>,
-        _point: &dyn PointReader,
+        point: &dyn PointReader,
     ) -> Result<Vec<Rung>, CaptureError> {
-        let mut rungs = compare::compare(ctx, self, &restored.place, expected)?;
+        let mut rungs = match &restored.replayed {
+            None => compare::compare(ctx, self, &restored.place, expected)?,
+            Some(log) => compare::compare_replayed(ctx, self, (&restored.place, log), point)?,
+        };
         if !self.checks.is_empty() {
             let place = &restored.place;
             let ask = |sql: &str| compare::answer(place, sql).map_err(|e| e.to_string());

@@ -6,24 +6,26 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, MANIFEST_NAME, PointReader, RestoreRequest, Restored, TreePath,
-    Visit,
+    CaptureContext, CaptureError, FetchedLog, MANIFEST_NAME, PointReader, RestoreRequest, Restored,
+    TreePath, Visit,
 };
 use vouchsafe_format::{Node, NodeKind};
 use vouchsafe_host::DestDir;
 use vouchsafe_host::files::{self, TEMPORARY_PREFIX};
 use vouchsafe_host::inode::{self, Kind};
 
-use super::SqliteSource;
 use super::connection::{SIBLINGS, sibling};
+use super::{SqliteSource, replay};
 use crate::failure;
 
-/// Writes the database beside its final name, syncs it, and only then gives it that name.
+/// Writes the database beside its final name, replays a log over it if there is one, syncs it, and only then gives it
+/// that name.
 pub(super) fn restore(
     ctx: &CaptureContext<'_>,
     source: &SqliteSource,
     point: &dyn PointReader,
     request: &RestoreRequest,
+    log: Option<FetchedLog>,
 ) -> Result<Restored, CaptureError> {
     let database = database_node(source, point)?;
     refuse_parts(&database, request.include.as_ref())?;
@@ -38,7 +40,7 @@ pub(super) fn restore(
     let temporary = [TEMPORARY_PREFIX.as_bytes(), b"restore-", name].concat();
     discard(&dest, &temporary)?;
     ctx.progress.phase("restore", Some(1), Some(database.size));
-    let written = write(ctx, point, &database, &dest, &temporary);
+    let written = write(ctx, (point, &database), log.as_ref(), &dest, &temporary);
     let bytes = match written {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -71,12 +73,15 @@ pub(super) fn restore(
         bytes,
         issues,
         place: target,
-        replayed: None,
+        replayed: log,
     })
 }
 
 /// The database in the point: under the source's name, or whatever single file there is.
-fn database_node(source: &SqliteSource, point: &dyn PointReader) -> Result<Node, CaptureError> {
+pub(super) fn database_node(
+    source: &SqliteSource,
+    point: &dyn PointReader,
+) -> Result<Node, CaptureError> {
     let mut found: Option<Node> = None;
     point.walk(&mut |_, node| {
         let is_candidate = node.kind == NodeKind::File && node.name != MANIFEST_NAME.as_bytes();
@@ -163,8 +168,8 @@ fn discard(dest: &DestDir, temporary: &[u8]) -> Result<(), CaptureError> {
 
 fn write(
     ctx: &CaptureContext<'_>,
-    point: &dyn PointReader,
-    database: &Node,
+    (point, database): (&dyn PointReader, &Node),
+    log: Option<&FetchedLog>,
     dest: &DestDir,
     temporary: &[u8],
 ) -> Result<u64, CaptureError> {
@@ -195,6 +200,10 @@ fn write(
             message,
             "restore another point or from another vault",
         ));
+    }
+    if let Some(log) = log {
+        ctx.progress.phase("replay the log", None, Some(log.bytes));
+        replay::apply(ctx, log, &file, dest.path())?;
     }
     file.sync_all().map_err(io)?;
     Ok(bytes)

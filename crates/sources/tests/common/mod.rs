@@ -13,6 +13,7 @@ pub mod conformance;
 pub mod maria;
 pub mod memory;
 pub mod shop;
+pub mod sqlite;
 pub mod trees;
 pub mod wal;
 

@@ -255,7 +255,14 @@ impl LogReader for MemoryLog {
 
 /// A base with its manifest, as a vault holds it.
 pub fn base(world: &World, url: &str) -> (vouchsafe_capture::Captured, Point) {
-    let source = super::open(url);
+    base_by(world, super::open(url).as_ref())
+}
+
+/// The same, by a source that is open.
+pub fn base_by(
+    world: &World,
+    source: &dyn vouchsafe_capture::Source,
+) -> (vouchsafe_capture::Captured, Point) {
     let mut memory = Memory::default();
     let captured = source.capture(&world.ctx(), &mut memory).expect("captures");
     let json = serde_json::to_vec(&captured.manifest).expect("json");
