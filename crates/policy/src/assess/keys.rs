@@ -2,18 +2,19 @@
 
 use vouchsafe_model::{Judgement, Question, Time, Vault, Verdict};
 
-use crate::assess::index::{Index, PassphraseAge};
+use crate::assess::projection::PassphraseAge;
 use crate::assess::{Case, copies, judged};
 use crate::schedule::next_end;
 
 /// The stored bytes, and the age of what opens them.
-pub(super) fn encrypted(case: &Case<'_>, index: &Index<'_>) -> Judgement {
+pub(super) fn encrypted(case: &Case<'_>) -> Judgement {
     let mut sealed = copies::sealed(case);
     for rule in &case.protection.copies {
         let Some(vault) = case.policy.vaults.get(&rule.vault) else {
             continue;
         };
-        let known = index.passphrase(&vault.name);
+        let known = case.projection.vault(&vault.name);
+        let known = known.and_then(|v| v.passphrase.as_ref());
         if let Some((verdict, reason)) = rotated(vault, known, case.now) {
             let facts = sealed.facts.iter().copied();
             let facts = facts.chain(known.map(|key| key.seq)).collect();
@@ -26,11 +27,7 @@ pub(super) fn encrypted(case: &Case<'_>, index: &Index<'_>) -> Judgement {
 }
 
 /// Whether the passphrase is young enough; nothing if the policy does not ask.
-fn rotated(
-    vault: &Vault,
-    known: Option<PassphraseAge<'_>>,
-    now: Time,
-) -> Option<(Verdict, String)> {
+fn rotated(vault: &Vault, known: Option<&PassphraseAge>, now: Time) -> Option<(Verdict, String)> {
     let rule = vault.rotate.as_ref()?;
     let name = &vault.name;
     let Some(since) = known.and_then(|key| key.since) else {
