@@ -3,6 +3,7 @@
 mod controls;
 mod copies;
 mod keys;
+mod late;
 mod locked;
 mod log;
 mod owed;
@@ -30,6 +31,7 @@ use vouchsafe_model::{
     Verdict,
 };
 
+use crate::assess::late::Late;
 use crate::assess::owed::{Ledgered, Owed};
 use crate::assess::people::Register;
 use crate::assess::points::View;
@@ -63,6 +65,7 @@ fn judge(policy: &Policy, projection: &Projection, now: Time) -> Assessment {
     let register = Register::of(projection);
     let incidents = people::incidents(kept, now);
     let exemptions = people::exemptions(policy, kept, now);
+    let late = Late::at(now);
     let mut protections = Vec::new();
     let mut exempt = Vec::new();
     for system in policy.systems.values() {
@@ -76,7 +79,7 @@ fn judge(policy: &Policy, projection: &Projection, now: Time) -> Assessment {
                     policy,
                     system,
                     protection,
-                    (projection, &holds, &exemptions),
+                    (projection, &holds, &exemptions, &late),
                     &owed,
                     now,
                 ));
@@ -134,6 +137,7 @@ struct Case<'a> {
     rules: String,
     view: View<'a>,
     owed: &'a [Owed<'a>],
+    late: &'a Late,
     now: Time,
 }
 
@@ -144,11 +148,19 @@ impl Case<'_> {
     }
 }
 
+/// What is known beside one protection.
+type Known<'a> = (
+    &'a Projection,
+    &'a Holds<'a>,
+    &'a [ExemptionState],
+    &'a Late,
+);
+
 fn one(
     policy: &Policy,
     system: &System,
     protection: &Protection,
-    (projection, holds, exemptions): (&Projection, &Holds<'_>, &[ExemptionState]),
+    (projection, holds, exemptions, late): Known<'_>,
     owed: &Ledgered<'_>,
     now: Time,
 ) -> ProtectionAssessment {
@@ -162,6 +174,7 @@ fn one(
         rules: protection.rules_digest(),
         view: View::of(policy, projection, projection.track(&protection.id)),
         owed: &mine,
+        late,
         now,
     };
     let mut judgements = if protection.way.is_connected() {

@@ -7,7 +7,6 @@ use crate::assess::locked;
 use crate::assess::owed::{first_open, last_due, last_missed};
 use crate::assess::points::{Held, is_outside, without_point};
 use crate::assess::{Case, count, judged};
-use crate::schedule::next_end;
 
 /// Are there as many copies, in the places, that the policy asks for?
 pub(super) fn copies(case: &Case<'_>) -> Judgement {
@@ -105,7 +104,7 @@ fn in_vault(
     let due = last_due(case, ObligationKind::Copy, Some(vault));
     if let Some(every) = &rule.every {
         let done = held.copy.completed;
-        let late = due.is_some_and(|o| o > done) || next_end(&every.rule, done) < case.now;
+        let late = due.is_some_and(|o| o > done) || case.late.is(&every.rule, done);
         return match late {
             true => {
                 let text = format!(

@@ -10,12 +10,13 @@ use vouchsafe_model::{
 
 use crate::assess::log;
 use crate::assess::owed::{first_open, last_due, last_missed};
-use crate::assess::projection::{Copy, LastPoint, LetGo, Name, Point, PointKey, Projection, Track};
+use crate::assess::projection::{
+    Copy, Digest, LastPoint, LetGo, Name, Point, PointKey, Projection, Track,
+};
 use crate::assess::{Case, count, judged};
 use crate::holds::Holds;
 use crate::platforms::region_of_zone;
 use crate::retention::{PointAge, how_many_stay, zone_of};
-use crate::schedule::next_end;
 
 /// The newest copy of a protection in one vault.
 #[derive(Clone, Copy)]
@@ -69,7 +70,7 @@ impl<'f> View<'f> {
             let point = view.complete.get(&copy.point).copied();
             let vault = projection.vault_name(copy.vault);
             let vault = vault.filter(|vault| policy.vaults.contains_key(*vault));
-            let (Some(point), Some(vault)) = (point.filter(|p| track.is_of(copy, p)), vault) else {
+            let (Some(point), Some(vault)) = (point.filter(|p| p.tree == copy.tree), vault) else {
                 continue;
             };
             let new = Held {
@@ -141,14 +142,14 @@ fn what_is_left(track: &Track) -> (Vec<&Copy>, HashSet<&PointKey>) {
     if track.expired.is_empty() {
         return (copies().collect(), HashSet::new());
     }
-    let mut let_go: HashMap<(Name, &_), &LetGo> = HashMap::new();
+    let mut let_go: HashMap<(Name, Digest), &LetGo> = HashMap::new();
     for one in &track.expired {
-        let_go.entry((one.vault, &one.snapshot)).or_insert(one);
+        let_go.entry((one.vault, one.snapshot)).or_insert(one);
     }
     let mut alive = Vec::new();
     let mut there: HashSet<&PointKey> = HashSet::new();
     for copy in copies() {
-        let let_go = let_go.get(&(copy.vault, &copy.snapshot));
+        let let_go = let_go.get(&(copy.vault, copy.snapshot));
         if let_go.is_none() {
             alive.push(copy);
         }
@@ -242,7 +243,7 @@ pub(super) fn fresh(case: &Case<'_>) -> Judgement {
         if let Some(opens) = missed {
             because = format!("the capture of {} is overdue; {because}", opens.minute());
             verdict = Verdict::NotMet;
-        } else if next_end(&schedule.rule, newest.content_time) < case.now {
+        } else if case.late.is(&schedule.rule, newest.content_time) {
             because = format!("{because} is older than `{}` allows", schedule.text);
             verdict = Verdict::NotMet;
         } else {

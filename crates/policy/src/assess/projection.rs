@@ -19,12 +19,12 @@ use vouchsafe_model::{
     ProtectionId, Time, VaultName,
 };
 
-use crate::assess::projection::ids::{Digest, Names, ObligationKey, Table};
+use crate::assess::projection::ids::{Names, ObligationKey, Table};
 use crate::assess::projection::obligations::{Answer, Earliest, Obligations, Subject, Subjects};
 use crate::assess::projection::past::Event;
 use crate::assess::projection::track::copy_of;
 
-pub(super) use crate::assess::projection::ids::{Name, PointKey};
+pub(super) use crate::assess::projection::ids::{Digest, Name, PointKey};
 pub(super) use crate::assess::projection::obligations::Answered;
 pub(super) use crate::assess::projection::reading::Promised;
 pub(super) use crate::assess::projection::track::{Copy, Drill, LastPoint, LetGo, Point, Track};
@@ -249,7 +249,7 @@ impl Projection {
         let key = self.texts.number(&fact.encryption.key);
         let copy = copy_of(fact, seq, [vault, cipher, key]);
         if let Some(track) = self.tracks.at_mut(protection) {
-            track.copy(copy, Digest::of_text(&fact.tree));
+            track.copy(copy);
         }
     }
 

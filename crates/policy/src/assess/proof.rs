@@ -10,7 +10,7 @@ use crate::assess::points::Held;
 use crate::assess::projection::{Clean, Drill, Vault};
 use crate::assess::redrill::{self, Captured};
 use crate::assess::{Case, count, judged};
-use crate::schedule::{good_until, next_end};
+use crate::schedule::good_until;
 
 /// Were the copies read back in time?
 pub(super) fn verified(case: &Case<'_>) -> Judgement {
@@ -103,7 +103,7 @@ fn in_time(
     };
     let text = format!("{vault}: {bytes} read back {}", case.ago(done.completed));
     match rule {
-        Some(rule) if next_end(&rule.every.rule, done.completed) < case.now => (
+        Some(rule) if case.late.is(&rule.every.rule, done.completed) => (
             Verdict::NotMet,
             format!("{text}, the policy says {}", rule.every.text),
         ),

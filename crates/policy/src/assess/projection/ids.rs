@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use sha2::{Digest as _, Sha256};
 use vouchsafe_model::{ObligationId, PointId};
 
 /// A text that nearly always is hex digits of one length behind a prefix; any other text is held as it is. Equal texts
@@ -10,26 +11,33 @@ use vouchsafe_model::{ObligationId, PointId};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::assess) enum Packed<const N: usize> {
     Hex([u8; N]),
-    Text(Box<str>),
+    Text(Box<Text>),
 }
+
+/// Behind one more pointer, so that it makes no key larger than the digits do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::assess) struct Text(Box<str>);
 
 /// An obligation's id: `o-` and 20 digits.
 pub(in crate::assess) type ObligationKey = Packed<10>;
 /// A point's id: `p-` and 16 digits.
 pub(in crate::assess) type PointKey = Packed<8>;
-/// The name of a snapshot or of a tree: 64 digits.
-pub(in crate::assess) type Digest = Packed<32>;
+
+/// What tells snapshots and trees apart: the SHA-256 that names them, folded to half of its length. For two to be folded
+/// to the same takes more of them than any record holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::assess) struct Digest([u8; 16]);
 
 impl<const N: usize> Packed<N> {
     fn of(text: &str, prefix: &str) -> Packed<N> {
         let packed = text.strip_prefix(prefix).and_then(unhex);
-        packed.map_or_else(|| Packed::Text(text.into()), Packed::Hex)
+        packed.map_or_else(|| Packed::Text(Box::new(Text(text.into()))), Packed::Hex)
     }
 
     fn text(&self, prefix: &str) -> String {
         match self {
             Packed::Hex(bytes) => format!("{prefix}{}", hex::encode(bytes)),
-            Packed::Text(text) => text.to_string(),
+            Packed::Text(text) => text.0.to_string(),
         }
     }
 }
@@ -58,9 +66,18 @@ impl PointKey {
 
 impl Digest {
     pub(super) fn of_text(text: &str) -> Digest {
-        Packed::of(text, "")
+        let whole: [u8; 32] = unhex(text).unwrap_or_else(|| Sha256::digest(text).into());
+        let half = |from: usize| {
+            let bytes = whole.iter().skip(from).take(16);
+            bytes.fold(0u128, |sum, byte| sum << 8 | u128::from(*byte))
+        };
+        // Names that differ in one half only, or repeat one digit, are told apart, too.
+        let folded = half(0).wrapping_mul(FOLD).wrapping_add(half(16));
+        Digest(folded.to_be_bytes())
     }
 }
+
+const FOLD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// The bytes of exactly `N` pairs of lower-case digits.
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -149,6 +166,8 @@ pub(super) fn append<T>(list: &mut Vec<T>, one: T) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -169,6 +188,23 @@ mod tests {
         }
         assert!(matches!(packed[0], Packed::Hex(_)));
         assert!(matches!(packed[1], Packed::Text(_)));
+    }
+
+    #[test]
+    fn each_digest_is_another() {
+        let mut texts: Vec<String> = (0..500).map(|n| format!("{n:064x}")).collect();
+        texts.extend((1..500).map(|n| format!("{n:x}").chars().rev().collect::<String>()));
+        texts.extend((1..500).map(|n| format!("{:0<64}", format!("{n:x}1"))));
+        texts.extend(
+            "123456789abcdef"
+                .chars()
+                .map(|c| String::from(c).repeat(64)),
+        );
+        texts.sort();
+        texts.dedup();
+        let digests: HashSet<Digest> = texts.iter().map(|t| Digest::of_text(t)).collect();
+        assert_eq!(digests.len(), texts.len());
+        assert_eq!(Digest::of_text("abc"), Digest::of_text("abc"));
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(super) struct Gone {
     pub(super) erase: bool,
 }
 
-/// Those of one protection, as differences from one to the next: points come at even distances, so these are small.
+/// Those of one protection, as differences from one to the next: copies of one point come after each other, and points
+/// at even distances, so these are small.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     bytes: Vec<u8>,
@@ -53,16 +54,13 @@ impl Past {
         let event = i64::from(gone.event);
         let step = gone.completed.micros().wrapping_sub(self.last.completed);
         let turned = zigzag(event.wrapping_sub(self.last.event));
-        write(
-            &mut self.bytes,
-            (turned << 1) | u128::from(u8::from(gone.erase)),
-        );
-        write(&mut self.bytes, zigzag(step.wrapping_sub(self.last.step)));
-        self.last = Last {
-            event,
-            completed: gone.completed.micros(),
-            step,
-        };
+        let flags = u128::from(u8::from(step == 0) << 1 | u8::from(gone.erase));
+        write(&mut self.bytes, (turned << 2) | flags);
+        self.last.event = event;
+        if step != 0 {
+            write(&mut self.bytes, zigzag(step.wrapping_sub(self.last.step)));
+            (self.last.completed, self.last.step) = (gone.completed.micros(), step);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -89,10 +87,12 @@ impl Past {
         let mut last = Last::default();
         std::iter::from_fn(move || {
             let first = read(&mut rest)?;
-            let change = unzigzag(read(&mut rest)?);
-            last.event = last.event.wrapping_add(unzigzag(first >> 1));
-            last.step = last.step.wrapping_add(change);
-            last.completed = last.completed.wrapping_add(last.step);
+            last.event = last.event.wrapping_add(unzigzag(first >> 2));
+            if first & 2 == 0 {
+                let change = unzigzag(read(&mut rest)?);
+                last.step = last.step.wrapping_add(change);
+                last.completed = last.completed.wrapping_add(last.step);
+            }
             Some(Gone {
                 event: u32::try_from(last.event).unwrap_or(u32::MAX),
                 completed: Time::from_micros(last.completed),

@@ -34,14 +34,6 @@ pub(in crate::assess) struct LastPoint {
     pub(in crate::assess) issue_count: u64,
 }
 
-/// The root of a copy's tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Tree {
-    /// That of the point which this fact tells of.
-    OfPoint(u64),
-    Own(Box<Digest>),
-}
-
 /// A copy of a point in a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::assess) struct Copy {
@@ -49,7 +41,7 @@ pub(in crate::assess) struct Copy {
     pub(in crate::assess) point: PointKey,
     pub(in crate::assess) vault: Name,
     pub(in crate::assess) snapshot: Digest,
-    tree: Tree,
+    pub(in crate::assess) tree: Digest,
     pub(in crate::assess) completed: Time,
     pub(in crate::assess) cipher: Name,
     pub(in crate::assess) key: Name,
@@ -128,28 +120,8 @@ impl Track {
         append(&mut self.points, point);
     }
 
-    pub(super) fn copy(&mut self, mut copy: Copy, tree: Digest) {
-        // Nearly always it is of a point that was told of just before.
-        let newest = self.points.iter().rev().take(4);
-        let mut same = newest.filter(|p| p.point == copy.point && p.tree == tree);
-        copy.tree = match same.next() {
-            Some(point) => Tree::OfPoint(point.seq),
-            None => Tree::Own(Box::new(tree)),
-        };
+    pub(super) fn copy(&mut self, copy: Copy) {
         append(&mut self.copies, copy);
-    }
-
-    /// Whether a copy is what the point is.
-    pub(in crate::assess) fn is_of(&self, copy: &Copy, point: &Point) -> bool {
-        let same = match &copy.tree {
-            Tree::OfPoint(seq) if *seq == point.seq => true,
-            Tree::OfPoint(seq) => {
-                let other = self.points.iter().find(|p| p.seq == *seq);
-                other.is_some_and(|other| other.tree == point.tree)
-            }
-            Tree::Own(tree) => **tree == point.tree,
-        };
-        same && copy.point == point.point
     }
 
     /// A copy that has lost data is none, until it was read back anew.
@@ -215,16 +187,20 @@ impl Track {
     }
 
     fn finish(&mut self, done: &HashSet<PointKey>, events: &[Event]) {
+        let mut gone: Vec<Gone> = Vec::new();
         for one in self.expired.iter().filter(|one| done.contains(&one.point)) {
             let point = self.points.iter().find(|p| p.point == one.point);
+            gone.extend(point.map(|point| Gone {
+                event: one.event,
+                completed: point.completed,
+                erase: one.erase,
+            }));
+        }
+        gone.sort_by_key(|one| (one.completed, one.event));
+        for one in gone {
             let event = usize::try_from(one.event).ok().and_then(|n| events.get(n));
-            if let (Some(point), Some(event)) = (point, event) {
-                let gone = Gone {
-                    event: one.event,
-                    completed: point.completed,
-                    erase: one.erase,
-                };
-                self.past.put(gone, event.at);
+            if let Some(event) = event {
+                self.past.put(one, event.at);
             }
         }
         self.expired.retain(|one| !done.contains(&one.point));
@@ -234,7 +210,7 @@ impl Track {
     }
 }
 
-/// A copy, and the tree that is set when it is put into its track.
+/// A copy, with its vault, its cipher and its key by number.
 pub(super) fn copy_of(fact: &CopyFact, seq: u64, names: [Name; 3]) -> Copy {
     let [vault, cipher, key] = names;
     Copy {
@@ -242,7 +218,7 @@ pub(super) fn copy_of(fact: &CopyFact, seq: u64, names: [Name; 3]) -> Copy {
         point: PointKey::of_id(&fact.point),
         vault,
         snapshot: Digest::of_text(&fact.snapshot),
-        tree: Tree::OfPoint(seq),
+        tree: Digest::of_text(&fact.tree),
         completed: fact.completed,
         cipher,
         key,
