@@ -7,8 +7,8 @@ use vouchsafe_model::incident::Notice;
 use vouchsafe_model::{Alert, Fact, PeopleFact, Policy, Time};
 
 use crate::assess::owed::Ledgered;
-use crate::assess::projection::Projection;
 use crate::assess::people::alerts::RECENT;
+use crate::assess::projection::Projection;
 
 /// One thing that people are told, and whom the mail server has not taken it for yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
