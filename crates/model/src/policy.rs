@@ -74,7 +74,7 @@ pub struct Schedule {
 }
 
 /// The meaning of a schedule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleRule {
     /// Every so long, counted from 1970-01-01T00:00:00Z so that restarts do not move it.

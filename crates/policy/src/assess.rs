@@ -2,17 +2,20 @@
 
 mod controls;
 mod copies;
-mod index;
 mod keys;
+mod late;
 mod locked;
 mod log;
 mod owed;
 pub mod people;
 mod period;
 mod points;
+mod projection;
 mod proof;
 mod redrill;
+mod retained;
 
+pub use crate::assess::projection::Projection;
 pub use crate::assess::redrill::redrills;
 
 pub(crate) use crate::assess::controls::is_known as is_known_framework;
@@ -28,7 +31,7 @@ use vouchsafe_model::{
     Verdict,
 };
 
-use crate::assess::index::Index;
+use crate::assess::late::Late;
 use crate::assess::owed::{Ledgered, Owed};
 use crate::assess::people::Register;
 use crate::assess::points::View;
@@ -39,12 +42,30 @@ use crate::holds::Holds;
 /// `facts` are in the order of the ledger; what was recorded after `now` is not looked at. Obligations are taken
 /// from the ledger, not computed anew; what was withdrawn before it was due is not judged. Unproven is never met.
 pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
-    let index = Index::of(facts, now);
-    let holds = Holds::of(facts, now);
-    let owed = Ledgered::of(policy, &index, now);
-    let register = Register::of(facts, now);
-    let incidents = people::incidents(facts, now);
-    let exemptions = people::exemptions(policy, facts, now);
+    judge(policy, &Projection::of(facts, now), now)
+}
+
+/// The same by what a projection has taken in, which is quicker by far where the projection is there already.
+///
+/// Nothing if it has taken in what was recorded after `now`: that cannot be taken out again, and the facts up to then
+/// have to be folded anew.
+pub fn assess_projection(
+    policy: &Policy,
+    projection: &Projection,
+    now: Time,
+) -> Option<Assessment> {
+    let is_later = projection.latest().is_some_and(|latest| latest > now);
+    (!is_later).then(|| judge(policy, projection, now))
+}
+
+fn judge(policy: &Policy, projection: &Projection, now: Time) -> Assessment {
+    let kept = projection.kept();
+    let holds = Holds::of(kept, now);
+    let owed = Ledgered::of(policy, projection, now);
+    let register = Register::of(projection);
+    let incidents = people::incidents(kept, now);
+    let exemptions = people::exemptions(policy, kept, now);
+    let late = Late::at(now);
     let mut protections = Vec::new();
     let mut exempt = Vec::new();
     for system in policy.systems.values() {
@@ -58,14 +79,14 @@ pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
                     policy,
                     system,
                     protection,
-                    (&index, &holds, &exemptions),
+                    (projection, &holds, &exemptions, &late),
                     &owed,
                     now,
                 ));
             }
         }
     }
-    let silence = index.silence(now);
+    let silence = projection.silence(now);
     let nothing = match exempt.is_empty() {
         true => Verdict::Unproven,
         false => Verdict::Exempt,
@@ -91,18 +112,18 @@ pub fn assess(policy: &Policy, facts: &[Recorded], now: Time) -> Assessment {
         protections,
         exempt,
         obligations: owed.counts(),
-        missed: owed.missed(),
         silence,
-        breaks: index.breaks.clone(),
+        breaks: projection.breaks().to_vec(),
         duties,
         owed_by_people: people::items(policy, &owed, &register, &incidents, now),
+        missed: owed.into_missed(),
         incidents,
         exemptions,
-        access: people::accesses(facts, now)
+        access: people::accesses(kept, now)
             .into_iter()
             .filter(|a| matches!(a.standing, AccessStanding::InForce | AccessStanding::Asked))
             .collect(),
-        paused: people::paused(facts, now).into_values().collect(),
+        paused: people::paused(kept, now).into_values().collect(),
     }
 }
 
@@ -111,8 +132,12 @@ struct Case<'a> {
     policy: &'a Policy,
     system: &'a System,
     protection: &'a Protection,
+    projection: &'a Projection,
+    /// The digest of its rules.
+    rules: String,
     view: View<'a>,
     owed: &'a [Owed<'a>],
+    late: &'a Late,
     now: Time,
 }
 
@@ -123,31 +148,44 @@ impl Case<'_> {
     }
 }
 
+/// What is known beside one protection.
+type Known<'a> = (
+    &'a Projection,
+    &'a Holds<'a>,
+    &'a [ExemptionState],
+    &'a Late,
+);
+
 fn one(
     policy: &Policy,
     system: &System,
     protection: &Protection,
-    (index, holds, exemptions): (&Index<'_>, &Holds<'_>, &[ExemptionState]),
+    (projection, holds, exemptions, late): Known<'_>,
     owed: &Ledgered<'_>,
     now: Time,
 ) -> ProtectionAssessment {
+    let mine = owed.of_protection(&protection.id);
+    let mine = mine.owed();
     let case = Case {
         policy,
         system,
         protection,
-        view: View::of(policy, index.track(&protection.id)),
-        owed: owed.of_protection(&protection.id),
+        projection,
+        rules: protection.rules_digest(),
+        view: View::of(policy, projection, projection.track(&protection.id)),
+        owed: &mine,
+        late,
         now,
     };
     let mut judgements = if protection.way.is_connected() {
         vec![
             points::covered(&case),
             points::fresh(&case),
-            copies::copies(&case, index),
-            proof::verified(&case, index),
+            copies::copies(&case),
+            proof::verified(&case),
             proof::proven(&case),
-            keys::encrypted(&case, index),
-            proof::retained(&case, index),
+            keys::encrypted(&case),
+            retained::retained(&case),
         ]
     } else {
         let because = "declared, not yet connected: this version can neither do nor check it";
@@ -168,15 +206,15 @@ fn one(
         tier: tier.map(|t| t.name.clone()),
         verdict: worst(&judgements),
         judgements,
-        newest_point: case.view.newest.map(|(_, p)| p.content_time),
-        points: case.view.counted(protection, holds, now),
+        newest_point: case.view.newest.map(|p| p.content_time),
+        points: case.view.counted((&system.name, protection), holds, now),
         achieved_rpo: points::best_outside(&case).map(|best| now.since(best.point.content_time)),
         target_rpo: tier.and_then(|t| t.rpo),
         achieved_log_rpo: log::achieved(&case),
         target_log_rpo: tier.and_then(|t| t.log_rpo),
-        achieved_rto: drill.map(|(_, d)| d.achieved_rto),
+        achieved_rto: drill.map(|d| d.achieved_rto),
         target_rto: tier.and_then(|t| t.rto),
-        proven_at: proof::newest_green(&case).map(|(_, d)| d.ended),
+        proven_at: proof::newest_green(&case).map(|d| d.ended),
         overdue: owed::overdue(&case),
         next: owed::next(case.owed, now),
     }

@@ -29,7 +29,9 @@ mod platforms;
 mod sources;
 
 pub use approval::{Approval, approval, approved_digest, is_approved};
-pub use assess::{assess, assess_period, people, period_obligations, redrills};
+pub use assess::{
+    Projection, assess, assess_period, assess_projection, people, period_obligations, redrills,
+};
 pub use explain::explain;
 pub use files_fault::IncludeFault;
 pub use lint::lint;

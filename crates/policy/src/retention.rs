@@ -58,15 +58,17 @@ pub struct Decision {
 /// Counting begins with the newest complete point: of each hour, day, week, month or year in `zone` (a name of the
 /// IANA database; unknown ones count as UTC) that has any, the newest counts, until there are as many as asked for.
 pub fn decide(points: &[PointAge], keep: &Keep, zone: &str, now: Time) -> Vec<Decision> {
-    let mut complete: Vec<&PointAge> = points.iter().filter(|p| p.complete).collect();
-    complete.sort_by(|a, b| (b.completed, &b.id).cmp(&(a.completed, &a.id)));
-    let case = Case {
-        keep,
-        now,
-        newest: complete.first().copied(),
-        counted: counted(&complete, keep, zone),
-    };
+    let case = Case::of(points, keep, zone, now);
     points.iter().map(|point| case.decide(point)).collect()
+}
+
+/// How many of these points stay by [`decide`].
+pub(crate) fn how_many_stay(points: &[PointAge], keep: &Keep, zone: &str, now: Time) -> usize {
+    let case = Case::of(points, keep, zone, now);
+    let staying = points.iter().map(|point| case.judge(point).0);
+    staying
+        .filter(|verdict| *verdict != Verdict::ExpireNow)
+        .count()
 }
 
 /// When a point completed at `completed` should go by its age: `at_most`, or `at_least` where that alone is given
@@ -96,56 +98,89 @@ struct Case<'a> {
     counted: HashMap<&'a PointId, Vec<String>>,
 }
 
-impl Case<'_> {
+/// Why a point stays or goes.
+enum Why<'c> {
+    NoEnd,
+    Age,
+    Hold(&'c str),
+    Newest,
+    Old,
+    Counted(&'c [String]),
+    Incomplete,
+    NotCounted,
+}
+
+impl<'a> Case<'a> {
+    fn of(points: &'a [PointAge], keep: &'a Keep, zone: &str, now: Time) -> Case<'a> {
+        let mut complete: Vec<&PointAge> = points.iter().filter(|p| p.complete).collect();
+        complete.sort_by(|a, b| (b.completed, &b.id).cmp(&(a.completed, &a.id)));
+        Case {
+            keep,
+            now,
+            newest: complete.first().copied(),
+            counted: counted(&complete, keep, zone),
+        }
+    }
+
     fn decide(&self, point: &PointAge) -> Decision {
-        let (verdict, reason) = self.judge(point);
+        let (verdict, why) = self.judge(point);
         let most = self.keep.at_most.map(|most| most.after(point.completed));
         Decision {
             id: point.id.clone(),
             erase: verdict == Verdict::ExpireNow && most.is_some_and(|most| most <= self.now),
             verdict,
-            reason,
+            reason: self.words(point, &why),
         }
     }
 
-    fn judge(&self, point: &PointAge) -> (Verdict, String) {
+    fn judge<'c>(&'c self, point: &'c PointAge) -> (Verdict, Why<'c>) {
         let (keep, now) = (self.keep, self.now);
-        let age = now.since(point.completed);
         if keep.is_unsaid() {
-            let reason = "the policy sets no end".to_owned();
-            return (Verdict::KeepUntil(Time::MAX), reason);
+            return (Verdict::KeepUntil(Time::MAX), Why::NoEnd);
         }
         let least = keep.at_least.map(|least| least.after(point.completed));
         let end = end_of(point.completed, keep);
         // Ages alone keep up to the end; with counting, only `at_least` keeps by age.
         let kept_until = if keep.counts.is_empty() { end } else { least };
         if let Some(until) = kept_until.filter(|until| now < *until) {
-            let since = point.completed.minute();
-            let reason = format!("{}, counted from completion at {since}", rule(keep));
-            return (Verdict::KeepUntil(until), reason);
+            return (Verdict::KeepUntil(until), Why::Age);
         }
         if let Some(hold) = point.holds.first() {
-            let reason = format!("under legal hold {hold}, though {age} old");
-            return (Verdict::Held, reason);
+            return (Verdict::Held, Why::Hold(hold));
         }
         if self.newest.is_some_and(|newest| newest.id == point.id) {
-            let reason = format!("the newest complete point is never let go, though {age} old");
-            return (Verdict::Held, reason);
+            return (Verdict::Held, Why::Newest);
         }
         let over = keep.at_most.and(end).is_some_and(|end| end <= now);
         if over || keep.counts.is_empty() {
-            return (Verdict::ExpireNow, format!("{age} old; {}", rule(keep)));
+            return (Verdict::ExpireNow, Why::Old);
         }
         if let Some(why) = self.counted.get(&point.id) {
-            return (Verdict::Counted, why.join(", "));
+            return (Verdict::Counted, Why::Counted(why));
         }
         let newer = |newest: &PointAge| newest.completed < point.completed;
         if !point.complete && self.newest.is_none_or(newer) {
-            let reason = "not complete, and no complete point followed yet".to_owned();
-            return (Verdict::Counted, reason);
+            return (Verdict::Counted, Why::Incomplete);
         }
-        let reason = format!("{age} old; not among {}", keep.counts);
-        (Verdict::ExpireNow, reason)
+        (Verdict::ExpireNow, Why::NotCounted)
+    }
+
+    fn words(&self, point: &PointAge, why: &Why<'_>) -> String {
+        let keep = self.keep;
+        let age = self.now.since(point.completed);
+        match why {
+            Why::NoEnd => "the policy sets no end".to_owned(),
+            Why::Age => {
+                let since = point.completed.minute();
+                format!("{}, counted from completion at {since}", rule(keep))
+            }
+            Why::Hold(hold) => format!("under legal hold {hold}, though {age} old"),
+            Why::Newest => format!("the newest complete point is never let go, though {age} old"),
+            Why::Old => format!("{age} old; {}", rule(keep)),
+            Why::Counted(why) => why.join(", "),
+            Why::Incomplete => "not complete, and no complete point followed yet".to_owned(),
+            Why::NotCounted => format!("{age} old; not among {}", keep.counts),
+        }
     }
 }
 

@@ -3,16 +3,14 @@
 use vouchsafe_model::policy::{CopyRule, Tier};
 use vouchsafe_model::{Judgement, ObligationKind, Question, Verdict};
 
-use crate::assess::index::Index;
 use crate::assess::locked;
 use crate::assess::owed::{first_open, last_due, last_missed};
 use crate::assess::points::{Held, is_outside, without_point};
 use crate::assess::{Case, count, judged};
-use crate::schedule::next_end;
 
 /// Are there as many copies, in the places, that the policy asks for?
-pub(super) fn copies(case: &Case<'_>, index: &Index<'_>) -> Judgement {
-    let Some((_, newest)) = case.view.newest else {
+pub(super) fn copies(case: &Case<'_>) -> Judgement {
+    let Some(newest) = case.view.newest else {
         let (verdict, because, facts) = without_point(case);
         return judged(Question::Copies, verdict, because, facts);
     };
@@ -23,7 +21,7 @@ pub(super) fn copies(case: &Case<'_>, index: &Index<'_>) -> Judgement {
     let (mut good, mut awaited) = (0usize, 0usize);
     for (n, rule) in rules.iter().enumerate() {
         let held = case.view.held.get(&rule.vault);
-        facts.extend(held.map(|h| h.seq));
+        facts.extend(held.map(|h| h.copy.seq));
         let (one, reason) = in_vault(case, n == 0, rule, held, newest.content_time);
         match one {
             Verdict::Met => good += 1,
@@ -32,7 +30,7 @@ pub(super) fn copies(case: &Case<'_>, index: &Index<'_>) -> Judgement {
         }
         verdict = verdict.worse(one);
         reasons.extend(reason);
-        let lock = held.and_then(|held| locked::in_vault(case, index, rule, held));
+        let lock = held.and_then(|held| locked::in_vault(case, rule, held));
         if let Some(lock) = lock {
             verdict = verdict.worse(lock.verdict);
             reasons.push(lock.because);
@@ -106,7 +104,7 @@ fn in_vault(
     let due = last_due(case, ObligationKind::Copy, Some(vault));
     if let Some(every) = &rule.every {
         let done = held.copy.completed;
-        let late = due.is_some_and(|o| o > done) || next_end(&every.rule, done) < case.now;
+        let late = due.is_some_and(|o| o > done) || case.late.is(&every.rule, done);
         return match late {
             true => {
                 let text = format!(
@@ -182,23 +180,23 @@ pub(super) fn sealed(case: &Case<'_>) -> Judgement {
         .iter()
         .filter_map(|rule| case.view.held.get(&rule.vault))
         .collect();
-    let facts = held.iter().map(|h| h.seq).collect();
+    let facts = held.iter().map(|h| h.copy.seq).collect();
     let Some(some) = held.first() else {
         let because = "no copy whose stored bytes could be looked at".to_owned();
         return judged(Question::Encrypted, Verdict::Unproven, because, facts);
     };
-    if let Some(bare) = held.iter().find(|h| !h.copy.encryption.probed) {
+    if let Some(bare) = held.iter().find(|h| !h.copy.probed) {
         let because = format!(
             "{} is said of the copy in {}, but its stored bytes were not looked at",
-            bare.copy.encryption.cipher, bare.copy.vault
+            bare.cipher, bare.vault
         );
         return judged(Question::Encrypted, Verdict::Unproven, because, facts);
     }
-    let vaults: Vec<&str> = held.iter().map(|h| h.copy.vault.as_str()).collect();
+    let vaults: Vec<&str> = held.iter().map(|h| h.vault.as_str()).collect();
     let because = format!(
         "stored bytes in {} were opened with {} and are not the plaintext",
         vaults.join(" and "),
-        some.copy.encryption.cipher
+        some.cipher
     );
     judged(Question::Encrypted, Verdict::Met, because, facts)
 }

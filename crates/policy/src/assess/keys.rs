@@ -2,19 +2,20 @@
 
 use vouchsafe_model::{Judgement, Question, Time, Vault, Verdict};
 
-use crate::assess::index::{Index, PassphraseAge};
+use crate::assess::late::Late;
+use crate::assess::projection::PassphraseAge;
 use crate::assess::{Case, copies, judged};
-use crate::schedule::next_end;
 
 /// The stored bytes, and the age of what opens them.
-pub(super) fn encrypted(case: &Case<'_>, index: &Index<'_>) -> Judgement {
+pub(super) fn encrypted(case: &Case<'_>) -> Judgement {
     let mut sealed = copies::sealed(case);
     for rule in &case.protection.copies {
         let Some(vault) = case.policy.vaults.get(&rule.vault) else {
             continue;
         };
-        let known = index.passphrase(&vault.name);
-        if let Some((verdict, reason)) = rotated(vault, known, case.now) {
+        let known = case.projection.vault(&vault.name);
+        let known = known.and_then(|v| v.passphrase.as_ref());
+        if let Some((verdict, reason)) = rotated(vault, known, (case.late, case.now)) {
             let facts = sealed.facts.iter().copied();
             let facts = facts.chain(known.map(|key| key.seq)).collect();
             let because = format!("{}; {reason}", sealed.because);
@@ -28,8 +29,8 @@ pub(super) fn encrypted(case: &Case<'_>, index: &Index<'_>) -> Judgement {
 /// Whether the passphrase is young enough; nothing if the policy does not ask.
 fn rotated(
     vault: &Vault,
-    known: Option<PassphraseAge<'_>>,
-    now: Time,
+    known: Option<&PassphraseAge>,
+    (late, now): (&Late, Time),
 ) -> Option<(Verdict, String)> {
     let rule = vault.rotate.as_ref()?;
     let name = &vault.name;
@@ -41,7 +42,7 @@ fn rotated(
         return Some((Verdict::Unproven, text));
     };
     let age = now.since(since);
-    Some(match next_end(&rule.rule, since) < now {
+    Some(match late.is(&rule.rule, since) {
         true => (
             Verdict::NotMet,
             format!(

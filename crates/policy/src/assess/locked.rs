@@ -4,7 +4,6 @@ use vouchsafe_model::policy::CopyRule;
 use vouchsafe_model::{Time, Vault, VaultLocks, Verdict};
 
 use crate::assess::Case;
-use crate::assess::index::Index;
 use crate::assess::points::Held;
 use crate::locks::short_before;
 
@@ -16,16 +15,12 @@ pub(super) struct Locked {
 }
 
 /// The locks of the vault that a copy lies in; nothing where the policy asks for none.
-pub(super) fn in_vault(
-    case: &Case<'_>,
-    index: &Index<'_>,
-    rule: &CopyRule,
-    held: &Held<'_>,
-) -> Option<Locked> {
+pub(super) fn in_vault(case: &Case<'_>, rule: &CopyRule, held: &Held<'_>) -> Option<Locked> {
     let vault = case.policy.vaults.get(&rule.vault)?;
     let wanted = vault.retention_lock?;
     let half = short_before(wanted, case.now);
-    let read = index.locks(&vault.name);
+    let known = case.projection.vault(&vault.name);
+    let read = known.and_then(|v| v.locks.as_ref());
     let mut facts: Vec<u64> = read.iter().map(|(seq, _)| *seq).collect();
     let wrong = read
         .and_then(|(_, locks)| as_read(vault, locks, half))
@@ -35,7 +30,7 @@ pub(super) fn in_vault(
             if read.is_some_and(|(_, locks)| locks.read > held.copy.completed) {
                 return None;
             }
-            facts.push(held.seq);
+            facts.push(held.copy.seq);
             if own.unlocked > 0 {
                 let (name, n, all) = (&vault.name, own.unlocked, own.objects);
                 return Some(format!(

@@ -13,7 +13,7 @@ pub(super) fn fresh(case: &Case<'_>, facts: &mut Vec<u64>) -> Option<(Verdict, S
         return unshipped(case, target?);
     }
     let goal = target.map_or(String::new(), |rpo| format!("; log RPO {rpo}"));
-    let Some((seq, log)) = case.view.log else {
+    let Some((seq, log)) = case.view.log() else {
         let text = format!("no log has been shipped yet{goal}");
         return Some((Verdict::Unproven, text));
     };
@@ -51,9 +51,9 @@ pub(super) fn fresh(case: &Case<'_>, facts: &mut Vec<u64>) -> Option<(Verdict, S
             text = format!("{text}{goal}");
         }
     }
-    if let Some((seq, gap)) = case.view.gap {
-        let behind = |point: &vouchsafe_model::fact::RecoveryPoint| point.started >= gap.found;
-        let has_base = case.view.complete.values().any(|(_, point)| behind(point));
+    if let Some((seq, gap)) = case.view.gap() {
+        let mut points = case.view.complete.values();
+        let has_base = points.any(|point| point.started >= gap.found);
         if !has_base {
             facts.push(seq);
             verdict = Verdict::NotMet;
@@ -69,7 +69,7 @@ pub(super) fn fresh(case: &Case<'_>, facts: &mut Vec<u64>) -> Option<(Verdict, S
 /// What would be lost now, by the best copy outside the system's own failure domain.
 pub(super) fn achieved(case: &Case<'_>) -> Option<Span> {
     case.protection.ships_log_every()?;
-    let (_, log) = case.view.log?;
+    let (_, log) = case.view.log()?;
     best(case, log)?.1
 }
 

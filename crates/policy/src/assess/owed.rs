@@ -6,7 +6,7 @@ use vouchsafe_model::assessment::ObligationCounts;
 use vouchsafe_model::{Obligation, ObligationKind, Policy, ProtectionId, Time, VaultName};
 
 use crate::assess::Case;
-use crate::assess::index::{Answer, Index};
+use crate::assess::projection::{Answered, Projection, Promised};
 
 /// How an obligation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,42 +27,93 @@ pub(super) struct Owed<'f> {
     pub(super) standing: Standing,
 }
 
+/// Obligations with how they stand, in no order.
+pub(super) struct Mine(Vec<(Obligation, Standing)>);
+
+impl Mine {
+    pub(super) fn owed(&self) -> Vec<Owed<'_>> {
+        let all = self.0.iter();
+        all.map(|(what, standing)| Owed {
+            what,
+            standing: *standing,
+        })
+        .collect()
+    }
+}
+
 /// Every obligation that the ledger holds and that is still to be judged.
 pub(super) struct Ledgered<'f> {
-    by_protection: HashMap<&'f ProtectionId, Vec<Owed<'f>>>,
+    policy: &'f Policy,
+    projection: &'f Projection,
+    now: Time,
     by_duty: HashMap<&'f str, Vec<Owed<'f>>>,
-    others: Vec<Owed<'f>>,
+    /// Those of protections that say more than which deed is owed by when.
+    odd: HashMap<&'f ProtectionId, Vec<Owed<'f>>>,
+    counts: ObligationCounts,
+    missed: Vec<Obligation>,
 }
 
 impl<'f> Ledgered<'f> {
-    pub(super) fn of(policy: &Policy, index: &Index<'f>, now: Time) -> Ledgered<'f> {
+    pub(super) fn of(policy: &'f Policy, projection: &'f Projection, now: Time) -> Ledgered<'f> {
         let mut all = Ledgered {
-            by_protection: HashMap::new(),
+            policy,
+            projection,
+            now,
             by_duty: HashMap::new(),
-            others: Vec::new(),
+            odd: HashMap::new(),
+            counts: ObligationCounts::default(),
+            missed: Vec::new(),
         };
-        for (id, due) in &index.owed {
-            let what = due.what;
-            let answers = index.answers.get(*id).map_or(&[][..], Vec::as_slice);
-            let standing = standing(policy, what, answers, now);
-            if due.withdrawn && matches!(standing, Standing::Open | Standing::Missed) {
+        all.counts.on_time = projection.settled();
+        for promised in projection.live() {
+            all.count(&promised);
+        }
+        for (what, promised) in projection.whole() {
+            let Some(standing) = all.count(&promised) else {
                 continue;
-            }
+            };
             let owed = Owed { what, standing };
             match (&what.protection, &what.duty) {
-                (Some(protection), _) => {
-                    all.by_protection.entry(protection).or_default().push(owed)
-                }
+                (Some(protection), _) => all.odd.entry(protection).or_default().push(owed),
                 (None, Some(duty)) => all.by_duty.entry(duty).or_default().push(owed),
-                (None, None) => all.others.push(owed),
+                (None, None) => {}
             }
         }
+        all.missed = newest_first(all.missed);
         all
     }
 
-    /// Those of one protection, in no order.
-    pub(super) fn of_protection(&self, id: &ProtectionId) -> &[Owed<'f>] {
-        self.by_protection.get(id).map_or(&[], Vec::as_slice)
+    /// How it stands, if it is still to be judged.
+    fn count(&mut self, promised: &Promised<'_>) -> Option<Standing> {
+        let standing = standing(self.policy, promised, self.now)?;
+        match standing {
+            Standing::OnTime => self.counts.on_time += 1,
+            Standing::Late => self.counts.late += 1,
+            Standing::Missed => {
+                self.counts.missed += 1;
+                self.missed.push(self.projection.obligation(promised));
+            }
+            Standing::Open => self.counts.open += 1,
+        }
+        Some(standing)
+    }
+
+    /// Those of one protection. Of those that were answered in time and are past, and of which nothing can change any
+    /// more, only the last of each kind and vault is among them.
+    pub(super) fn of_protection(&self, id: &ProtectionId) -> Mine {
+        let mut all = Vec::new();
+        if let Some(track) = self.projection.track(id) {
+            let settled = self.projection.settled_of(track).into_iter();
+            all.extend(settled.map(|what| (what, Standing::OnTime)));
+            for promised in self.projection.live_of(track) {
+                if let Some(standing) = standing(self.policy, &promised, self.now) {
+                    all.push((self.projection.obligation(&promised), standing));
+                }
+            }
+        }
+        let odd = self.odd.get(id).into_iter().flatten();
+        all.extend(odd.map(|owed| (owed.what.clone(), owed.standing)));
+        Mine(all)
     }
 
     /// Those of one duty of people, in no order.
@@ -78,70 +129,58 @@ impl<'f> Ledgered<'f> {
     }
 
     /// Everything that nothing answers, due or not yet.
-    pub(super) fn unanswered(&self) -> impl Iterator<Item = &'f Obligation> {
-        self.every()
-            .filter(|o| matches!(o.standing, Standing::Open | Standing::Missed))
-            .map(|o| o.what)
-    }
-
-    fn every(&self) -> impl Iterator<Item = &Owed<'f>> {
-        let duties = self.by_duty.values().flatten();
-        let protections = self.by_protection.values().flatten();
-        protections.chain(duties).chain(&self.others)
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = Obligation> {
+        let whole = self.projection.whole().map(|(_, promised)| promised);
+        let all = self.projection.live().chain(whole);
+        let open = all.filter(|promised| {
+            let standing = standing(self.policy, promised, self.now);
+            matches!(standing, Some(Standing::Open | Standing::Missed))
+        });
+        open.map(|promised| self.projection.obligation(&promised))
     }
 
     /// How many stand how.
     pub(super) fn counts(&self) -> ObligationCounts {
-        let mut counts = ObligationCounts::default();
-        for owed in self.every() {
-            match owed.standing {
-                Standing::OnTime => counts.on_time += 1,
-                Standing::Late => counts.late += 1,
-                Standing::Missed => counts.missed += 1,
-                Standing::Open => counts.open += 1,
-            }
-        }
-        counts
+        self.counts
     }
 
     /// The missed ones, newest first.
-    pub(super) fn missed(&self) -> Vec<Obligation> {
-        let missed = self.every().filter(|o| o.standing == Standing::Missed);
-        newest_first(missed.map(|o| o.what.clone()).collect())
+    pub(super) fn into_missed(self) -> Vec<Obligation> {
+        self.missed
     }
 }
 
-fn standing(policy: &Policy, what: &Obligation, answers: &[Answer<'_>], now: Time) -> Standing {
-    match answered(policy, what, answers) {
-        Some(done) if done <= what.due => Standing::OnTime,
-        Some(_) => Standing::Late,
-        None if what.due < now => Standing::Missed,
-        None => Standing::Open,
+/// How it stands; nothing if it was withdrawn and nothing answers it.
+fn standing(policy: &Policy, promised: &Promised<'_>, now: Time) -> Option<Standing> {
+    match answered(policy, promised) {
+        Some(done) if done <= promised.due => Some(Standing::OnTime),
+        Some(_) => Some(Standing::Late),
+        None if promised.withdrawn => None,
+        None if promised.due < now => Some(Standing::Missed),
+        None => Some(Standing::Open),
     }
 }
 
-/// When an obligation was fulfilled, by the first of its answers that fits.
-pub(super) fn answered(policy: &Policy, what: &Obligation, answers: &[Answer<'_>]) -> Option<Time> {
+/// When an obligation was fulfilled, by the first of its answers.
+pub(super) fn answered(policy: &Policy, promised: &Promised<'_>) -> Option<Time> {
+    let Answered { by_deed, by_drill } = promised.answered;
     // A drill answers only what the policy leaves to drills.
-    let by_drill = || {
-        let duty = what.duty.as_ref().and_then(|d| policy.people.duties.get(d));
+    let left_to_drills = || {
+        let duty = promised.duty.and_then(|d| policy.people.duties.get(d));
         duty.is_some_and(|d| d.by_drill.is_some())
     };
-    let fits = |a: &&Answer<'_>| {
-        a.kind == what.kind
-            && (!a.by_drill || by_drill())
-            && (a.protection.is_none() || a.protection == what.protection.as_ref())
-            && (a.vault.is_none() || a.vault == what.vault.as_ref())
-    };
+    let by_drill = by_drill.filter(|_| left_to_drills());
     // A window that only bounds the start is kept by starting in time.
-    let by_start = what.kind == ObligationKind::Capture
-        && what
+    let by_start = promised.kind == ObligationKind::Capture
+        && promised
             .protection
-            .as_ref()
+            .filter(|_| by_deed.is_some())
             .and_then(|id| policy.protection(id))
             .is_some_and(|(_, p)| p.window.start_within.is_some() && p.window.finish_by.is_none());
-    let time = |a: &Answer<'_>| if by_start { a.started } else { a.done };
-    answers.iter().filter(fits).map(time).min()
+    let times = [by_deed, by_drill].into_iter().flatten();
+    times
+        .map(|when| if by_start { when.started } else { when.done })
+        .min()
 }
 
 /// What was missed and not made up for since, newest first.
@@ -153,7 +192,7 @@ pub(super) fn overdue(case: &Case<'_>) -> Vec<Obligation> {
             *last = (*last).max(owed.what.opens);
         }
     }
-    let newest = case.view.newest.map(|(_, p)| p.content_time);
+    let newest = case.view.newest.map(|p| p.content_time);
     let still = case.owed.iter().filter(|o| {
         let later = made_up
             .get(&key(o.what))

@@ -19,11 +19,11 @@ use vouchsafe_model::{
 };
 
 use crate::assess::count;
-use crate::assess::index::Index;
 use crate::assess::owed::answered;
 use crate::assess::period::claims::Claims;
 use crate::assess::period::drills::Held;
 use crate::assess::period::losses::{Losses, Moves};
+use crate::assess::projection::{Projection, Promised};
 
 /// Judges the period from `from`, included, to `to`, not included, by the facts recorded up to `as_of`.
 ///
@@ -38,7 +38,7 @@ pub fn assess_period(
     (from, to): (Time, Time),
     as_of: Time,
 ) -> PeriodAssessment {
-    let index = Index::of(facts, as_of);
+    let index = Projection::of_all(facts, as_of);
     let period = Period {
         policy,
         from,
@@ -120,7 +120,7 @@ pub fn period_obligations(
         as_of,
         closures: Closures::of(closures, as_of),
     };
-    period.fulfilments(&Index::of(facts, as_of), &Claims::of(facts, as_of))
+    period.fulfilments(&Projection::of_all(facts, as_of), &Claims::of(facts, as_of))
 }
 
 /// What a rule is told from others by.
@@ -262,31 +262,12 @@ impl Period<'_> {
     }
 
     /// Every obligation that was due in the period, in the order in which they were due.
-    fn fulfilments(&self, index: &Index<'_>, claims: &Claims<'_>) -> Vec<Fulfilment> {
+    fn fulfilments(&self, index: &Projection, claims: &Claims<'_>) -> Vec<Fulfilment> {
         let mut all = Vec::new();
-        for (id, due) in index.owed.iter().filter(|(_, d)| self.holds(d.what.due)) {
-            let answers = index.answers.get(*id).map_or(&[][..], Vec::as_slice);
-            let at = answered(self.policy, due.what, answers);
-            let claim = claims.of_obligation(due.what, at);
-            let standing = match at {
-                Some(done) if done <= due.what.due => Standing::OnTime,
-                Some(_) => Standing::Late,
-                None if due.what.due >= self.as_of => Standing::Open,
-                None if claim.is_some() => Standing::Unproven,
-                None => Standing::Missed,
-            };
-            if due.withdrawn && !matches!(standing, Standing::OnTime | Standing::Late) {
-                continue;
-            }
-            let closure = self.closures.obligations.get(*id).copied();
-            let closure = closure.or_else(|| self.closures.facts.get(&claim?).copied());
-            all.push(Fulfilment {
-                obligation: due.what.clone(),
-                standing,
-                answered_at: at,
-                answered_by: claim,
-                closure: closure.cloned(),
-            });
+        let whole = index.whole().map(|(_, promised)| promised);
+        let mine = index.live().chain(whole);
+        for promised in mine.filter(|p| self.holds(p.due)) {
+            all.extend(self.fulfilment(index, claims, &promised));
         }
         all.sort_by(|a, b| {
             (a.obligation.due, &a.obligation.id).cmp(&(b.obligation.due, &b.obligation.id))
@@ -294,11 +275,43 @@ impl Period<'_> {
         all
     }
 
+    /// How one came out; nothing if it was withdrawn and nothing answers it.
+    fn fulfilment(
+        &self,
+        index: &Projection,
+        claims: &Claims<'_>,
+        promised: &Promised<'_>,
+    ) -> Option<Fulfilment> {
+        let at = answered(self.policy, promised);
+        let obligation = index.obligation(promised);
+        let claim = claims.of_obligation(&obligation, at);
+        let standing = match at {
+            Some(done) if done <= promised.due => Standing::OnTime,
+            Some(_) => Standing::Late,
+            None if promised.due >= self.as_of => Standing::Open,
+            None if claim.is_some() => Standing::Unproven,
+            None => Standing::Missed,
+        };
+        if promised.withdrawn && !matches!(standing, Standing::OnTime | Standing::Late) {
+            return None;
+        }
+        let closure = self.closures.obligations.get(&obligation.id).copied();
+        let facts = &self.closures.facts;
+        let closure = closure.or_else(|| facts.get(&claim?).copied());
+        Some(Fulfilment {
+            obligation,
+            standing,
+            answered_at: at,
+            answered_by: claim,
+            closure: closure.cloned(),
+        })
+    }
+
     fn protection(
         &self,
         (system, protection): (&System, &Protection),
         tallies: Vec<(RuleKey, Tally)>,
-        (index, moves, held): (&Index<'_>, &Moves<'_>, &Held<'_>),
+        (index, moves, held): (&Projection, &Moves<'_>, &Held<'_>),
     ) -> Measured {
         let id = &protection.id;
         let captures: Vec<&Tally> = tallies
@@ -314,14 +327,7 @@ impl Period<'_> {
             .sum();
         let accounted: u64 = captures.iter().map(|t| t.accounted).sum();
         let rules: Vec<RulePeriod> = tallies.into_iter().map(|(k, t)| t.rule(k)).collect();
-        let first_due = index
-            .owed
-            .values()
-            .filter(|d| {
-                d.what.kind == ObligationKind::Capture && d.what.protection.as_ref() == Some(id)
-            })
-            .map(|d| d.what.due)
-            .min();
+        let first_due = index.first_capture_due(id);
         let losses = moves.losses(
             (system, protection),
             first_due,
@@ -434,7 +440,7 @@ impl Period<'_> {
     }
 
     /// The silences of the record, as far as they lie in the period.
-    fn silence(&self, index: &Index<'_>) -> Vec<Silence> {
+    fn silence(&self, index: &Projection) -> Vec<Silence> {
         let until = self.to.min(self.as_of);
         let all = index.silence(self.as_of).into_iter();
         all.map(|s| Silence {

@@ -2,28 +2,29 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use vouchsafe_model::fact::{CopyFact, RecoveryPoint};
 use vouchsafe_model::policy::{Location, Protection, System};
 use vouchsafe_model::{
-    DrillResult, Judgement, LogGap, LogShipped, ObligationKind, Outcome, PointId, Policy, Question,
-    Time, VaultName, Verdict,
+    Judgement, LogGap, LogShipped, ObligationKind, Outcome, Policy, Question, SystemName, Time,
+    VaultName, Verdict,
 };
 
-use crate::assess::index::{LetGo, Seen, Track};
 use crate::assess::log;
 use crate::assess::owed::{first_open, last_due, last_missed};
+use crate::assess::projection::{
+    Copy, Digest, LastPoint, LetGo, Name, Point, PointKey, Projection, Track,
+};
 use crate::assess::{Case, count, judged};
 use crate::holds::Holds;
 use crate::platforms::region_of_zone;
-use crate::retention::{self, PointAge, decide, zone_of};
-use crate::schedule::next_end;
+use crate::retention::{PointAge, how_many_stay, zone_of};
 
 /// The newest copy of a protection in one vault.
 #[derive(Clone, Copy)]
 pub(super) struct Held<'f> {
-    pub(super) seq: u64,
-    pub(super) copy: &'f CopyFact,
-    pub(super) point: &'f RecoveryPoint,
+    pub(super) vault: &'f VaultName,
+    pub(super) copy: &'f Copy,
+    pub(super) cipher: &'f str,
+    pub(super) point: &'f Point,
     /// When the first copy came into this vault.
     pub(super) since: Time,
 }
@@ -31,65 +32,56 @@ pub(super) struct Held<'f> {
 /// What is there of one protection. A point counts only if the ledger knows it and it is complete; a copy only
 /// if it is of such a point, has that point's tree, was read back, and lies in a vault that the policy names.
 pub(super) struct View<'f> {
-    pub(super) points: &'f [Seen<'f, RecoveryPoint>],
-    pub(super) copies: &'f [Seen<'f, CopyFact>],
-    pub(super) drills: &'f [Seen<'f, DrillResult>],
-    /// What was said last of its log, and the last gap in it.
-    pub(super) log: Option<Seen<'f, LogShipped>>,
-    pub(super) gap: Option<Seen<'f, LogGap>>,
-    pub(super) complete: HashMap<&'f PointId, Seen<'f, RecoveryPoint>>,
+    pub(super) track: Option<&'f Track>,
+    pub(super) complete: HashMap<&'f PointKey, &'f Point>,
     /// The complete point with the youngest content.
-    pub(super) newest: Option<Seen<'f, RecoveryPoint>>,
+    pub(super) newest: Option<&'f Point>,
     pub(super) held: BTreeMap<&'f VaultName, Held<'f>>,
-    /// Copies that were let go.
-    pub(super) expired: &'f [LetGo<'f>],
     /// Points of which no copy is left in any vault.
-    pub(super) gone: HashSet<&'f PointId>,
+    pub(super) gone: HashSet<&'f PointKey>,
 }
 
 impl<'f> View<'f> {
-    pub(super) fn of(policy: &Policy, track: Option<&'f Track<'f>>) -> View<'f> {
-        let (points, copies, drills, expired) = match track {
-            Some(t) => (
-                t.points.as_slice(),
-                t.copies.as_slice(),
-                t.drills.as_slice(),
-                t.expired.as_slice(),
-            ),
-            None => (&[][..], &[][..], &[][..], &[][..]),
+    pub(super) fn of(
+        policy: &Policy,
+        projection: &'f Projection,
+        track: Option<&'f Track>,
+    ) -> View<'f> {
+        let mut view = View {
+            track,
+            complete: HashMap::new(),
+            newest: None,
+            held: BTreeMap::new(),
+            gone: HashSet::new(),
         };
-        let (alive, gone) = what_is_left(copies, expired);
-        let living: HashSet<&PointId> = alive.values().copied().collect();
-        let expired_of: HashSet<&PointId> = expired.iter().map(|one| &one.copy.point).collect();
+        let Some(track) = track else { return view };
+        let (alive, gone) = what_is_left(track);
+        view.gone = gone;
+        let living: HashSet<&PointKey> = alive.iter().map(|copy| &copy.point).collect();
+        let expired_of: HashSet<&PointKey> = track.expired.iter().map(|one| &one.point).collect();
         // Had copies, and all of them were let go.
-        let let_go = |point: &PointId| expired_of.contains(point) && !living.contains(point);
-        let complete: HashMap<_, _> = points
-            .iter()
-            .filter(|(_, p)| p.outcome == Outcome::Done && !let_go(&p.point))
-            .map(|seen| (&seen.1.point, *seen))
-            .collect();
-        let newest = complete
-            .values()
-            .max_by_key(|(seq, p)| (p.content_time, p.completed, *seq))
-            .copied();
-        let mut held: BTreeMap<&VaultName, Held<'f>> = BTreeMap::new();
-        for (seq, copy) in copies
-            .iter()
-            .filter(|(seq, c)| alive.contains_key(seq) && policy.vaults.contains_key(&c.vault))
-        {
-            let Some((_, point)) = complete
-                .get(&copy.point)
-                .filter(|(_, p)| p.tree == copy.tree)
-            else {
+        let let_go = |point: &PointKey| expired_of.contains(point) && !living.contains(point);
+        let complete = track.points.iter();
+        let complete = complete.filter(|p| p.outcome == Outcome::Done && !let_go(&p.point));
+        view.complete = complete.map(|point| (&point.point, point)).collect();
+        let newest = |p: &&&Point| (p.content_time, p.completed, p.seq);
+        view.newest = view.complete.values().max_by_key(newest).copied();
+        for copy in alive {
+            let point = view.complete.get(&copy.point).copied();
+            let vault = projection.vault_name(copy.vault);
+            let vault = vault.filter(|vault| policy.vaults.contains_key(*vault));
+            let (Some(point), Some(vault)) = (point.filter(|p| p.tree == copy.tree), vault) else {
                 continue;
             };
             let new = Held {
-                seq: *seq,
+                vault,
                 copy,
+                cipher: projection.text(copy.cipher),
                 point,
                 since: copy.completed,
             };
-            held.entry(&copy.vault)
+            view.held
+                .entry(vault)
                 .and_modify(|old| {
                     let since = old.since.min(new.since);
                     let age = |h: &Held<'_>| (h.point.content_time, h.copy.completed);
@@ -100,69 +92,78 @@ impl<'f> View<'f> {
                 })
                 .or_insert(new);
         }
-        View {
-            points,
-            copies,
-            drills,
-            log: track.and_then(|t| t.log),
-            gap: track.and_then(|t| t.gap),
-            complete,
-            newest,
-            held,
-            expired,
-            gone,
-        }
+        view
+    }
+
+    /// The points that are known, in the order of the ledger; those may be missing of which nothing is left.
+    pub(super) fn points(&self) -> &'f [Point] {
+        self.track.map_or(&[], |track| track.points.as_slice())
+    }
+
+    /// What was said last of any point.
+    pub(super) fn last_point(&self) -> Option<LastPoint> {
+        self.track?.last_point
+    }
+
+    /// What was said last of its log.
+    pub(super) fn log(&self) -> Option<(u64, &'f LogShipped)> {
+        self.track?.log.as_deref().map(|(seq, log)| (*seq, log))
+    }
+
+    /// The last gap in its log.
+    pub(super) fn gap(&self) -> Option<(u64, &'f LogGap)> {
+        self.track?.gap.as_deref().map(|(seq, gap)| (*seq, gap))
     }
 
     /// How many complete points retention still counts: those that need not go, and the newest.
-    pub(super) fn counted(&self, protection: &Protection, holds: &Holds<'_>, now: Time) -> u64 {
-        let ages: Vec<PointAge> = self
-            .complete
-            .values()
-            .map(|(_, p)| PointAge {
-                id: p.point.clone(),
+    pub(super) fn counted(
+        &self,
+        (system, protection): (&SystemName, &Protection),
+        holds: &Holds<'_>,
+        now: Time,
+    ) -> u64 {
+        let ages = self.complete.values().filter_map(|p| {
+            let id = p.point.id()?;
+            Some(PointAge {
                 completed: p.completed,
                 complete: true,
-                holds: holds.on(&p.point, &p.protection.system),
+                holds: holds.on(&id, system),
+                id,
             })
-            .collect();
-        let decisions = decide(&ages, &protection.keep, zone_of(protection), now);
-        let counted = decisions
-            .iter()
-            .filter(|d| d.verdict != retention::Verdict::ExpireNow);
-        counted.count() as u64
+        });
+        let ages: Vec<PointAge> = ages.collect();
+        how_many_stay(&ages, &protection.keep, zone_of(protection), now) as u64
     }
 }
 
-/// The copies that were not let go, by their place in the record; and the points of which no copy is left.
-fn what_is_left<'f>(
-    copies: &[Seen<'f, CopyFact>],
-    expired: &'f [LetGo<'f>],
-) -> (HashMap<u64, &'f PointId>, HashSet<&'f PointId>) {
-    let mut let_go: HashMap<(&VaultName, &str), &LetGo<'_>> = HashMap::new();
-    for one in expired {
-        let_go
-            .entry((one.vault, one.copy.snapshot.as_str()))
-            .or_insert(one);
+/// The copies that were not let go; and the points of which no copy is left.
+fn what_is_left(track: &Track) -> (Vec<&Copy>, HashSet<&PointKey>) {
+    let copies = || track.copies.iter().filter(|copy| !copy.void);
+    if track.expired.is_empty() {
+        return (copies().collect(), HashSet::new());
     }
-    let mut alive = HashMap::new();
-    let mut there: HashSet<&PointId> = HashSet::new();
-    for (seq, copy) in copies {
-        let let_go = let_go.get(&(&copy.vault, copy.snapshot.as_str()));
+    let mut let_go: HashMap<(Name, Digest), &LetGo> = HashMap::new();
+    for one in &track.expired {
+        let_go.entry((one.vault, one.snapshot)).or_insert(one);
+    }
+    let mut alive = Vec::new();
+    let mut there: HashSet<&PointKey> = HashSet::new();
+    for copy in copies() {
+        let let_go = let_go.get(&(copy.vault, copy.snapshot));
         if let_go.is_none() {
-            alive.insert(*seq, &copy.point);
+            alive.push(copy);
         }
         if let_go.is_none_or(|one| !one.gone) {
             there.insert(&copy.point);
         }
     }
-    let gone = expired.iter().map(|one| &one.copy.point);
+    let gone = track.expired.iter().map(|one| &one.point);
     (alive, gone.filter(|point| !there.contains(point)).collect())
 }
 
 /// Is there any recovery point at all?
 pub(super) fn covered(case: &Case<'_>) -> Judgement {
-    let Some((seq, newest)) = case.view.newest else {
+    let Some(newest) = case.view.newest else {
         let (verdict, because, facts) = without_point(case);
         return judged(Question::Covered, verdict, because, facts);
     };
@@ -172,12 +173,12 @@ pub(super) fn covered(case: &Case<'_>) -> Judgement {
         newest.content_time.minute(),
         case.ago(newest.content_time)
     );
-    judged(Question::Covered, Verdict::Met, because, vec![seq])
+    judged(Question::Covered, Verdict::Met, because, vec![newest.seq])
 }
 
 /// Verdict and reason where there is no complete point.
 pub(super) fn without_point(case: &Case<'_>) -> (Verdict, String, Vec<u64>) {
-    if let Some((seq, last)) = case.view.points.last() {
+    if let Some(last) = case.view.last_point() {
         let because = format!(
             "no complete point; the last capture, {}, had {}",
             case.ago(last.completed),
@@ -186,7 +187,7 @@ pub(super) fn without_point(case: &Case<'_>) -> (Verdict, String, Vec<u64>) {
                 "issue"
             )
         );
-        return (Verdict::NotMet, because, vec![*seq]);
+        return (Verdict::NotMet, because, vec![last.seq]);
     }
     if let Some(due) = last_missed(case, ObligationKind::Capture, None) {
         let because = format!("no point; the capture due by {} was missed", due.minute());
@@ -228,11 +229,11 @@ pub(super) fn best_outside<'a>(case: &Case<'a>) -> Option<Held<'a>> {
 
 /// Is the newest point young enough for schedule and RPO?
 pub(super) fn fresh(case: &Case<'_>) -> Judgement {
-    let Some((seq, newest)) = case.view.newest else {
+    let Some(newest) = case.view.newest else {
         let (verdict, because, facts) = without_point(case);
         return judged(Question::Fresh, verdict, because, facts);
     };
-    let mut facts = vec![seq];
+    let mut facts = vec![newest.seq];
     let age = case.ago(newest.content_time);
     let mut because = format!("newest point {} ({age})", newest.content_time.minute());
     let mut verdict = Verdict::Unproven;
@@ -242,7 +243,7 @@ pub(super) fn fresh(case: &Case<'_>) -> Judgement {
         if let Some(opens) = missed {
             because = format!("the capture of {} is overdue; {because}", opens.minute());
             verdict = Verdict::NotMet;
-        } else if next_end(&schedule.rule, newest.content_time) < case.now {
+        } else if case.late.is(&schedule.rule, newest.content_time) {
             because = format!("{because} is older than `{}` allows", schedule.text);
             verdict = Verdict::NotMet;
         } else {
@@ -264,8 +265,8 @@ pub(super) fn fresh(case: &Case<'_>) -> Judgement {
         because = format!("{because}; {text}");
         verdict = verdict.worse(by_log);
     }
-    if let Some((seq, last)) = newer_incomplete(case, newest.content_time) {
-        facts.push(seq);
+    if let Some(last) = newer_incomplete(case, newest.content_time) {
+        facts.push(last.seq);
         let issues = count(
             usize::try_from(last.issue_count).unwrap_or(usize::MAX),
             "issue",
@@ -294,12 +295,9 @@ fn against_rpo(
             format!("RPO {rpo} is not kept: no copy {place}"),
         );
     };
-    facts.push(best.seq);
+    facts.push(best.copy.seq);
     let lost = case.now.since(best.point.content_time);
-    let copy = format!(
-        "the best copy {place}, is {lost} old, in {}",
-        best.copy.vault
-    );
+    let copy = format!("the best copy {place}, is {lost} old, in {}", best.vault);
     let by_log = log::achieved(case).filter(|by_log| lost > rpo && *by_log <= rpo);
     if let Some(by_log) = by_log {
         let text = format!("{copy}, and the log goes on from it to {by_log} ago; RPO {rpo}");
@@ -311,9 +309,7 @@ fn against_rpo(
     }
 }
 
-fn newer_incomplete<'a>(case: &Case<'a>, than: Time) -> Option<Seen<'a, RecoveryPoint>> {
-    let incomplete = case.view.points.iter().rev().copied();
-    incomplete
-        .take(1)
-        .find(|(_, p)| p.outcome != Outcome::Done && p.content_time > than)
+fn newer_incomplete(case: &Case<'_>, than: Time) -> Option<LastPoint> {
+    let last = case.view.last_point()?;
+    (last.outcome != Outcome::Done && last.content_time > than).then_some(last)
 }

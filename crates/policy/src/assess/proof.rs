@@ -1,22 +1,19 @@
 //! Verified, proven, retained: were copies read back, does a restore work, is nothing kept too long?
 
-use vouchsafe_model::fact::{CopyFact, VaultCoverage, Verification};
 use vouchsafe_model::policy::VerifyRule;
 use vouchsafe_model::{
-    DrillResult, Judgement, ObligationKind, Question, RungOutcome, Span, Time, VaultName, Verdict,
+    DrillResult, Judgement, ObligationKind, Question, RungOutcome, Time, VaultName, Verdict,
 };
 
-use crate::assess::index::{Index, Seen};
 use crate::assess::owed::{first_open, last_missed};
 use crate::assess::points::Held;
-use crate::assess::redrill;
+use crate::assess::projection::{Clean, Drill, Vault};
+use crate::assess::redrill::{self, Captured};
 use crate::assess::{Case, count, judged};
-use crate::retention::end_of;
-use crate::schedule::{good_until, next_end};
-use crate::verification;
+use crate::schedule::good_until;
 
 /// Were the copies read back in time?
-pub(super) fn verified(case: &Case<'_>, index: &Index<'_>) -> Judgement {
+pub(super) fn verified(case: &Case<'_>) -> Judgement {
     let mut verdict = Verdict::Met;
     let mut reasons = Vec::new();
     let mut facts = Vec::new();
@@ -24,9 +21,8 @@ pub(super) fn verified(case: &Case<'_>, index: &Index<'_>) -> Judgement {
         let Some(held) = case.view.held.get(&rule.vault) else {
             continue;
         };
-        let runs = index.verifications(&rule.vault);
-        let coverage = index.coverage(&rule.vault);
-        let (one, reason, seq) = vault_verified(case, &rule.vault, held, runs, coverage);
+        let known = case.projection.vault(&rule.vault);
+        let (one, reason, seq) = vault_verified(case, &rule.vault, held, known);
         verdict = verdict.worse(one);
         reasons.push(reason);
         facts.extend(seq);
@@ -42,41 +38,37 @@ fn vault_verified(
     case: &Case<'_>,
     vault: &VaultName,
     held: &Held<'_>,
-    runs: &[Seen<'_, Verification>],
-    coverage: Option<Seen<'_, VaultCoverage>>,
+    known: Option<&Vault>,
 ) -> (Verdict, String, Option<u64>) {
-    if let Some((seq, bad)) = standing_problem(runs, coverage)
+    if let Some(bad) = known.and_then(Vault::standing_problem)
         && held.since <= bad.completed
     {
-        let first = bad.problems.first().map_or("", |p| p.place.as_str());
         let text = format!(
-            "{vault}: {} found {}, first at {first}",
-            count(bad.problems.len(), "problem"),
-            case.ago(bad.completed)
+            "{vault}: {} found {}, first at {}",
+            count(bad.problems, "problem"),
+            case.ago(bad.completed),
+            bad.first
         );
-        return (Verdict::NotMet, text, Some(*seq));
+        return (Verdict::NotMet, text, Some(bad.seq));
     }
     let rule = case.protection.verify.as_ref();
-    let clean = runs
-        .iter()
-        .filter(|(_, v)| v.problems.is_empty())
-        .max_by_key(|(_, v)| covers(v, rule).then_some(v.completed));
-    match clean {
-        Some((seq, v)) if covers(v, rule) => {
+    match known.and_then(|vault| vault.clean(rule)) {
+        Some(v) if v.covers(rule) => {
             let (verdict, mut text) = in_time(case, vault, v, rule);
+            let coverage = known.and_then(|vault| vault.coverage.as_ref());
             if let Some((_, coverage)) = coverage.filter(|_| !v.complete) {
                 text = format!("{text}; {}", coverage.share());
             }
-            (verdict, text, Some(*seq))
+            (verdict, text, Some(v.seq))
         }
-        Some((seq, v)) => {
+        Some(v) => {
             let text = format!(
                 "{vault}: {} of {} read {}, less than the policy asks for",
                 v.packs_read,
                 count(usize::try_from(v.packs_total).unwrap_or(usize::MAX), "pack"),
                 case.ago(v.completed)
             );
-            (Verdict::Unproven, text, Some(*seq))
+            (Verdict::Unproven, text, Some(v.seq))
         }
         None => never_verified(case, vault),
     }
@@ -102,7 +94,7 @@ fn never_verified(case: &Case<'_>, vault: &VaultName) -> (Verdict, String, Optio
 fn in_time(
     case: &Case<'_>,
     vault: &VaultName,
-    done: &Verification,
+    done: &Clean,
     rule: Option<&VerifyRule>,
 ) -> (Verdict, String) {
     let bytes = match done.complete {
@@ -111,7 +103,7 @@ fn in_time(
     };
     let text = format!("{vault}: {bytes} read back {}", case.ago(done.completed));
     match rule {
-        Some(rule) if next_end(&rule.every.rule, done.completed) < case.now => (
+        Some(rule) if case.late.is(&rule.every.rule, done.completed) => (
             Verdict::NotMet,
             format!("{text}, the policy says {}", rule.every.text),
         ),
@@ -119,90 +111,80 @@ fn in_time(
     }
 }
 
-/// The newest verification with problems, unless later ones have read everything and were clean: at once, or
-/// piece by piece, as what is remembered of them shows.
-fn standing_problem<'s, 'f>(
-    runs: &'s [Seen<'f, Verification>],
-    coverage: Option<Seen<'_, VaultCoverage>>,
-) -> Option<&'s Seen<'f, Verification>> {
-    let bad = runs
-        .iter()
-        .filter(|(_, v)| !v.problems.is_empty())
-        .max_by_key(|(seq, v)| (v.completed, *seq))?;
-    let cleared = runs.iter().any(|(seq, v)| {
-        let piecewise = coverage.is_some_and(|(at, c)| c.is_whole() && at > *seq);
-        (v.complete || piecewise) && v.problems.is_empty() && v.completed > bad.1.completed
-    });
-    (!cleared).then_some(bad)
-}
-
-fn covers(done: &Verification, rule: Option<&VerifyRule>) -> bool {
-    verification::covers(done.packs_read, done.packs_total, done.complete, rule)
-}
-
 /// Drills that say something: under the rules of now, on a complete point that the ledger knows, with the engine and
 /// the key of now.
-fn valid<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a, DrillResult>> {
-    let rules = case.protection.rules_digest();
-    let all = case.view.drills.iter().copied();
-    all.filter(move |(_, d)| void(case, d, &rules).is_none())
-        .collect::<Vec<_>>()
-        .into_iter()
+fn valid<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Drill> {
+    let all = case.view.track.map_or(&[][..], |track| &track.drills);
+    all.iter().filter(|drill| void(case, drill).is_none())
 }
 
 /// Why a drill says nothing any more.
-fn void(case: &Case<'_>, drill: &DrillResult, rules: &str) -> Option<&'static str> {
-    if drill.rules_digest != rules {
+fn void(case: &Case<'_>, drill: &Drill) -> Option<&'static str> {
+    if case.projection.text(drill.rules) != case.rules {
         return Some("before the protection's rules changed");
     }
     if !case.view.complete.contains_key(&drill.point) {
         return Some("on a point that is not complete or not known");
     }
-    let newest = case.view.newest.and_then(|(_, p)| p.engine.as_ref());
-    if let (Some(then), Some(now)) = (&drill.engine, newest)
-        && then.major() != now.major()
+    let newest = case.view.newest.and_then(|p| p.engine);
+    if let (Some(then), Some(now)) = (drill.engine, newest)
+        && then != now
     {
         return Some("with another major version of the engine");
     }
-    let key_of = |copy: &CopyFact| copy.encryption.key.clone();
-    let held = case.view.held.get(&drill.vault).map(|h| key_of(h.copy));
-    let of_point = |c: &CopyFact| c.point == drill.point && c.vault == drill.vault;
-    let copies = case.view.copies.iter().rev();
-    let drilled = copies.map(|(_, c)| *c).find(|c| of_point(c)).map(key_of);
-    match (drilled, held) {
+    let vault = case.projection.vault_name(drill.vault)?;
+    let held = case.view.held.get(vault).map(|h| h.copy.key);
+    let copies = case.view.track.map_or(&[][..], |track| &track.copies);
+    let mut copies = copies.iter().rev().filter(|copy| !copy.void);
+    let drilled = copies.find(|c| c.point == drill.point && c.vault == drill.vault);
+    match (drilled.map(|copy| copy.key), held) {
         (Some(then), Some(now)) if then != now => Some("under another master key"),
         _ => None,
     }
 }
 
 /// The newest drill that says something.
-pub(super) fn newest<'a>(case: &Case<'a>) -> Option<Seen<'a, DrillResult>> {
-    valid(case).max_by_key(|(seq, d)| (d.ended, *seq))
+pub(super) fn newest<'a>(case: &Case<'a>) -> Option<&'a Drill> {
+    valid(case).max_by_key(|d| (d.ended, d.seq))
 }
 
 /// The newest green one.
-pub(super) fn newest_green<'a>(case: &Case<'a>) -> Option<Seen<'a, DrillResult>> {
-    valid(case)
-        .filter(|(_, d)| d.is_green())
-        .max_by_key(|(seq, d)| (d.ended, *seq))
+pub(super) fn newest_green<'a>(case: &Case<'a>) -> Option<&'a Drill> {
+    let green = valid(case).filter(|d| d.is_green());
+    green.max_by_key(|d| (d.ended, d.seq))
+}
+
+/// By when a drill is due because the schema changed since the last one.
+fn redrill_due(case: &Case<'_>) -> Option<Time> {
+    case.protection.drill.as_ref()?;
+    let points = case.view.complete.values().map(|p| Captured {
+        point: &p.point,
+        content_time: p.content_time,
+        completed: p.completed,
+        schema: p.schema,
+    });
+    let green = valid(case).filter(|d| d.is_green());
+    redrill::due(points, green.map(|d| &d.point))
 }
 
 /// Did a drill show in time that it comes back, within the RTO?
 pub(super) fn proven(case: &Case<'_>) -> Judgement {
-    let Some((seq, drill)) = newest(case) else {
+    let Some(drill) = newest(case) else {
         return unproven(case);
     };
-    let facts = vec![seq];
+    let facts = vec![drill.seq];
     let say = |verdict, because| judged(Question::Proven, verdict, because, facts.clone());
     let age = case.ago(drill.ended);
-    if !drill.is_green() {
+    if let Some(failure) = &drill.failure {
         return say(
             Verdict::NotMet,
-            format!("the last drill, {age}, failed: {}", failure(drill)),
+            format!("the last drill, {age}, failed: {failure}"),
         );
     }
     let rto = drill.achieved_rto;
-    let restored = format!("restored and compared {age} from {}, in {rto}", drill.vault);
+    let vault = case.projection.vault_name(drill.vault);
+    let vault = vault.map_or("", VaultName::as_str);
+    let restored = format!("restored and compared {age} from {vault}, in {rto}");
     if let Some(target) = case.system.tier.as_ref().and_then(|t| t.rto)
         && rto > target
     {
@@ -211,12 +193,7 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
             format!("{restored}; that is over RTO {target}"),
         );
     }
-    let changed = redrill::due(
-        case.view.complete.values().map(|(_, p)| *p),
-        valid(case).filter(|(_, d)| d.is_green()).map(|(_, d)| d),
-    )
-    .filter(|_| case.protection.drill.is_some());
-    let restored = match changed {
+    let restored = match redrill_due(case) {
         Some(due) if due < case.now => {
             let because = format!(
                 "{restored}; its schema changed since, and the drill of that, due by {}, was missed",
@@ -247,18 +224,14 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
 }
 
 fn unproven(case: &Case<'_>) -> Judgement {
-    if let Some((seq, old)) = case
-        .view
-        .drills
-        .iter()
-        .max_by_key(|(seq, d)| (d.ended, *seq))
-    {
-        let why = void(case, old, &case.protection.rules_digest()).unwrap_or("void");
+    let last = case.view.track.and_then(|track| track.last_drill.as_ref());
+    if let Some(old) = last {
+        let why = void(case, old).unwrap_or("void");
         let because = format!(
             "the last drill, {}, was {why}; it proves nothing now",
             case.ago(old.ended)
         );
-        return judged(Question::Proven, Verdict::Unproven, because, vec![*seq]);
+        return judged(Question::Proven, Verdict::Unproven, because, vec![old.seq]);
     }
     let (verdict, because) = match last_missed(case, ObligationKind::Drill, None) {
         Some(due) => (
@@ -282,7 +255,8 @@ fn unproven(case: &Case<'_>) -> Judgement {
     judged(Question::Proven, verdict, because, Vec::new())
 }
 
-fn failure(drill: &DrillResult) -> String {
+/// What of a drill that is not green went wrong first.
+pub(super) fn failure(drill: &DrillResult) -> String {
     if let Some(red) = drill.ladder.first_red() {
         return format!(
             "rung {} expected {} and found {}",
@@ -307,156 +281,4 @@ fn failure(drill: &DrillResult) -> String {
         Some(rung) => format!("rung {} was skipped", rung.name),
         None => "nothing was compared".to_owned(),
     }
-}
-
-/// Is nothing gone too early and nothing kept too long?
-pub(super) fn retained(case: &Case<'_>, index: &Index<'_>) -> Judgement {
-    let keep = &case.protection.keep;
-    let say = |verdict, because, facts| judged(Question::Retained, verdict, because, facts);
-    if keep.is_unsaid() {
-        return say(
-            Verdict::Unproven,
-            "the policy does not say how long".to_owned(),
-            Vec::new(),
-        );
-    }
-    let Some((newest_seq, newest)) = case.view.newest else {
-        return say(
-            Verdict::Unproven,
-            "no point to keep yet".to_owned(),
-            Vec::new(),
-        );
-    };
-    let over = |completed: Time| {
-        let end = keep.at_most.and_then(|_| end_of(completed, keep))?;
-        let end = keep.grace.map_or(end, |grace| grace.after(end));
-        (end < case.now).then(|| case.now.since(end))
-    };
-    // The newest complete point is never let go.
-    let others = case
-        .view
-        .points
-        .iter()
-        .filter(|(_, p)| p.point != newest.point && !case.view.gone.contains(&p.point));
-    if let Some((early, facts)) = let_go_too_early(case) {
-        return say(Verdict::NotMet, early, facts);
-    }
-    let late: Vec<_> = others
-        .filter_map(|(seq, p)| Some((*seq, over(p.completed)?)))
-        .collect();
-    if let Some(worst) = late.iter().map(|(_, by)| *by).max() {
-        let because = format!(
-            "{} kept too long, the oldest by {worst}",
-            count(late.len(), "point")
-        );
-        return say(
-            Verdict::NotMet,
-            because,
-            late.into_iter().map(|(seq, _)| seq).collect(),
-        );
-    }
-    let (kept, kept_too_long) = kept_by_locks(case, index, &over);
-    if kept_too_long && let Some((because, facts)) = kept {
-        return say(Verdict::NotMet, because, facts);
-    }
-    let there: Vec<_> = case
-        .view
-        .points
-        .iter()
-        .filter(|(_, p)| !case.view.gone.contains(&p.point))
-        .collect();
-    let oldest = there.iter().min_by_key(|(_, p)| p.completed);
-    let (oldest_seq, age) = match oldest {
-        Some((seq, p)) => (*seq, case.now.since(p.completed)),
-        None => (newest_seq, case.now.since(newest.completed)),
-    };
-    let asked = [
-        keep.at_least.map(|l| format!(", at least {l} asked")),
-        keep.at_most.map(|l| format!(", at most {l}")),
-        (!keep.counts.is_empty()).then(|| format!(", and {}", keep.counts)),
-    ];
-    let removed = case.view.expired.iter().filter(|one| one.gone).count();
-    let deletions = match (case.view.expired.len(), removed) {
-        (0, _) => "no deletion is recorded".to_owned(),
-        (n, removed) => format!(
-            "{} let go, none too early, {removed} of them removed",
-            count(n, "copy").replace("copys", "copies")
-        ),
-    };
-    let because = format!(
-        "{deletions}; the oldest of {} is {age} old{}{}",
-        count(there.len(), "point"),
-        asked.into_iter().flatten().collect::<String>(),
-        kept.map_or_else(String::new, |(because, _)| format!("; {because}"))
-    );
-    let mut facts = vec![oldest_seq, newest_seq];
-    facts.extend(case.view.expired.last().map(|one| one.seq));
-    facts.dedup();
-    say(Verdict::Met, because, facts)
-}
-
-/// What must be gone and a lock keeps, hidden from everybody; and whether it is kept for longer than the policy says.
-fn kept_by_locks(
-    case: &Case<'_>,
-    index: &Index<'_>,
-    over: &impl Fn(Time) -> Option<Span>,
-) -> (Option<(String, Vec<u64>)>, bool) {
-    let mut too_long = false;
-    let mut worst: Option<(usize, Option<Time>, &VaultName)> = None;
-    let mut facts = Vec::new();
-    for one in case
-        .view
-        .expired
-        .iter()
-        .filter(|one| one.gone && one.copy.erase)
-    {
-        let (objects, until) = index.hidden(one.vault, one.seq);
-        if objects == 0 {
-            continue;
-        }
-        let point = case
-            .view
-            .points
-            .iter()
-            .find(|(_, p)| p.point == one.copy.point);
-        too_long |= point.is_some_and(|(_, p)| over(p.completed).is_some());
-        facts.push(one.seq);
-        if worst.is_none_or(|(most, ..)| objects > most) {
-            worst = Some((objects, until, one.vault));
-        }
-    }
-    let said = worst.map(|(objects, until, vault)| {
-        let until = match until {
-            Some(at) => format!("locked until {}", at.minute()),
-            None => "held".to_owned(),
-        };
-        let what = count(objects, "object");
-        (
-            format!("{what} that must be gone from {vault} hidden and {until}"),
-            facts,
-        )
-    });
-    (said, too_long)
-}
-
-/// Copies that were let go before they were as old as the policy asks for at least.
-fn let_go_too_early(case: &Case<'_>) -> Option<(String, Vec<u64>)> {
-    let least = case.protection.keep.at_least?;
-    let mut early: Vec<(u64, Span)> = Vec::new();
-    for one in case.view.expired {
-        let point = case
-            .view
-            .points
-            .iter()
-            .find(|(_, p)| p.point == one.copy.point);
-        let end = point.map(|(_, p)| least.after(p.completed));
-        early.extend(
-            end.filter(|end| one.at < *end)
-                .map(|end| (one.seq, end.since(one.at))),
-        );
-    }
-    let worst = early.iter().map(|(_, by)| *by).max()?;
-    let what = count(early.len(), "copy").replace("copys", "copies");
-    let because = format!("{what} let go too early, the worst by {worst}; at least {least} asked");
-    Some((because, early.into_iter().map(|(seq, _)| seq).collect()))
 }

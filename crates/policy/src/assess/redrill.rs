@@ -1,6 +1,7 @@
 //! A database whose schema changed is drilled anew: within a week, whatever its rhythm says.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use vouchsafe_model::fact::{Outcome, Recorded, RecoveryPoint};
 use vouchsafe_model::{
@@ -35,7 +36,8 @@ pub fn redrills(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Obligatio
         }
         let rules = protection.rules_digest();
         let valid = drills.iter().copied().filter(|d| d.rules_digest == rules);
-        if let Some(changed) = changed(points.iter().copied(), valid) {
+        let points = points.iter().map(|point| captured(point));
+        if let Some(changed) = changed(points, valid.map(|d| &d.point)) {
             let (kind, due) = (ObligationKind::Drill, changed.plus(WITHIN));
             out.push(Obligation::new(
                 kind,
@@ -50,25 +52,33 @@ pub fn redrills(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Obligatio
     out
 }
 
+/// A complete point, as far as its schema goes.
+pub(super) struct Captured<P, S> {
+    pub(super) point: P,
+    pub(super) content_time: Time,
+    pub(super) completed: Time,
+    pub(super) schema: Option<S>,
+}
+
 /// By when a drill is due because the schema changed; nothing if it did not since it was drilled.
-pub(super) fn due<'p>(
-    points: impl Iterator<Item = &'p RecoveryPoint>,
-    green: impl Iterator<Item = &'p DrillResult>,
+pub(super) fn due<P: Eq + Hash, S: Eq>(
+    points: impl Iterator<Item = Captured<P, S>>,
+    green: impl Iterator<Item = P>,
 ) -> Option<Time> {
     changed(points, green).map(|at| at.plus(WITHIN))
 }
 
-/// When the first point was complete that has the schema of now, if no drill has seen that schema and one has seen
-/// another.
-fn changed<'p>(
-    points: impl Iterator<Item = &'p RecoveryPoint>,
-    green: impl Iterator<Item = &'p DrillResult>,
+/// When the first point was complete that has the schema of now, if no drill of the points `green` has seen that schema
+/// and one has seen another.
+fn changed<P: Eq + Hash, S: Eq>(
+    points: impl Iterator<Item = Captured<P, S>>,
+    green: impl Iterator<Item = P>,
 ) -> Option<Time> {
-    let mut points: Vec<&RecoveryPoint> = points.collect();
+    let mut points: Vec<Captured<P, S>> = points.collect();
     points.sort_by_key(|p| (p.content_time, p.completed));
     let schema = points.last()?.schema.as_ref()?;
-    let drilled: HashSet<&PointId> = green.map(|d| &d.point).collect();
-    let seen: Vec<&String> = points
+    let drilled: HashSet<P> = green.collect();
+    let seen: Vec<&S> = points
         .iter()
         .filter(|p| drilled.contains(&p.point))
         .filter_map(|p| p.schema.as_ref())
@@ -81,4 +91,13 @@ fn changed<'p>(
         .rev()
         .take_while(|p| p.schema.as_ref() == Some(schema));
     same.last().map(|p| p.completed)
+}
+
+fn captured(point: &RecoveryPoint) -> Captured<&PointId, &String> {
+    Captured {
+        point: &point.point,
+        content_time: point.content_time,
+        completed: point.completed,
+        schema: point.schema.as_ref(),
+    }
 }

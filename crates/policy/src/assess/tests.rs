@@ -5,6 +5,7 @@ mod locks;
 mod log;
 mod losses;
 mod period;
+mod projection;
 mod proofs;
 mod record;
 mod void;

@@ -9,8 +9,8 @@ use vouchsafe_model::{
     Span, Time, human_bytes,
 };
 
-use crate::assess::index::Index;
 use crate::assess::owed::Ledgered;
+use crate::assess::projection::Projection;
 
 /// What happened longer ago is told to nobody any more: an alert is about now.
 pub(super) const RECENT: Span = Span::from_days(3);
@@ -220,11 +220,10 @@ impl Watch<'_, '_> {
         facts: &[Recorded],
         pick: impl Fn(&Obligation) -> bool,
     ) -> Vec<Obligation> {
-        let index = Index::of(facts, self.now);
-        let mut out: Vec<Obligation> = Ledgered::of(self.policy, &index, self.now)
+        let projection = Projection::of(facts, self.now);
+        let mut out: Vec<Obligation> = Ledgered::of(self.policy, &projection, self.now)
             .unanswered()
             .filter(|o| pick(o))
-            .cloned()
             .collect();
         out.sort_by(|a, b| (b.due, &b.id).cmp(&(a.due, &a.id)));
         out

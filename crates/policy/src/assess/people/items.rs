@@ -11,19 +11,19 @@ use vouchsafe_model::{
     DutyOutcome, Fact, Obligation, ObligationKind, Policy, Protection, Span, System, Time,
 };
 
-use crate::assess::index::Index;
 use crate::assess::owed::{Ledgered, Owed, Standing};
 use crate::assess::people::incidents::{Failure, about, incidents};
 use crate::assess::people::register::Register;
+use crate::assess::projection::Projection;
 use crate::obligations;
 
 /// What people owe at `now` and have not done, by the facts recorded until then: the most urgent first.
 ///
 /// Of what was missed again and again only the newest is told; what a closed incident has settled is not.
 pub fn owed_by_people(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<DutyItem> {
-    let index = Index::of(facts, now);
-    let ledgered = Ledgered::of(policy, &index, now);
-    let register = Register::of(facts, now);
+    let projection = Projection::of(facts, now);
+    let ledgered = Ledgered::of(policy, &projection, now);
+    let register = Register::of(&projection);
     items(policy, &ledgered, &register, &incidents(facts, now), now)
 }
 
@@ -86,8 +86,10 @@ pub(in crate::assess) fn items(
     }
     for (system, protection) in policy.protections() {
         if system.exempt.is_none() && matches!(protection.way, Way::Manual { .. }) {
-            let mine = ledgered.of_protection(&protection.id).iter();
-            let captures = mine.filter(|o| o.what.kind == ObligationKind::Capture);
+            let mine = ledgered.of_protection(&protection.id);
+            let mine = mine.owed();
+            let captures = mine.iter();
+            let captures = captures.filter(|o| o.what.kind == ObligationKind::Capture);
             out.extend(describe.of_group(&sorted(captures.collect())));
         }
     }

@@ -6,9 +6,9 @@ use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::incident::Notice;
 use vouchsafe_model::{Alert, Fact, PeopleFact, Policy, Time};
 
-use crate::assess::index::Index;
 use crate::assess::owed::Ledgered;
 use crate::assess::people::alerts::RECENT;
+use crate::assess::projection::Projection;
 
 /// One thing that people are told, and whom the mail server has not taken it for yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +56,9 @@ pub fn letters<'f>(policy: &Policy, facts: &'f [Recorded], now: Time) -> Vec<Let
     if told.is_empty() {
         return Vec::new();
     }
-    let index = Index::of(facts, now);
-    let owed = Ledgered::of(policy, &index, now);
-    let open: HashSet<_> = owed.unanswered().map(|o| &o.id).collect();
+    let projection = Projection::of(facts, now);
+    let owed = Ledgered::of(policy, &projection, now);
+    let open: HashSet<_> = owed.unanswered().map(|o| o.id).collect();
     let is_wanted = |recorded: &Recorded, told: &Told<'_>| match told {
         Told::Notice(notice) => open.contains(&notice.obligation),
         Told::Alert(_) => recorded.entry.at.plus(RECENT) >= now,

@@ -6,8 +6,11 @@ use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::incident::{Notice, NoticeKind};
 use vouchsafe_model::people_assessment::{DutyItem, DutyStanding};
 
-use crate::assess::people::items::{owed_by_people, reminded_at};
+use crate::assess::owed::Ledgered;
+use crate::assess::people::incidents::incidents;
+use crate::assess::people::items::{items, reminded_at};
 use crate::assess::people::register::Register;
+use crate::assess::projection::Projection;
 
 /// The notices that have become due by `now` and are not in the record: of each obligation each kind once.
 ///
@@ -23,9 +26,11 @@ pub fn notices(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Notice> {
     if facts.last().is_some_and(|r| r.entry.at > now) {
         return Vec::new();
     }
-    let register = Register::of(facts, now);
+    let projection = Projection::of(facts, now);
+    let register = Register::of(&projection);
+    let ledgered = Ledgered::of(policy, &projection, now);
     let mut out = Vec::new();
-    for item in owed_by_people(policy, facts, now) {
+    for item in items(policy, &ledgered, &register, &incidents(facts, now), now) {
         for (kind, to) in due(&item, now) {
             if register.noticed(&item.obligation.id, kind).is_none() {
                 out.push(Notice {

@@ -8,8 +8,8 @@ use vouchsafe_model::{
     DrillResult, Fact, Obligation, ObligationId, Policy, ProtectionId, SystemName, Time,
 };
 
-use crate::assess::index::Index;
 use crate::assess::owed::Ledgered;
+use crate::assess::projection::Projection;
 
 /// The tests that a green drill of `protection`, ended at `now`, answers: those of any of several systems at once,
 /// and those of each of several once the others were drilled in the same period.
@@ -31,8 +31,8 @@ pub fn tests_answered(
     if with_drill.is_empty() {
         return Vec::new();
     }
-    let index = Index::of(facts, now);
-    let ledgered = Ledgered::of(policy, &index, now);
+    let projection = Projection::of(facts, now);
+    let ledgered = Ledgered::of(policy, &projection, now);
     let drills: Vec<&DrillResult> = facts
         .iter()
         .filter_map(|r| match &r.entry.fact {

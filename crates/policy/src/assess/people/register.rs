@@ -1,11 +1,12 @@
-//! One pass over what people did, sorted by what it concerns.
+//! What people did, sorted by what it concerns.
 
 use std::collections::HashMap;
 
 use vouchsafe_model::attestation::{Attestation, DutyOutcome};
-use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::incident::NoticeKind;
-use vouchsafe_model::{DrillResult, Fact, ObligationId, PeopleFact, Time};
+use vouchsafe_model::{Fact, ObligationId, PeopleFact, Time};
+
+use crate::assess::projection::{Drilled, Projection};
 
 /// A statement with its place in the ledger.
 #[derive(Clone, Copy)]
@@ -27,14 +28,18 @@ pub(in crate::assess) struct Register<'f> {
     attested: HashMap<&'f ObligationId, Vec<Said<'f>>>,
     by_duty: HashMap<&'f str, Vec<Said<'f>>>,
     noticed: HashMap<(&'f ObligationId, NoticeKind), u64>,
-    drills: HashMap<&'f ObligationId, Vec<(u64, &'f DrillResult)>>,
+    /// Where drills are found that answer an obligation.
+    projection: Option<&'f Projection>,
 }
 
 impl<'f> Register<'f> {
-    /// Reads the facts recorded up to `now`.
-    pub(in crate::assess) fn of(facts: &'f [Recorded], now: Time) -> Register<'f> {
-        let mut register = Register::default();
-        for recorded in facts.iter().filter(|r| r.entry.at <= now) {
+    /// Reads what a projection holds of it.
+    pub(in crate::assess) fn of(projection: &'f Projection) -> Register<'f> {
+        let mut register = Register {
+            projection: Some(projection),
+            ..Register::default()
+        };
+        for recorded in projection.kept() {
             let (seq, at) = (recorded.seq, recorded.entry.at);
             match &recorded.entry.fact {
                 Fact::People(PeopleFact::Attested(attestation)) => {
@@ -53,11 +58,6 @@ impl<'f> Register<'f> {
                     let key = (&notice.obligation, notice.kind);
                     register.noticed.entry(key).or_insert(seq);
                 }
-                Fact::Drill(drill) if drill.is_green() => {
-                    for id in &drill.obligations {
-                        register.drills.entry(id).or_default().push((seq, drill));
-                    }
-                }
                 _ => {}
             }
         }
@@ -70,8 +70,9 @@ impl<'f> Register<'f> {
     }
 
     /// The first drill that answers an obligation.
-    pub(super) fn drill_of(&self, id: &ObligationId) -> Option<(u64, &'f DrillResult)> {
-        self.drills.get(id)?.first().copied()
+    pub(super) fn drill_of(&self, id: &ObligationId) -> Option<(u64, &'f Drilled)> {
+        let drill = self.projection?.drilled(id)?;
+        Some((drill.seq, drill))
     }
 
     /// Everything that was said of a duty, in the order of the ledger.
