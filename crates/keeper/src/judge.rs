@@ -80,7 +80,10 @@ impl Keeper {
         let approval = vouchsafe_policy::approval(&self.policy, &judged.facts);
         let ledger = self.ledger_head(&judged.facts)?;
         let (policy, facts, as_of) = (&self.policy, &judged.facts, judged.assessment.at);
-        let closures = &vouchsafe_policy::people::closures(facts, as_of);
+        // What an incident says of a failure says more than what was allowed beforehand.
+        let mut closures = vouchsafe_policy::people::excused(policy, facts, as_of);
+        closures.extend(vouchsafe_policy::people::closures(facts, as_of));
+        let closures = &closures;
         let period = vouchsafe_policy::assess_period(policy, facts, closures, (from, to), as_of);
         let obligations =
             vouchsafe_policy::period_obligations(policy, facts, closures, (from, to), as_of);

@@ -3,6 +3,7 @@
 mod access;
 mod alerts;
 mod duties;
+mod excused;
 mod exemptions;
 mod handed;
 mod incidents;
@@ -15,6 +16,7 @@ mod register;
 
 pub use crate::assess::people::access::{accesses, may_ask, may_grant};
 pub use crate::assess::people::alerts::alerts;
+pub use crate::assess::people::excused::excused;
 pub use crate::assess::people::exemptions::{exemptions, question_of};
 pub use crate::assess::people::handed::{
     CLOCK_AHEAD, Excused, LastHanded, last_handed, refused_handed,

@@ -194,3 +194,73 @@ fn what_a_closed_incident_is_about_is_closed_in_the_period_and_nothing_else_is()
     assert_eq!(rule(&w, both).verdict, PeriodVerdict::MetWithDeviations);
     assert_eq!(rule(&w, february).verdict, PeriodVerdict::MetWithDeviations);
 }
+
+#[test]
+fn what_was_allowed_beforehand_is_a_deviation_of_the_period() {
+    let of = |w: &World, duty: &str| {
+        let as_of = day("03-10");
+        let excused = crate::people::excused(&w.policy, &w.facts, as_of);
+        let period = (day("01-01"), day("03-05"));
+        let judged = crate::assess_period(&w.policy, &w.facts, &excused, period, as_of);
+        let rule = judged
+            .others
+            .iter()
+            .find(|r| r.duty.as_deref() == Some(duty));
+        let rule = rule.unwrap();
+        (rule.verdict, rule.closed, rule.counts.missed)
+    };
+    let mut w = World::new();
+    // The months of January and February end unanswered.
+    assert_eq!(of(&w, "look"), (PeriodVerdict::NotMet, 0, 2));
+    w.people(day("01-10"), exemption("look", None));
+    assert_eq!(of(&w, "look"), (PeriodVerdict::MetWithDeviations, 2, 2));
+    // What ends early excuses no more than until then.
+    let ended = vouchsafe_model::incident::Ended {
+        name: "e".into(),
+        by: "eve@example.com".into(),
+        reason: "done".into(),
+    };
+    w.people(day("02-10"), PeopleFact::ExemptionEnded(ended));
+    assert_eq!(of(&w, "look"), (PeriodVerdict::NotMet, 1, 2));
+
+    // Nobody is excused afterwards.
+    let mut w = World::new();
+    w.people(day("02-10"), exemption("look", None));
+    assert_eq!(of(&w, "look"), (PeriodVerdict::NotMet, 1, 2));
+    // For one system only, a duty is not exempt.
+    let mut w = World::new();
+    w.people(day("01-10"), exemption("look", Some("a")));
+    assert_eq!(of(&w, "look"), (PeriodVerdict::NotMet, 0, 2));
+}
+
+#[test]
+fn a_permission_from_a_question_excuses_what_serves_it_and_of_its_systems_only() {
+    let mut w = World::new();
+    w.people(day("01-10"), exemption("fresh", Some("hand")));
+    let kinds = |w: &World| {
+        let all = crate::people::excused(&w.policy, &w.facts, day("03-10"));
+        let named = |id: &ObligationId| {
+            let mut all = w.facts.iter().filter_map(|r| match &r.entry.fact {
+                Fact::ObligationDue(o) => Some(o),
+                _ => None,
+            });
+            all.find(|o| o.id == *id).unwrap().clone()
+        };
+        let mut out: Vec<String> = all
+            .iter()
+            .map(|c| match &c.of {
+                Closes::Obligation(id) => {
+                    let owed = named(id);
+                    format!("{} {}", owed.kind.word(), owed.subject())
+                }
+                Closes::Fact(_) => panic!("an obligation is excused"),
+            })
+            .collect();
+        out.dedup();
+        out
+    };
+    assert_eq!(kinds(&w), ["capture hand/main"]);
+    let mut w = World::new();
+    w.people(day("01-10"), exemption("a word that is no rule", None));
+    assert_eq!(kinds(&w), [""; 0]);
+}

@@ -1,0 +1,118 @@
+//! What a permission excuses in a period.
+
+use std::collections::HashMap;
+
+use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::incident::Exemption;
+use vouchsafe_model::period::{Closes, Closure};
+use vouchsafe_model::{
+    Fact, Obligation, ObligationKind, PeopleFact, Policy, Question, Strength, SystemName, Time,
+};
+
+use crate::assess::people::exemptions::question_of;
+
+/// What permissions of the record excuse: each obligation that was due while one from its rule was in force. It stays
+/// missed, and is a deviation that somebody allowed beforehand. What was due before that was allowed is not excused, nor
+/// by what the policy itself permits, as the record does not know since when it did.
+pub fn excused(policy: &Policy, facts: &[Recorded], as_of: Time) -> Vec<Closure> {
+    let given = given(facts, as_of);
+    let mut out = Vec::new();
+    for recorded in facts.iter().filter(|r| r.entry.at <= as_of) {
+        let Fact::ObligationDue(owed) = &recorded.entry.fact else {
+            continue;
+        };
+        let mut mine = given.iter().filter(|one| one.excuses(policy, owed));
+        if let Some(one) = mine.next() {
+            out.push(one.closure(owed));
+        }
+    }
+    out
+}
+
+/// A permission, and when it held.
+struct Given<'f> {
+    what: &'f Exemption,
+    seq: u64,
+    from: Time,
+    until: Time,
+}
+
+fn given(facts: &[Recorded], as_of: Time) -> Vec<Given<'_>> {
+    let mut all: Vec<Given<'_>> = Vec::new();
+    let mut newest: HashMap<&str, usize> = HashMap::new();
+    for recorded in facts.iter().filter(|r| r.entry.at <= as_of) {
+        let at = recorded.entry.at;
+        match &recorded.entry.fact {
+            Fact::People(PeopleFact::Exempted(what)) => {
+                newest.insert(&what.name, all.len());
+                all.push(Given {
+                    what,
+                    seq: recorded.seq,
+                    from: at,
+                    until: what.until,
+                });
+            }
+            Fact::People(PeopleFact::ExemptionEnded(ended)) => {
+                let known = newest.remove(ended.name.as_str());
+                if let Some(one) = known.and_then(|index| all.get_mut(index)) {
+                    one.until = one.until.min(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+impl Given<'_> {
+    fn excuses(&self, policy: &Policy, owed: &Obligation) -> bool {
+        if owed.due < self.from || owed.due >= self.until {
+            return false;
+        }
+        let rule = &self.what.from;
+        // As in the status, a duty is exempt as a whole, and a permission from it takes out nothing else.
+        if policy.people.duties.contains_key(rule) {
+            return self.what.systems.is_empty() && owed.duty.as_ref() == Some(rule);
+        }
+        let Some(question) = question_of(rule) else {
+            return false;
+        };
+        let of = |system: &SystemName| {
+            self.what.systems.is_empty() || self.what.systems.contains(system)
+        };
+        let system = owed.protection.as_ref().map(|p| &p.system);
+        system.is_some_and(of) && asks(owed.kind) == Some(question)
+    }
+
+    fn closure(&self, owed: &Obligation) -> Closure {
+        Closure {
+            of: Closes::Obligation(owed.id.clone()),
+            at: self.from,
+            by: self.what.approved_by.clone(),
+            strength: match self.what.identity.is_verified() {
+                true => Strength::Measured,
+                false => Strength::Stated,
+            },
+            text: format!(
+                "exemption {} from {} until {}: {}",
+                self.what.name,
+                self.what.from,
+                self.until.minute(),
+                self.what.reason
+            ),
+            seq: self.seq,
+        }
+    }
+}
+
+/// The question that an obligation of a protection serves first.
+fn asks(kind: ObligationKind) -> Option<Question> {
+    match kind {
+        ObligationKind::Capture => Some(Question::Fresh),
+        ObligationKind::Copy => Some(Question::Copies),
+        ObligationKind::Verify => Some(Question::Verified),
+        ObligationKind::Drill | ObligationKind::NegativeControl => Some(Question::Proven),
+        ObligationKind::RotateKey => Some(Question::Encrypted),
+        ObligationKind::Duty => None,
+    }
+}
