@@ -456,7 +456,7 @@ fn places_in_what_people_wrote_are_hidden_too() {
     };
     let mut w = world();
     let last = w.facts.last().unwrap().clone();
-    let (until, unverified) = ("2024-02-01T00:00:00Z", json!({ "known": "unverified" }));
+    let (until, unverified) = ("2024-02-01T00:00:00Z", json!({ "by": "unverified" }));
     let written = [
         people(
             "incident-opened",

@@ -20,7 +20,8 @@ pub(super) const RECENT: Span = Span::from_days(3);
 ///
 /// Of what was missed again and again only the newest is told, and nothing that is more than three days old.
 pub fn alerts(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Alert> {
-    if policy.alerts.is_empty() || facts.last().is_some_and(|r| r.entry.at > now) {
+    // A clock that was set back tells nothing before it has come to where it was.
+    if policy.alerts.is_empty() || facts.iter().any(|r| r.entry.at > now) {
         return Vec::new();
     }
     let mut seen = Seen::default();
@@ -145,6 +146,10 @@ impl Watch<'_, '_> {
                         _ => "could not do everything",
                     };
                     match issue {
+                        // What is told by its place need not name it again.
+                        Some(issue) if issue.place == run.subject => {
+                            format!("{what} {came}: {}", issue.message)
+                        }
                         Some(issue) => format!("{what} {came}: {}: {}", issue.place, issue.message),
                         None => format!("{what} {came}"),
                     }

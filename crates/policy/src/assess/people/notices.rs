@@ -23,7 +23,7 @@ pub fn notices(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Notice> {
         return Vec::new();
     }
     // A clock that was set back tells nothing before it has come to where it was: what is owed would be seen as it was.
-    if facts.last().is_some_and(|r| r.entry.at > now) {
+    if facts.iter().any(|r| r.entry.at > now) {
         return Vec::new();
     }
     let projection = Projection::of(facts, now);
