@@ -32,7 +32,7 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
     let protections = protections(input.policy, &assessment);
     let controls = controls(&assessment);
     let late = late::late(input);
-    let alarms = alarms(input, &assessment);
+    let alarms = alarms(input, &assessment, &names);
     let cited: BTreeSet<u64> = protections
         .iter()
         .flat_map(|p| p.answers.iter().flat_map(|a| a.facts.iter().copied()))
@@ -162,7 +162,7 @@ fn drill_row(fact: &Fact) -> Option<DrillRow> {
     })
 }
 
-fn alarms(input: &ReportInput<'_>, a: &Assessment) -> Vec<Alarm> {
+fn alarms(input: &ReportInput<'_>, a: &Assessment, names: &Names<'_>) -> Vec<Alarm> {
     let mut breaks: BTreeMap<u64, &str> = BTreeMap::new();
     for recorded in input.facts {
         if let Fact::Break { reason, .. } = &recorded.entry.fact {
@@ -184,7 +184,7 @@ fn alarms(input: &ReportInput<'_>, a: &Assessment) -> Vec<Alarm> {
             text: format!(
                 "The record is broken at entry {seq}: {}. What was recorded before it cannot be continued, \
                  and nothing below proves that it is whole.",
-                clean(reason).trim_end_matches('.')
+                names.text(reason).trim_end_matches('.')
             ),
             seq: Some(seq),
             silence: None,
