@@ -144,6 +144,13 @@ impl Child {
             .text()
     }
 
+    /// [`Child::stderr_tail`] of a program that has ended or is about to: all of it, for which it is waited for two
+    /// seconds at most.
+    pub fn last_words(&self) -> String {
+        self.await_stderr();
+        self.stderr_tail()
+    }
+
     /// How it ended, if it has.
     pub fn try_wait(&mut self) -> Option<ExitState> {
         self.observe(WaitIdOptions::NOHANG)

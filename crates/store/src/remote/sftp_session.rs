@@ -126,7 +126,7 @@ impl Sessions {
             Ok(Err(error)) => {
                 // ssh says why when it ends.
                 let _ = child.wait_timeout(Duration::from_secs(2));
-                Err(self.login_error(key, &reason(&error), child.stderr_tail().trim()))
+                Err(self.login_error(key, &reason(&error), child.last_words().trim()))
             }
             Err(no_runtime) => Err(self.unavailable(key, no_runtime, false)),
         }
