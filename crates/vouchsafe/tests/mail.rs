@@ -55,7 +55,9 @@ fn a_failure_is_mailed_once_to_whom_the_server_knows() {
     w.ok(["run"]);
     assert_eq!(server.taken(), Vec::<String>::new());
 
-    fail(&w);
+    let told = fail(&w);
+    let refused = "mail to nobody@example.com is refused for good";
+    assert!(told.contains(refused), "{told}");
     let taken = server.taken();
     assert_eq!(taken.len(), 1, "{taken:?}");
     let letter = &taken[0];
@@ -99,6 +101,17 @@ fn what_cannot_be_sent_waits_and_stops_nothing() {
     let place = format!("127.0.0.1:{port}");
     assert!(told.contains(&place), "{told}");
     assert_eq!(mailed(&w), 1);
+}
+
+#[test]
+fn a_server_elsewhere_without_tls_gets_nothing() {
+    let server = MailServer::start(MailWay::Plain);
+    // A name may lead anywhere.
+    let mail = format!("server: 'smtp://localhost:{}'", server.port());
+    let w = watched(&mail, "ann@example.com");
+    let told = fail(&w);
+    assert!(told.contains("it offers no STARTTLS"), "{told}");
+    assert_eq!((server.taken().len(), mailed(&w)), (0, 0));
 }
 
 #[test]

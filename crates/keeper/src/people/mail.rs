@@ -24,8 +24,9 @@ use crate::keeper::Keeper;
 
 /// How long the server may take for each answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So much is sent at a time, so that a flood does not hold up what else is due.
+/// So much is sent at a time and for so long, as what else is due waits meanwhile.
 const AT_ONCE: usize = 200;
+const ALL_IN: Duration = Duration::from_secs(60);
 
 impl Keeper {
     /// Whether something waits for being sent.
@@ -65,6 +66,15 @@ impl Keeper {
             id: self.record_id(),
         };
         let sent = sender.send(&letters, &mut taken);
+        for not in taken.values().flat_map(|m| &m.refused) {
+            reporter.event(&Event::Issue {
+                protection: None,
+                issue: Issue {
+                    place: mail.to_string(),
+                    message: format!("mail to {} is refused for good: {}", not.to, not.reason),
+                },
+            });
+        }
         let facts = taken
             .into_values()
             .map(|m| Fact::People(PeopleFact::Mailed(m)));
@@ -112,8 +122,14 @@ impl Sender<'_> {
             .iter()
             .flat_map(|l| l.to.iter().map(move |to| (l, *to)));
         let mut stopped = None;
+        let clock = &self.keeper.tools.clock;
+        let begun = clock.monotonic();
         for (letter, to) in all.take(AT_ONCE) {
             if self.keeper.tools.interrupt.requested() {
+                break;
+            }
+            if clock.monotonic().saturating_sub(begun) > ALL_IN {
+                stopped = Some("it is slow; the rest comes later".to_owned());
                 break;
             }
             let refused = match self.one(&mut connection, &from, letter, to) {
