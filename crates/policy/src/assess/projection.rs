@@ -231,6 +231,7 @@ impl Projection {
             tree: Digest::of_text(&fact.tree),
             schema,
             engine,
+            bytes: fact.bytes,
         };
         if let Some(track) = self.tracks.at_mut(protection) {
             track.point(point, fact.issue_count);
@@ -332,9 +333,13 @@ impl Projection {
         }
         let rules = self.texts.number(&fact.rules_digest);
         let engine = fact.engine.as_ref().map(|e| self.texts.number(&e.major()));
+        let point = PointKey::of_id(&fact.point);
+        let known = self.tracks.at_mut(protection);
+        let known = known.and_then(|track| track.points.iter().find(|p| p.point == point));
         let drill = Drill {
             seq,
-            point: PointKey::of_id(&fact.point),
+            bytes: known.map_or(0, |known| known.bytes),
+            point,
             vault,
             ended: fact.ended,
             achieved_rto: fact.achieved_rto,

@@ -2,7 +2,7 @@
 
 use vouchsafe_model::policy::VerifyRule;
 use vouchsafe_model::{
-    DrillResult, Judgement, ObligationKind, Question, RungOutcome, Time, VaultName, Verdict,
+    DrillResult, Judgement, ObligationKind, Question, RungOutcome, Span, Time, VaultName, Verdict,
 };
 
 use crate::assess::owed::{first_open, last_missed};
@@ -193,6 +193,23 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
             format!("{restored}; that is over RTO {target}"),
         );
     }
+    let restored = match projected(case, drill) {
+        None => restored,
+        Some((times, projected)) => {
+            let because = format!(
+                "{restored}; the newest point is {times} times as large, which by that measure takes {projected}"
+            );
+            if let Some(target) = case.system.tier.as_ref().and_then(|t| t.rto)
+                && projected > target
+            {
+                return say(
+                    Verdict::Unproven,
+                    format!("{because}; that is over RTO {target}, and no drill has shown less"),
+                );
+            }
+            because
+        }
+    };
     let restored = match redrill_due(case) {
         Some(due) if due < case.now => {
             let because = format!(
@@ -221,6 +238,21 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
             format!("{restored}; the policy does not say how often"),
         ),
     }
+}
+
+/// How many times as large as the drilled point the newest one is, and how long it would take if time grows as size
+/// does; nothing unless it is larger by a tenth or more.
+fn projected(case: &Case<'_>, drill: &Drill) -> Option<(String, Span)> {
+    let now = case.view.newest?.bytes;
+    let then = drill.bytes;
+    if then == 0 || u128::from(now) * 10 < u128::from(then) * 11 {
+        return None;
+    }
+    let tenths = u128::from(now) * 10 / u128::from(then);
+    let took = u128::from(drill.achieved_rto.micros());
+    let grown = took.saturating_mul(u128::from(now)) / u128::from(then);
+    let grown = Span::from_micros(u64::try_from(grown).unwrap_or(u64::MAX));
+    Some((format!("{}.{}", tenths / 10, tenths % 10), grown))
 }
 
 fn unproven(case: &Case<'_>) -> Judgement {

@@ -22,6 +22,7 @@ pub(in crate::assess) struct Point {
     pub(in crate::assess) schema: Option<Name>,
     /// The major version of the engine that held the data.
     pub(in crate::assess) engine: Option<Name>,
+    pub(in crate::assess) bytes: u64,
 }
 
 /// What was said last of any point.
@@ -75,6 +76,8 @@ pub(in crate::assess) struct Drill {
     pub(in crate::assess) rules: Name,
     /// The major version of the engine that opened the data.
     pub(in crate::assess) engine: Option<Name>,
+    /// How large its point was; 0 if the record did not know the point.
+    pub(in crate::assess) bytes: u64,
     /// What failed; nothing if it is green.
     pub(in crate::assess) failure: Option<Box<str>>,
 }

@@ -401,3 +401,51 @@ fn a_copy_that_was_let_go_does_not_count() {
     );
     world.expect(Question::Covered, Verdict::NotMet, "");
 }
+
+#[test]
+fn what_has_grown_since_the_drill_takes_longer_by_its_measure() {
+    // Drilled in four minutes; the tier asks for an hour.
+    let grown = |times: u64| {
+        let mut world = World::good();
+        let newest = world
+            .facts
+            .iter()
+            .rposition(|r| matches!(r.entry.fact, Fact::RecoveryPoint(_)));
+        for (index, recorded) in world.facts.iter_mut().enumerate() {
+            if let Fact::RecoveryPoint(point) = &mut recorded.entry.fact {
+                point.bytes = if Some(index) == newest {
+                    10 * times
+                } else {
+                    100
+                };
+            }
+        }
+        world
+    };
+    grown(10).expect(Question::Proven, Verdict::Met, "in 4m");
+    let judged = |times| grown(times).judge(Question::Proven);
+    assert!(!judged(10).because.contains("times as large"));
+    assert!(!judged(9).because.contains("times as large"));
+    let larger = judged(15);
+    assert_eq!(larger.verdict, Verdict::Met);
+    assert!(
+        larger
+            .because
+            .contains("is 1.5 times as large, which by that measure takes 6m"),
+        "{}",
+        larger.because
+    );
+    let too_large = judged(10_000);
+    assert_eq!(too_large.verdict, Verdict::Unproven);
+    assert!(
+        too_large.because.contains("is 1000.0 times as large"),
+        "{}",
+        too_large.because
+    );
+    assert!(
+        too_large.because.contains("that is over RTO"),
+        "{}",
+        too_large.because
+    );
+    assert!(judged(u64::MAX / 10).because.contains("over RTO"));
+}
