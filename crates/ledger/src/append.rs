@@ -5,11 +5,12 @@ use std::ops::Range;
 use vouchsafe_model::Entry;
 
 use crate::database::Value;
+use crate::entry::ENTRY_VERSION;
 use crate::error::{Corruption, LedgerError};
 use crate::head::sign_size;
 use crate::key::SigningKey;
 use crate::lease::Lease;
-use crate::ledger::{ENTRY_VERSION, Ledger};
+use crate::ledger::Ledger;
 use crate::merkle::{TreeHash, leaf_hash};
 use crate::projection::Projected;
 use crate::schema;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use vouchsafe_model::{Entry, Fact, SigningKeyChange, Time, Witnessing};
 
 use crate::account::Account;
+use crate::entry::{Unreadable, parse_entry};
 use crate::head::{HeadError, SignedHead, accepts_size};
 use crate::key::VerifyingKey;
 use crate::keys::Keys;
-use crate::ledger::{Unreadable, parse_entry};
 use crate::merkle::{Frontier, TreeHash, leaf_hash};
 use crate::rotation;
 use crate::verify::{Problem, ProblemKind, SeenBy, VerifyReport};

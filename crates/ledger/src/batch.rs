@@ -1,7 +1,9 @@
 //! Ed25519 signatures, by one rule for a single one and for many of one key, which are examined several times faster
 //! together.
 
-use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use std::sync::LazyLock;
+
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
@@ -36,28 +38,30 @@ pub(crate) fn all_signed(key: &VerifyingKey, items: &[Signed]) -> bool {
         return false;
     };
     let mut seed = Sha256::new_with_prefix(key.as_bytes());
-    for item in items {
-        seed.update((item.message.len() as u64).to_le_bytes());
-        seed.update(&item.message);
-        seed.update(item.signature);
-    }
-    let seed = seed.finalize();
-    let mut weights = Vec::with_capacity(items.len() + 2);
     let mut points = Vec::with_capacity(items.len() + 2);
-    let (mut base, mut of_key) = (Scalar::ZERO, Scalar::ZERO);
-    for (number, item) in (0u64..).zip(items) {
+    let mut scalars = Vec::with_capacity(items.len());
+    for item in items {
         let Some((written, point, s)) = parts(&item.signature) else {
             return false;
         };
-        let weight = weight(&seed, number);
         let digest = Sha512::new_with_prefix(written)
             .chain_update(key.as_bytes())
             .chain_update(&item.message)
             .finalize();
-        base -= weight * s;
-        of_key += weight * Scalar::from_bytes_mod_order_wide(&digest.into());
-        weights.push(weight);
+        // R, the key and the message are in the digest.
+        seed.update(digest);
+        seed.update(s.as_bytes());
         points.push(point);
+        scalars.push((s, Scalar::from_bytes_mod_order_wide(&digest.into())));
+    }
+    let seed = seed.finalize();
+    let mut weights = Vec::with_capacity(items.len() + 2);
+    let (mut base, mut of_key) = (Scalar::ZERO, Scalar::ZERO);
+    for (number, (s, h)) in (0u64..).zip(scalars) {
+        let weight = weight(&seed, number);
+        base -= weight * s;
+        of_key += weight * h;
+        weights.push(weight);
     }
     weights.extend([of_key, base]);
     points.extend([public, ED25519_BASEPOINT_POINT]);
@@ -71,8 +75,22 @@ pub(crate) fn point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     // A y of 2^255 - 19 or more is a second way to write a small one; other second ways are of small order.
     let [low, middle @ .., high] = bytes;
     let is_large = *low >= 0xed && high & 0x7f == 0x7f && middle.iter().all(|b| *b == 0xff);
-    let point = CompressedEdwardsY(*bytes).decompress();
-    point.filter(|point| !is_large && !point.is_small_order())
+    if is_large || SMALL.contains(&without_sign(*bytes)) {
+        return None;
+    }
+    CompressedEdwardsY(*bytes).decompress()
+}
+
+/// The y of the points of small order. Whatever has one of these is of small order, whichever sign of x stands with it.
+static SMALL: LazyLock<[[u8; 32]; 8]> =
+    LazyLock::new(|| EIGHT_TORSION.map(|point| without_sign(point.compress().to_bytes())));
+
+/// The bytes of y alone: the highest bit is the sign of x.
+fn without_sign(mut bytes: [u8; 32]) -> [u8; 32] {
+    if let Some(high) = bytes.last_mut() {
+        *high &= 0x7f;
+    }
+    bytes
 }
 
 /// R as it is written and as a point, and s, which must be smaller than the group's order.
@@ -92,8 +110,6 @@ fn weight(seed: &[u8], number: u64) -> Scalar {
 
 #[cfg(test)]
 mod tests {
-    use curve25519_dalek::constants::EIGHT_TORSION;
-
     use super::*;
     use crate::key::SigningKey;
 
@@ -178,7 +194,10 @@ mod tests {
             assert_eq!(point(&small).is_some(), is_point, "{n}");
         }
         for small in EIGHT_TORSION {
-            assert!(point(small.compress().as_bytes()).is_none());
+            let mut bytes = small.compress().to_bytes();
+            assert!(point(&bytes).is_none());
+            bytes[31] ^= 0x80;
+            assert!(point(&bytes).is_none(), "with the other sign");
         }
     }
 

@@ -1,8 +1,8 @@
 //! Signed heads: what the tree was at a size, in the C2SP checkpoint and signed-note forms.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use signed_note::{Note, NoteError, Signature};
 use tlog_tiles::checkpoint::Checkpoint;
-use tlog_tiles::tlog::Hash;
 
 use crate::key::{SigningKey, VerifyingKey};
 use crate::keys::Keys;
@@ -162,5 +162,12 @@ pub(crate) fn head_in(note: &Note) -> Option<(String, u64, TreeHash)> {
 }
 
 pub(crate) fn checkpoint_text(origin: &str, size: u64, root: TreeHash) -> String {
-    format!("{origin}\n{size}\n{}\n", Hash(root.0))
+    let mut text = String::with_capacity(origin.len() + 72);
+    text.push_str(origin);
+    text.push('\n');
+    text.push_str(&size.to_string());
+    text.push('\n');
+    BASE64_STANDARD.encode_string(root.0, &mut text);
+    text.push('\n');
+    text
 }

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use serde::Deserialize;
+use vouchsafe_model::Entry;
 use vouchsafe_model::fact::Recorded;
-use vouchsafe_model::{Entry, Fact, Time};
 
 use crate::database::{Database, Value, connect, place};
+use crate::entry::{ENTRY_VERSION, Unreadable, parse_entry};
 use crate::error::{Corruption, Fork, LedgerError};
 use crate::hands::map_all;
 use crate::head::{HeadRelation, SignedHead, sign_size};
@@ -24,9 +24,6 @@ const PAGE: i64 = 64;
 const FIRST_PAGE: usize = 64;
 const LARGEST_PAGE: usize = 4096;
 const PAGE_BYTES: usize = 4 << 20;
-
-/// The version of an entry's form that this crate reads and writes.
-pub(crate) const ENTRY_VERSION: u32 = 1;
 
 /// An open ledger. Every call blocks until the database has answered.
 ///
@@ -327,81 +324,6 @@ impl Session<'_> {
             Err(Unreadable::Form) => Err(self.corrupt(Corruption::Entry { seq })),
         }
     }
-}
-
-/// Why bytes are not an entry.
-pub(crate) enum Unreadable {
-    /// An entry of another version.
-    Version(u32),
-    /// Nothing that is known.
-    Form,
-}
-
-pub(crate) fn parse_entry(body: &[u8]) -> Result<Entry, Unreadable> {
-    /// All but the fact. To read the fact by itself costs less than to read it as a part of the entry, for which all its
-    /// values would be gathered first.
-    #[derive(Deserialize)]
-    struct Frame {
-        v: u32,
-        at: String,
-        actor: String,
-        tool: String,
-    }
-    let Ok(frame) = serde_json::from_slice::<Frame>(body) else {
-        return Err(version_of(body).map_or(Unreadable::Form, Unreadable::Version));
-    };
-    if frame.v != ENTRY_VERSION {
-        return Err(Unreadable::Version(frame.v));
-    }
-    let at = as_written(&frame.at).ok_or(Unreadable::Form)?;
-    let fact = serde_json::from_slice::<Fact>(body).map_err(|_| Unreadable::Form)?;
-    if !times_are_as_written(&fact, body) {
-        return Err(Unreadable::Form);
-    }
-    Ok(Entry {
-        v: frame.v,
-        at,
-        actor: frame.actor,
-        tool: frame.tool,
-        fact,
-    })
-}
-
-/// The time that stands there, if it stands there as it is written here: others compare these texts, and only in that
-/// form does their order tell that of the times.
-fn as_written(text: &str) -> Option<Time> {
-    let time = text.parse::<Time>().ok();
-    time.filter(|time| time.to_string() == text)
-}
-
-/// The same for the times by which others say what a record lacks (`docs/ledger-format.md`).
-fn times_are_as_written(fact: &Fact, body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Times {
-        due: Option<String>,
-        until: Option<String>,
-        seen: Option<String>,
-    }
-    if !matches!(
-        fact,
-        Fact::ObligationDue(_) | Fact::Horizon { .. } | Fact::Witnessed(_)
-    ) {
-        return true;
-    }
-    serde_json::from_slice::<Times>(body).is_ok_and(|times| {
-        let mut all = [times.due, times.until, times.seen].into_iter().flatten();
-        all.all(|text| as_written(&text).is_some())
-    })
-}
-
-/// The version of an entry that is not of the one that is known.
-fn version_of(body: &[u8]) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Version {
-        v: u32,
-    }
-    let version = serde_json::from_slice::<Version>(body).ok()?;
-    Some(version.v).filter(|v| *v != ENTRY_VERSION)
 }
 
 pub(crate) fn session<'a>(database: &'a Mutex<Box<dyn Database>>, place: &'a str) -> Session<'a> {

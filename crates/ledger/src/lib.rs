@@ -26,6 +26,7 @@ mod append;
 mod audit;
 mod batch;
 mod database;
+mod entry;
 #[cfg(test)]
 mod fault_tests;
 mod hands;

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use vouchsafe_model::{Fact, ObligationId, Time};
 
 use crate::database::Value;
+use crate::entry::ENTRY_VERSION;
 use crate::error::{Corruption, LedgerError};
 use crate::hands::map_all;
-use crate::ledger::{ENTRY_VERSION, Ledger};
+use crate::ledger::Ledger;
 use crate::schema;
 use crate::session::{Session, int};
 

@@ -1,6 +1,7 @@
 //! An export examined with the public key alone: what is wrong, and which entry is the first.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read as _};
+use std::thread;
 
 use vouchsafe_model::{Obligation, Time};
 
@@ -12,6 +13,7 @@ use crate::head::SignedHead;
 use crate::key::{KeyError, VerifyingKey};
 use crate::keys::Keys;
 use crate::line::{is_entry, parse_line};
+use crate::whole::Unnoted;
 use crate::witness::WitnessKey;
 
 /// What kind of wrong was found.
@@ -236,59 +238,101 @@ pub fn verify_export_by(
     let mut lines = Lines { reader };
     let header = read_header(&mut lines)?;
     let key = VerifyingKey::parse(expected.vkey.unwrap_or(&header.public_key))?;
-    let mut auditor = Auditor::new(first_key(&header, &key), expected.heads, expected.witnesses);
-    let mut head = None;
-    let (mut waiting, mut bytes) = (Vec::new(), 0);
-    while let Some(line) = lines.next()? {
-        if head.is_none() && line.is_entry() {
-            bytes += line.len();
-            waiting.push(line);
-            if waiting.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
-                take_in(&mut auditor, &mut waiting);
-                bytes = 0;
-            }
-            continue;
-        }
-        take_in(&mut auditor, &mut waiting);
-        match (&line, head.is_some()) {
-            (Text::Line(bytes), false) => match parse_footer(bytes) {
-                Some(footer) => head = Some(footer.head),
-                None => auditor.unreadable(bytes),
-            },
-            (Text::TooLong, false) => auditor.unreadable(&[]),
-            (_, true) => {
-                let what = "something follows the signed head".to_owned();
-                auditor.report(ProblemKind::Malformed, Some(auditor.size()), what);
-                break;
-            }
-        }
-    }
-    take_in(&mut auditor, &mut waiting);
+    let first = first_key(&header, &key);
+    let mut auditor = Auditor::new(first, expected.heads, expected.witnesses);
+    let head = each_line(&mut auditor, &mut lines)?;
     check_header(&mut auditor, &header, &key);
     check_size(&mut auditor, &header);
     Ok(auditor.finish(head.as_deref(), expected.until))
 }
 
-/// Lines of entries that are examined together: where all of them are whole, that is much faster than one by one.
-fn take_in(auditor: &mut Auditor, waiting: &mut Vec<Text>) {
-    let lines: Vec<&[u8]> = waiting
-        .iter()
-        .map(|line| match line {
-            Text::Line(bytes) => bytes.as_slice(),
-            Text::TooLong => &[],
-        })
-        .collect();
-    if !auditor.whole(&lines) {
-        for bytes in lines {
-            match parse_line(bytes) {
-                Some(l) => {
-                    auditor.entry(l.seq, l.leaf, &l.signature, l.body);
-                }
-                None => auditor.unreadable(bytes),
+/// Takes in all lines after the first; returns the head that stands at the end.
+fn each_line<R: BufRead>(
+    auditor: &mut Auditor,
+    lines: &mut Lines<R>,
+) -> Result<Option<String>, VerifyError> {
+    let mut head = None;
+    loop {
+        let other = match head.is_some() {
+            false => entries(auditor, lines)?,
+            true => lines.next()?,
+        };
+        match (other, head.is_some()) {
+            (None, _) => return Ok(head),
+            (Some(_), true) => {
+                let what = "something follows the signed head".to_owned();
+                auditor.report(ProblemKind::Malformed, Some(auditor.size()), what);
+                return Ok(head);
             }
+            (Some(Text::Line(bytes)), false) => match parse_footer(&bytes) {
+                Some(footer) => head = Some(footer.head),
+                None => auditor.unreadable(&bytes),
+            },
+            (Some(Text::TooLong), false) => auditor.unreadable(&[]),
         }
     }
-    waiting.clear();
+}
+
+/// Takes in lines of entries until another line, which is returned, or the end.
+///
+/// While some thousands are examined, what the ones before them say is noted, and the next ones are read.
+fn entries<R: BufRead>(
+    auditor: &mut Auditor,
+    lines: &mut Lines<R>,
+) -> Result<Option<Text>, VerifyError> {
+    let mut unnoted: Option<Unnoted> = None;
+    let (mut batch, mut next) = (Batch::default(), Batch::default());
+    let mut after = batch.fill(lines)?;
+    loop {
+        let before = auditor.before();
+        let examined = batch.lines();
+        let (whole, read) = thread::scope(|scope| {
+            let examining = before.map(|b| {
+                scope.spawn({
+                    let examined = &examined;
+                    move || b.examine(examined)
+                })
+            });
+            if let Some(unnoted) = unnoted.take() {
+                auditor.note_all(unnoted);
+            }
+            let read = match after {
+                After::More => next.fill(lines),
+                After::Other(_) | After::End => Ok(After::End),
+            };
+            let whole = examining.and_then(|thread| thread.join().ok().flatten());
+            (whole, read)
+        });
+        unnoted = whole.and_then(|whole| auditor.take(whole));
+        if unnoted.is_none() {
+            one_by_one(auditor, &examined);
+        }
+        match after {
+            After::More => {}
+            After::Other(text) => {
+                unnoted.into_iter().for_each(|u| auditor.note_all(u));
+                return Ok(Some(text));
+            }
+            After::End => {
+                unnoted.into_iter().for_each(|u| auditor.note_all(u));
+                return Ok(None);
+            }
+        }
+        after = read?;
+        std::mem::swap(&mut batch, &mut next);
+    }
+}
+
+/// Tells of each what is wrong with it.
+fn one_by_one(auditor: &mut Auditor, lines: &[&[u8]]) {
+    for bytes in lines {
+        match parse_line(bytes) {
+            Some(l) => {
+                auditor.entry(l.seq, l.leaf, &l.signature, l.body);
+            }
+            None => auditor.unreadable(bytes),
+        }
+    }
 }
 
 /// The key that the record was begun with: the expected one, or an older one after which the ledger is named, if the
@@ -363,6 +407,51 @@ fn check_size(auditor: &mut Auditor, header: &Header) {
     }
 }
 
+/// Lines of entries that are examined together, one after another.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where each line ends in them.
+    ends: Vec<usize>,
+}
+
+/// What follows a batch.
+enum After {
+    /// Perhaps more entries.
+    More,
+    /// Another line.
+    Other(Text),
+    End,
+}
+
+impl Batch {
+    /// Reads lines of entries in place of those that are there, until it is full.
+    fn fill<R: BufRead>(&mut self, lines: &mut Lines<R>) -> Result<After, VerifyError> {
+        self.bytes.clear();
+        self.ends.clear();
+        while self.ends.len() < TOGETHER && self.bytes.len() < TOGETHER_BYTES {
+            let start = self.bytes.len();
+            match lines.read(&mut self.bytes)? {
+                Read::End => return Ok(After::End),
+                Read::TooLong => return Ok(After::Other(Text::TooLong)),
+                Read::Line => {}
+            }
+            if !self.bytes.get(start..).is_some_and(is_entry) {
+                return Ok(After::Other(Text::Line(self.bytes.split_off(start))));
+            }
+            self.ends.push(self.bytes.len());
+        }
+        Ok(After::More)
+    }
+
+    fn lines(&self) -> Vec<&[u8]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        let all = starts.zip(&self.ends);
+        all.filter_map(|(start, end)| self.bytes.get(start..*end))
+            .collect()
+    }
+}
+
 /// Lines of bounded length.
 struct Lines<R> {
     reader: R,
@@ -373,33 +462,40 @@ enum Text {
     TooLong,
 }
 
-impl Text {
-    fn is_entry(&self) -> bool {
-        matches!(self, Text::Line(bytes) if is_entry(bytes))
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Text::Line(bytes) => bytes.len(),
-            Text::TooLong => 0,
-        }
-    }
+/// What was read.
+enum Read {
+    Line,
+    /// A line that is longer than any may be; nothing of it is kept.
+    TooLong,
+    End,
 }
 
 impl<R: BufRead> Lines<R> {
     fn next(&mut self) -> Result<Option<Text>, VerifyError> {
         let mut line = Vec::new();
+        Ok(match self.read(&mut line)? {
+            Read::Line => Some(Text::Line(line)),
+            Read::TooLong => Some(Text::TooLong),
+            Read::End => None,
+        })
+    }
+
+    /// Adds the next line, without its end, to what is there.
+    fn read(&mut self, into: &mut Vec<u8>) -> Result<Read, VerifyError> {
+        let start = into.len();
         let mut limited = self.reader.by_ref().take(MAX_LINE);
-        let read = limited.read_until(b'\n', &mut line);
-        if read.map_err(VerifyError::Read)? == 0 {
-            return Ok(None);
+        let read = limited.read_until(b'\n', into);
+        let read = read.map_err(VerifyError::Read)?;
+        if read == 0 {
+            return Ok(Read::End);
         }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        } else if line.len() as u64 == MAX_LINE {
+        if into.last() == Some(&b'\n') {
+            into.pop();
+        } else if read as u64 == MAX_LINE {
+            into.truncate(start);
             self.reader.skip_until(b'\n').map_err(VerifyError::Read)?;
-            return Ok(Some(Text::TooLong));
+            return Ok(Read::TooLong);
         }
-        Ok(Some(Text::Line(line)))
+        Ok(Read::Line)
     }
 }

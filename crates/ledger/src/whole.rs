@@ -4,10 +4,10 @@ use vouchsafe_model::{Entry, Fact};
 
 use crate::audit::Auditor;
 use crate::batch::{Signed, all_signed};
+use crate::entry::parse_entry;
 use crate::hands::{hands, map_all, side_by_side};
 use crate::head::{SignedHead, checkpoint_text};
 use crate::key::VerifyingKey;
-use crate::ledger::parse_entry;
 use crate::line::parse_line;
 use crate::merkle::{Frontier, TreeHash, leaf_hash};
 
@@ -18,21 +18,32 @@ struct Good {
     entry: Entry,
 }
 
-impl Auditor {
-    /// Takes in the entries on these lines, if each is in its place, whole, signed, and known here, and if every head
-    /// that was seen elsewhere fits. Otherwise nothing is taken in, and they are to be examined one by one, which tells
-    /// what is wrong. A change of the key is left to that, too.
-    pub(crate) fn whole(&mut self, lines: &[&[u8]]) -> bool {
-        if lines.is_empty() {
-            return true;
-        }
-        if self.broken.is_some() || self.shift != 0 {
-            return false;
-        }
-        let start = self.size();
-        let Some(entries) = map_all(lines, |n, line| good(start + n as u64, line)) else {
-            return false;
-        };
+/// What an auditor knows before it takes in more entries, as far as they are examined by it.
+pub(crate) struct Before {
+    frontier: Frontier,
+    key: VerifyingKey,
+}
+
+/// Entries that are whole, in their places, and signed.
+pub(crate) struct Whole {
+    frontier: Frontier,
+    roots: Vec<TreeHash>,
+    entries: Vec<Good>,
+}
+
+/// Entries that were taken in, and of which it is yet to be noted what they say.
+pub(crate) struct Unnoted {
+    start: u64,
+    roots: Vec<TreeHash>,
+    entries: Vec<Good>,
+}
+
+impl Before {
+    /// The entries on these lines, if each is in its place, whole, signed, and known here. Otherwise nothing: they are to
+    /// be examined one by one, which tells what is wrong. A change of the key is left to that, too.
+    pub(crate) fn examine(&self, lines: &[&[u8]]) -> Option<Whole> {
+        let start = self.frontier.size();
+        let entries = map_all(lines, |n, line| good(start + n as u64, line))?;
         let mut frontier = self.frontier.clone();
         let share = entries.len().div_ceil(hands()).max(1);
         let shares: Vec<(Frontier, &[Good])> = entries
@@ -43,21 +54,51 @@ impl Auditor {
                 (start, share)
             })
             .collect();
-        let key = self.keys.current();
-        let signed = side_by_side(shares, |(start, share)| signed_roots(key, start, share));
-        let Some(roots) = signed.map(|shares| shares.concat()) else {
-            return false;
-        };
-        if !self.heads_fit(&roots) {
-            return false;
+        let signed = side_by_side(shares, |(start, share)| {
+            signed_roots(&self.key, start, share)
+        });
+        let roots = signed?.concat();
+        Some(Whole {
+            frontier,
+            roots,
+            entries,
+        })
+    }
+}
+
+impl Auditor {
+    /// What the next entries are examined by; nothing while the record is broken, or its numbers are shifted.
+    pub(crate) fn before(&self) -> Option<Before> {
+        let is_straight = self.broken.is_none() && self.shift == 0;
+        is_straight.then(|| Before {
+            frontier: self.frontier.clone(),
+            key: self.keys.current().clone(),
+        })
+    }
+
+    /// Takes in entries that were examined by what was known [before](Self::before), if every head that was seen
+    /// elsewhere fits. What they say is yet to be [noted](Self::note_all), before what is taken in next is.
+    pub(crate) fn take(&mut self, whole: Whole) -> Option<Unnoted> {
+        if !self.heads_fit(&whole.roots) {
+            return None;
         }
-        self.frontier = frontier;
-        self.roots.extend(&roots);
-        for ((place, root), good) in (start..).zip(roots).zip(entries) {
+        let start = self.size();
+        self.frontier = whole.frontier;
+        self.roots.extend(&whole.roots);
+        Some(Unnoted {
+            start,
+            roots: whole.roots,
+            entries: whole.entries,
+        })
+    }
+
+    /// Takes in what entries say.
+    pub(crate) fn note_all(&mut self, unnoted: Unnoted) {
+        let all = unnoted.roots.into_iter().zip(unnoted.entries);
+        for (place, (root, good)) in (unnoted.start..).zip(all) {
             self.meet_published(place + 1, root);
             self.note(place, &good.entry);
         }
-        true
     }
 
     /// Whether every head that was seen elsewhere of the next sizes has the root of its size.
