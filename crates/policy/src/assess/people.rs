@@ -13,6 +13,7 @@ mod notices;
 mod pauses;
 mod programme;
 mod register;
+mod retest;
 
 pub use crate::assess::people::access::{accesses, may_ask, may_grant};
 pub use crate::assess::people::alerts::alerts;

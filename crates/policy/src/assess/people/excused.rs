@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 
 use vouchsafe_model::fact::Recorded;
-use vouchsafe_model::incident::Exemption;
+use vouchsafe_model::people_assessment::ExemptionState;
 use vouchsafe_model::period::{Closes, Closure};
 use vouchsafe_model::{
     Fact, Obligation, ObligationKind, PeopleFact, Policy, Question, Strength, SystemName, Time,
 };
 
-use crate::assess::people::exemptions::question_of;
+use crate::assess::people::exemptions::{declared, given_by, is_whole, question_of};
+use crate::change::Standing;
 
-/// What permissions of the record excuse: each obligation that was due while one from its rule was in force. It stays
-/// missed, and is a deviation that somebody allowed beforehand. What was due before that was allowed is not excused, nor
-/// by what the policy itself permits, as the record does not know since when it did.
+/// What permissions excuse: each obligation that was due while one from its rule was in force. It stays missed, and is a
+/// deviation that somebody allowed beforehand. What was due before that was allowed is not excused.
+///
+/// A permission of the record holds from its entry on. One that stands in the policy holds from when the record says that
+/// this very text was agreed to: of older texts the record knows the digests alone, and not what they permitted.
 pub fn excused(policy: &Policy, facts: &[Recorded], as_of: Time) -> Vec<Closure> {
-    let given = given(facts, as_of);
+    let given = given(policy, facts, as_of);
     let mut out = Vec::new();
     for recorded in facts.iter().filter(|r| r.entry.at <= as_of) {
         let Fact::ObligationDue(owed) = &recorded.entry.fact else {
@@ -30,23 +33,26 @@ pub fn excused(policy: &Policy, facts: &[Recorded], as_of: Time) -> Vec<Closure>
 }
 
 /// A permission, and when it held.
-struct Given<'f> {
-    what: &'f Exemption,
+struct Given {
+    what: ExemptionState,
+    /// The entry that put it in force.
     seq: u64,
     from: Time,
     until: Time,
 }
 
-fn given(facts: &[Recorded], as_of: Time) -> Vec<Given<'_>> {
-    let mut all: Vec<Given<'_>> = Vec::new();
+fn given(policy: &Policy, facts: &[Recorded], as_of: Time) -> Vec<Given> {
+    let mut all = Vec::new();
     let mut newest: HashMap<&str, usize> = HashMap::new();
+    let mut replaced: HashMap<&str, Time> = HashMap::new();
     for recorded in facts.iter().filter(|r| r.entry.at <= as_of) {
         let at = recorded.entry.at;
         match &recorded.entry.fact {
             Fact::People(PeopleFact::Exempted(what)) => {
                 newest.insert(&what.name, all.len());
+                replaced.entry(&what.name).or_insert(at);
                 all.push(Given {
-                    what,
+                    what: given_by(what, recorded.seq),
                     seq: recorded.seq,
                     from: at,
                     until: what.until,
@@ -61,10 +67,39 @@ fn given(facts: &[Recorded], as_of: Time) -> Vec<Given<'_>> {
             _ => {}
         }
     }
+    if let Some((seq, from)) = settled(policy, facts, as_of) {
+        for what in declared(policy).filter(is_whole) {
+            // The record's of the same name wins over the policy's.
+            let replaced = replaced.get(what.name.as_str()).copied();
+            let Some(until) = what.until.map(|u| replaced.map_or(u, |at| u.min(at))) else {
+                continue;
+            };
+            all.push(Given {
+                what,
+                seq,
+                from,
+                until,
+            });
+        }
+    }
     all
 }
 
-impl Given<'_> {
+/// The entry by which the text of this policy was agreed to, if no other was since.
+fn settled(policy: &Policy, facts: &[Recorded], as_of: Time) -> Option<(u64, Time)> {
+    let mut standing = Standing::default();
+    let mut since = None;
+    for recorded in facts.iter().filter(|r| r.entry.at <= as_of) {
+        standing.note(&recorded.entry.fact);
+        match standing.settled.as_ref() == Some(&policy.digest) {
+            true => since = since.or(Some((recorded.seq, recorded.entry.at))),
+            false => since = None,
+        }
+    }
+    since
+}
+
+impl Given {
     fn excuses(&self, policy: &Policy, owed: &Obligation) -> bool {
         if owed.due < self.from || owed.due >= self.until {
             return false;
@@ -88,8 +123,8 @@ impl Given<'_> {
         Closure {
             of: Closes::Obligation(owed.id.clone()),
             at: self.from,
-            by: self.what.approved_by.clone(),
-            strength: match self.what.identity.is_verified() {
+            by: self.what.approved_by.clone().unwrap_or_default(),
+            strength: match self.what.verified {
                 true => Strength::Measured,
                 false => Strength::Stated,
             },
@@ -98,7 +133,7 @@ impl Given<'_> {
                 self.what.name,
                 self.what.from,
                 self.until.minute(),
-                self.what.reason
+                self.what.reason.as_deref().unwrap_or_default()
             ),
             seq: self.seq,
         }

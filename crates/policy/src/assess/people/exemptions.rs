@@ -1,6 +1,7 @@
 //! Permissions to depart from a rule: which are in force, which are over, and what they take out.
 
 use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::incident::Exemption;
 use vouchsafe_model::people_assessment::ExemptionState;
 use vouchsafe_model::{Fact, Judgement, PeopleFact, Policy, Question, SystemName, Time, Verdict};
 
@@ -9,37 +10,12 @@ use vouchsafe_model::{Fact, Judgement, PeopleFact, Policy, Question, SystemName,
 /// One is in force if it says who allowed it, why, and an end that has not come. The record's wins over the policy's
 /// of the same name.
 pub fn exemptions(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<ExemptionState> {
-    let mut all: Vec<ExemptionState> = Vec::new();
-    for (name, declared) in &policy.people.exemptions {
-        all.push(ExemptionState {
-            name: name.clone(),
-            from: declared.from.clone(),
-            systems: declared.systems.clone(),
-            approved_by: declared.approved_by.clone(),
-            reason: declared.reason.clone(),
-            until: declared.until,
-            in_force: false,
-            finding: None,
-            seq: None,
-            verified: false,
-        });
-    }
+    let mut all: Vec<ExemptionState> = declared(policy).collect();
     for recorded in facts.iter().filter(|r| r.entry.at <= now) {
         match &recorded.entry.fact {
             Fact::People(PeopleFact::Exempted(given)) => {
                 all.retain(|e| e.name != given.name);
-                all.push(ExemptionState {
-                    name: given.name.clone(),
-                    from: given.from.clone(),
-                    systems: given.systems.clone(),
-                    approved_by: Some(given.approved_by.clone()),
-                    reason: Some(given.reason.clone()),
-                    until: Some(given.until),
-                    in_force: false,
-                    finding: None,
-                    seq: Some(recorded.seq),
-                    verified: given.identity.is_verified(),
-                });
+                all.push(given_by(given, recorded.seq));
             }
             Fact::People(PeopleFact::ExemptionEnded(ended)) => {
                 all.retain(|e| e.name != ended.name || e.seq.is_none());
@@ -53,6 +29,44 @@ pub fn exemptions(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Exempti
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
+}
+
+/// Those that stand in the policy; whether they are in force is left open.
+pub(super) fn declared(policy: &Policy) -> impl Iterator<Item = ExemptionState> {
+    let all = policy.people.exemptions.iter();
+    all.map(|(name, declared)| ExemptionState {
+        name: name.clone(),
+        from: declared.from.clone(),
+        systems: declared.systems.clone(),
+        approved_by: declared.approved_by.clone(),
+        reason: declared.reason.clone(),
+        until: declared.until,
+        in_force: false,
+        finding: None,
+        seq: None,
+        verified: false,
+    })
+}
+
+/// One that an entry of the record gives; whether it is in force is left open.
+pub(super) fn given_by(given: &Exemption, seq: u64) -> ExemptionState {
+    ExemptionState {
+        name: given.name.clone(),
+        from: given.from.clone(),
+        systems: given.systems.clone(),
+        approved_by: Some(given.approved_by.clone()),
+        reason: Some(given.reason.clone()),
+        until: Some(given.until),
+        in_force: false,
+        finding: None,
+        seq: Some(seq),
+        verified: given.identity.is_verified(),
+    }
+}
+
+/// Whether it says who allowed it, why, and until when.
+pub(super) fn is_whole(one: &ExemptionState) -> bool {
+    one.approved_by.is_some() && one.reason.is_some() && one.until.is_some()
 }
 
 fn finding(one: &ExemptionState, now: Time) -> Option<String> {

@@ -7,6 +7,8 @@ use vouchsafe_model::people_assessment::{ClosedLine, IncidentLine, IncidentState
 use vouchsafe_model::period::{Closes, Closure};
 use vouchsafe_model::{Fact, ObligationId, PeopleFact, Strength, Time};
 
+use crate::assess::people::retest::Subject;
+
 /// Every incident that was opened up to `now`: open ones first, then the newest.
 ///
 /// A note or a closure belongs to the incident of its name that is open at that time; without one it says nothing.
@@ -165,11 +167,16 @@ pub fn can_close(facts: &[Recorded], incident: &IncidentState, retest: u64) -> R
             "entry {retest} is older than the incident, so it shows nothing of the mending"
         ));
     }
-    match is_good(&found.entry.fact) {
-        true => Ok(()),
-        false => Err(format!(
+    if !is_good(&found.entry.fact) {
+        return Err(format!(
             "entry {retest} is no retest: name a green drill, a complete point, a clean verification, a copy that was \
              read back, or a duty attested as done"
+        ));
+    }
+    match Subject::of(facts, incident).is_shown_by(&found.entry.fact) {
+        Ok(()) => Ok(()),
+        Err(other) => Err(format!(
+            "entry {retest} is about {other}, which the incident is not about, so it shows nothing of the mending"
         )),
     }
 }

@@ -50,6 +50,16 @@ fn exemption(from: &str, system: Option<&str>) -> PeopleFact {
     })
 }
 
+fn in_force(w: &mut World, at: Time, digest: &str) -> u64 {
+    let fact = Fact::PolicyInForce {
+        digest: digest.into(),
+        version: None,
+        bytes: 1,
+        approved: None,
+    };
+    w.add(at, fact)
+}
+
 #[test]
 fn what_was_closed_before_it_failed_settles_nothing() {
     let mut w = World::new();
@@ -263,4 +273,76 @@ fn a_permission_from_a_question_excuses_what_serves_it_and_of_its_systems_only()
     let mut w = World::new();
     w.people(day("01-10"), exemption("a word that is no rule", None));
     assert_eq!(kinds(&w), [""; 0]);
+}
+
+#[test]
+fn what_the_policy_permits_is_excused_from_when_its_text_was_agreed_to() {
+    let text = format!(
+        "{POLICY}exemptions:\n  e: {{ from: look, reason: being moved, approved_by: eve@example.com, until: 2026-03-15 }}\n  half: {{ from: read, reason: r, until: 2027-01-01 }}\n"
+    );
+    let excused = |w: &World| {
+        let all = crate::people::excused(&w.policy, &w.facts, day("03-10"));
+        let seqs: Vec<u64> = all.iter().map(|c| c.seq).collect();
+        assert!(all.iter().all(|c| c.strength == Strength::Stated));
+        assert!(
+            all.iter()
+                .all(|c| c.text.starts_with("exemption e from look until 2026-03-1"))
+        );
+        seqs
+    };
+    // The record does not know this text.
+    let mut w = World::with(&text);
+    in_force(&mut w, day("01-01"), "another");
+    assert!(excused(&w).is_empty());
+    // Agreed to in January: the months that end afterwards and before its end are excused.
+    let seq = in_force(&mut w, day("01-10"), "digest");
+    assert_eq!(excused(&w), [seq, seq]);
+    // Put back and in force again: only what was due since the second time.
+    in_force(&mut w, day("02-03"), "another");
+    assert!(excused(&w).is_empty());
+    let seq = in_force(&mut w, day("02-05"), "digest");
+    assert_eq!(excused(&w), [seq]);
+    // Once the record has one of this name, the policy's no longer holds.
+    w.people(day("02-20"), exemption("read", None));
+    assert!(excused(&w).is_empty());
+}
+
+#[test]
+fn a_change_that_waits_excuses_nothing() {
+    let text = format!(
+        "{POLICY}exemptions:\n  e: {{ from: look, reason: r, approved_by: eve@example.com, until: 2026-03-15 }}\n"
+    );
+    let mut w = World::with(&text);
+    in_force(&mut w, day("01-01"), "older");
+    let change = vouchsafe_model::PolicyChange {
+        change: "c-1".parse().unwrap(),
+        from: vec!["older".into()],
+        to: "digest".into(),
+        author: "ann@example.com".into(),
+        author_known: Strength::Stated,
+        alterations: Vec::new(),
+        weakens: 1,
+        strengthens: 0,
+        neutral: 0,
+    };
+    w.add(day("01-02"), Fact::PolicyChanged(change));
+    in_force(&mut w, day("01-02"), "digest");
+    let excused = |w: &World| crate::people::excused(&w.policy, &w.facts, day("03-10")).len();
+    assert_eq!(excused(&w), 0);
+}
+
+#[test]
+fn an_incident_is_closed_by_a_retest_of_what_it_is_about() {
+    let mut w = World::new();
+    let red = w.drill("a", day("02-01"), false);
+    noted(&mut w, day("02-02"), Vec::new(), vec![red]);
+    let other = w.drill("b", day("02-03"), true);
+    let same = w.drill("a", day("02-03"), true);
+    let state = incidents(&w.facts, day("02-10")).remove(0);
+    let why = can_close(&w.facts, &state, other).unwrap_err();
+    assert!(why.contains("about the system b"), "{why}");
+    assert_eq!(can_close(&w.facts, &state, same), Ok(()));
+    // A closing by the other one, as an older version would have taken it, closes nothing in the period.
+    closed(&mut w, day("02-04"), other);
+    assert!(closures(&w.facts, day("02-10")).is_empty());
 }
