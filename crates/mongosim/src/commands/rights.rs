@@ -98,9 +98,31 @@ const CLUSTER: &[&str] = &[
     "appendOplogNote",
 ];
 
+/// Further commands that need a right.
+const OTHERS: &[&str] = &[
+    "applyOps",
+    "setFeatureCompatibilityVersion",
+    "setParameter",
+    "fsync",
+    "fsyncUnlock",
+    "deleteIndexes",
+    "findandmodify",
+    "collstats",
+    "dbstats",
+    "dbhash",
+    "logApplicationMessage",
+];
+
+/// Whether there is such a command: of others is said that they are not known, whoever asks.
+fn is_known(command: &str) -> bool {
+    [READ, WRITE, BACKUP, RESTORE, CLUSTER, ANY_USER, OTHERS]
+        .iter()
+        .any(|some| some.contains(&command))
+}
+
 /// Refuses what the user has no right to.
 pub(super) fn check(call: &Call<'_>) -> Result<(), Fault> {
-    if !call.server.auth || FREE.contains(&call.name) {
+    if !call.server.auth || FREE.contains(&call.name) || !is_known(call.name) {
         return Ok(());
     }
     let Some(user) = &call.connection.user else {
