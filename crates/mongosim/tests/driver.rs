@@ -1,4 +1,6 @@
 //! The official driver for Rust as a client of the simulator.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::future::Future;
 use std::time::Duration;
@@ -344,13 +346,8 @@ fn a_transaction_is_seen_as_a_whole_or_not_at_all() {
             .session(&mut session)
             .await
             .unwrap();
-        let own = orders
-            .find(doc! {})
-            .session(&mut session)
-            .await
-            .unwrap()
-            .stream(&mut session);
-        let own: Vec<Document> = own.try_collect().await.unwrap();
+        let mut own = orders.find(doc! {}).session(&mut session).await.unwrap();
+        let own: Vec<Document> = own.stream(&mut session).try_collect().await.unwrap();
         assert_eq!(own, [doc! { "_id": 1, "a": 9 }, doc! { "_id": 3 }]);
         assert_eq!(
             all(&client, "shop", "orders").await,
@@ -561,5 +558,87 @@ fn users_do_what_their_roles_allow() {
             ),
             13
         );
+    });
+}
+
+#[test]
+fn a_test_makes_the_server_fail_as_it_likes() {
+    let (_dir, mongo) = started();
+    run(async {
+        let client = client(&mongo).await;
+        let other = Client::with_uri_str(mongo.uri()).await.unwrap();
+        let shop = client.database("shop");
+        let orders = shop.collection::<Document>("orders");
+        orders.insert_one(doc! { "_id": 1 }).await.unwrap();
+
+        admin(
+            &client,
+            doc! { "simulate": { "refuse": "find", "code": 13, "times": 2 } },
+        )
+        .await;
+        for _ in 0..2 {
+            assert_eq!(code(&orders.find_one(doc! {}).await.unwrap_err()), 13);
+        }
+        assert!(orders.find_one(doc! {}).await.unwrap().is_some());
+
+        admin(&client, doc! { "simulate": { "freeze": 300 } }).await;
+        let begun = std::time::Instant::now();
+        admin(&client, doc! { "ping": 1 }).await;
+        assert!(begun.elapsed() >= Duration::from_millis(250));
+
+        // What a driver tries again by itself succeeds in spite of it.
+        admin(&client, doc! { "simulate": { "dropConnections": true } }).await;
+        assert!(
+            other
+                .database("shop")
+                .collection::<Document>("orders")
+                .find_one(doc! {})
+                .await
+                .unwrap()
+                .is_some()
+        );
+
+        admin(&client, doc! { "simulate": { "stepDown": 300 } }).await;
+        let greeting = admin(&other, doc! { "hello": 1 }).await;
+        assert!(
+            !greeting.get_bool("isWritablePrimary").unwrap()
+                && greeting.get_bool("secondary").unwrap()
+        );
+        let write = shop.run_command(doc! { "insert": "orders", "documents": [{ "_id": 2 }] });
+        assert_eq!(code(&write.await.unwrap_err()), 10107);
+        // It waits for the primary to be back.
+        orders.insert_one(doc! { "_id": 3 }).await.unwrap();
+        let status = admin(&client, doc! { "replSetGetStatus": 1 }).await;
+        assert_eq!(status.get_i64("term").unwrap(), 2);
+
+        assert_eq!(
+            code(
+                &client
+                    .database("admin")
+                    .run_command(doc! { "simulate": { "none": 1 } })
+                    .await
+                    .unwrap_err()
+            ),
+            2
+        );
+    });
+}
+
+#[test]
+fn a_write_that_is_asked_for_again_is_done_once() {
+    let (_dir, mongo) = started();
+    run(async {
+        let client = client(&mongo).await;
+        let shop = client.database("shop");
+        let lsid = doc! { "id": mongodb::bson::Uuid::from_bytes([3; 16]) };
+        let write = doc! {
+            "update": "a", "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "n": 1 } }, "upsert": true }],
+            "lsid": lsid, "txnNumber": 1_i64,
+        };
+        for _ in 0..3 {
+            let done = shop.run_command(write.clone()).await.unwrap();
+            assert_eq!(done.get_i32("n").unwrap(), 1);
+        }
+        assert_eq!(all(&client, "shop", "a").await, [doc! { "_id": 1, "n": 1 }]);
     });
 }

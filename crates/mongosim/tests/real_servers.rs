@@ -1,4 +1,6 @@
 //! The real `mongodump` and `mongorestore` as clients of the simulator: by `cargo xtask conformance`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -167,6 +169,7 @@ fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
         fill(&source).await;
     });
     let stop = ended.clone();
+    let (begun, first) = std::sync::mpsc::channel();
     let writer = std::thread::spawn(move || {
         run(async {
             let source = Client::with_uri_str(&address).await.unwrap();
@@ -174,6 +177,9 @@ fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
             let mut n = 0;
             while !stop.load(std::sync::atomic::Ordering::SeqCst) {
                 n += 1;
+                if n == 20 {
+                    begun.send(()).unwrap();
+                }
                 orders
                     .update_one(doc! { "_id": n % 500 }, doc! { "$set": { "text": n } })
                     .await
@@ -189,6 +195,7 @@ fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
             }
         });
     });
+    first.recv_timeout(Duration::from_secs(60)).unwrap();
     tool(
         dir.path(),
         "mongodump",
