@@ -114,6 +114,8 @@ fn name(code: i32) -> &'static str {
         NO_SUCH_TRANSACTION => "NoSuchTransaction",
         NOT_PRIMARY => "NotWritablePrimary",
         DUPLICATE_KEY => "DuplicateKey",
+        334 => "MechanismUnavailable",
+        352 => "UnsupportedOpQueryCommand",
         11600 => "InterruptedAtShutdown",
         11602 => "InterruptedDueToReplStateChange",
         13435 => "NotPrimaryNoSecondaryOk",
