@@ -1,10 +1,10 @@
-//! `conformance`: the stores against servers that are too large for every run of the tests.
+//! `conformance`: against servers and programs that are too large, or from too far, for every run of the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::phases::Phases;
-use crate::{apt, oracles, packages, program, servers, workspace};
+use crate::{apt, mongo_tools, oracles, packages, program, servers, workspace};
 
 /// The tests of this tier, in whichever package has some; `cargo test` leaves them out unless it is told their name.
 const TESTS: &str = "real_servers";
@@ -19,6 +19,11 @@ const AZURITE: &str = "azurite@3.35.0";
 
 /// What this tier needs of the machine beside what every run of the tests needs.
 const PACKAGES: [(&str, &str); 2] = [("mmdebstrap", "mmdebstrap"), ("npm", "npm")];
+/// A library that MongoDB's tools are linked to.
+const KERBEROS: (&str, &str) = (
+    "libgssapi-krb5-2",
+    "/usr/lib/x86_64-linux-gnu/libgssapi_krb5.so.2",
+);
 
 /// Fetches the servers that are missing, and runs the tests against them; `arguments` go to the tests.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
@@ -60,7 +65,10 @@ fn prepare(phases: &mut Phases) -> Result<Vec<(&'static str, PathBuf)>, String> 
     phases.time("packages", || {
         packages::provide()?;
         let missing = PACKAGES.iter().filter(|(_, p)| program::find(p).is_none());
-        let missing: Vec<&str> = missing.map(|(package, _)| *package).collect();
+        let mut missing: Vec<&str> = missing.map(|(package, _)| *package).collect();
+        if !Path::new(KERBEROS.1).exists() {
+            missing.push(KERBEROS.0);
+        }
         match missing.is_empty() {
             true => Ok(()),
             false => apt::install(&missing),
@@ -68,6 +76,9 @@ fn prepare(phases: &mut Phases) -> Result<Vec<(&'static str, PathBuf)>, String> 
     })?;
     let ceph = phases.time("Ceph", || ceph(&dir.join("ceph")))?;
     let azurite = phases.time("Azurite", || azurite(&dir.join("azurite")))?;
+    let tools = phases.time("MongoDB's tools", || {
+        mongo_tools::provide(&dir.join("mongo-tools"))
+    })?;
     let others = phases.time("servers", servers::provide)?;
     let oracles = phases.time("oracles", oracles::Oracles::provide)?;
     let mut variables: Vec<(&'static str, PathBuf)> = oracles
@@ -78,6 +89,7 @@ fn prepare(phases: &mut Phases) -> Result<Vec<(&'static str, PathBuf)>, String> 
         (servers::VARIABLE, others),
         (CEPH_VARIABLE, ceph),
         (AZURITE_VARIABLE, azurite),
+        (mongo_tools::VARIABLE, tools),
     ]);
     Ok(variables)
 }

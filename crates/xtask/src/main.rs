@@ -11,6 +11,7 @@
 mod apt;
 mod bench;
 mod conformance;
+mod mongo_tools;
 mod oracles;
 mod packages;
 mod phases;
@@ -29,7 +30,7 @@ usage: cargo xtask tidy                        hold the tree against its own rul
        cargo xtask test [-p PACKAGE]… [CARGO ARGUMENTS] [-- TEST ARGUMENTS]
                                                set up, then run the tests of all or some packages
        cargo xtask conformance [--env | TEST ARGUMENTS]
-                                               the stores against Ceph and Azurite, which it installs;
+                                               against Ceph, Azurite and MongoDB's tools, which it installs;
                                                with --env only prints the variables that these tests read
        cargo xtask bench [OPTIONS]             measure the engine beside its peers; --help says how";
 

