@@ -13,7 +13,7 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::{Workspace, vaults};
-use serde_json::Value;
 use vouchsafe_model::{Span, Time};
 use vouchsafe_testkit::postgres::Postgres;
 use vouchsafe_testkit::servers::{PASSWORD, Server, USER};
@@ -327,6 +326,7 @@ systems:
         ];
         let refused = self.command(&order).output().unwrap();
         let said = common::text(&refused.stderr);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(refused.status.code(), Some(2), "{said}");
         let (_, window) = said
             .split_once("to any moment from")
@@ -370,26 +370,18 @@ fn signal(worker: &Worker, name: &str) {
     assert!(Command::new("sh").args(words).status().unwrap().success());
 }
 
-/// The processes that a worker has started, by what the kernel says of their parents.
+/// The processes that a worker has started, each by one of its threads, as the kernel tells it.
 fn children(worker: &Worker) -> Vec<String> {
-    let path = format!("/proc/{0}/task/{0}/children", worker.0.id());
-    let mut text = String::new();
-    if let Ok(mut file) = fs::File::open(path) {
-        let _ = file.read_to_string(&mut text);
-    }
-    // Threads start children too.
-    for task in fs::read_dir(format!("/proc/{}/task", worker.0.id()))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        text += " ";
-        text += &fs::read_to_string(task.path().join("children")).unwrap_or_default();
-    }
-    let mut pids: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    pids.sort();
-    pids.dedup();
-    pids
+    let threads = fs::read_dir(format!("/proc/{}/task", worker.0.id()));
+    let threads = threads.into_iter().flatten().flatten();
+    let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")));
+    let pids = lists.flat_map(|list| {
+        let list = list.unwrap_or_default();
+        list.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    pids.collect()
 }
 
 fn kill(pids: &[String]) {
@@ -401,32 +393,53 @@ fn kill(pids: &[String]) {
     }
 }
 
+/// Who dies.
+#[derive(Clone, Copy)]
+enum Death {
+    Server,
+    Shipper,
+    Network,
+}
+
+impl Death {
+    /// Of three rounds that belong together each has another one, in an order that the seed gives.
+    fn of(seed: u64, round: u64) -> Death {
+        let mut numbers = Numbers(seed.wrapping_add(round / 3));
+        let mut left = vec![Death::Server, Death::Shipper, Death::Network];
+        for _ in 0..round % 3 {
+            let at = numbers.below(left.len() as u64) as usize;
+            left.remove(at);
+        }
+        left[numbers.below(left.len() as u64) as usize]
+    }
+}
+
 /// One sudden death; everything is there again afterwards.
-fn strike(rig: &mut Rig, worker: &mut Worker, numbers: &mut Numbers) -> &'static str {
-    match numbers.below(5) {
-        0 => {
+fn strike(rig: &mut Rig, worker: &mut Worker, death: Death, numbers: &mut Numbers) -> &'static str {
+    match (death, numbers.below(3)) {
+        (Death::Server, _) => {
             rig.server.crash();
             numbers.sleep(0, 800);
             rig.server.start_again();
             "the server was killed"
         }
-        1 => {
+        (Death::Network, _) => {
             rig.network.cut();
             numbers.sleep(100, 3000);
             rig.network.mend();
             "the network was cut"
         }
-        2 => {
+        (Death::Shipper, 0) => {
             kill(&children(worker));
             "the receiver was killed"
         }
-        3 => {
+        (Death::Shipper, 1) => {
             signal(worker, "KILL");
             numbers.sleep(0, 800);
             *worker = rig.worker();
             "the worker was killed"
         }
-        _ => {
+        (Death::Shipper, _) => {
             let receivers = children(worker);
             signal(worker, "KILL");
             kill(&receivers);
@@ -470,7 +483,8 @@ fn whatever_dies_and_when_every_moment_that_is_claimed_comes_back_as_it_was() {
         let writer = Writer::start(&rig.server, seed);
         let mut worker = rig.worker();
         numbers.sleep(1000, 3000);
-        let told = strike(&mut rig, &mut worker, &mut numbers);
+        let death = Death::of(order.seed, round);
+        let told = strike(&mut rig, &mut worker, death, &mut numbers);
         let told = format!("seed {}, round {round}, {told}", order.seed);
         numbers.sleep(500, 3000);
         noted.extend(writer.end());

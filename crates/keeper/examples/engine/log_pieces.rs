@@ -16,7 +16,9 @@ pub(crate) fn list(vault: &str, password: &str, system: &str, stream: &str) -> D
     let root = open_url(vault)?;
     let repository: Arc<dyn Store> = Arc::new(Prefixed::new(Arc::clone(&root), Key::new("repo")?));
     let repository = Repository::open(repository, &env(), &secret_of(password)?)?;
-    let stream = repository.logs(root).stream(StreamName::new(system, stream)?);
+    let stream = repository
+        .logs(root)
+        .stream(StreamName::new(system, stream)?);
     let window = LogReader::window(&stream)?;
     let [run] = window.runs.as_slice() else {
         return Err(format!("the log has {} runs instead of one", window.runs.len()).into());

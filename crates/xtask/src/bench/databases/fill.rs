@@ -142,7 +142,8 @@ pub(crate) fn digest(server: &Server) -> Result<String, String> {
     server.sql(&format!("SELECT {}", sums.join(" || ' ' || ")))
 }
 
-fn quietly(command: &mut Command) -> Result<(), String> {
+/// Runs pgbench, of which nothing is shown unless it fails.
+pub(crate) fn quietly(command: &mut Command) -> Result<(), String> {
     let output = command
         .stdin(std::process::Stdio::null())
         .output()

@@ -67,7 +67,7 @@ pub(crate) fn ship(
         "CREATE TABLE beats (id bigserial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())",
     )?;
     let scaled = ["-i", "-q", "-s", "10", "postgres"];
-    crate::program::run_quietly(server.client("pgbench").args(scaled).stderr(Stdio::null()))?;
+    fill::quietly(server.client("pgbench").args(scaled))?;
     let s3 = S3::start(&area.folder("s3"))?;
     let home = area.folder("ours-ship");
     let ours = Ours::new(vouchsafe, home, &server.url(), &Vault::Bucket(&s3.url()));
