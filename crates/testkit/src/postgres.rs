@@ -177,6 +177,62 @@ impl Postgres {
         }
     }
 
+    /// Ends the server and all of its processes at once, without a word, as when power fails or somebody kills them.
+    pub fn crash(&mut self) {
+        let own = self.server.id();
+        // Its children first: none of them is to see that it is gone, and do something about it.
+        let children = children_of(own);
+        self.server.kill().expect("it can be killed");
+        for pid in &children {
+            let _ = Command::new("sh")
+                .args(["-c", "kill -KILL \"$1\"", "sh", &pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+        self.server.wait().expect("it ends");
+        let begun = Instant::now();
+        while children.iter().any(|pid| is_running(*pid)) {
+            assert!(begun.elapsed() < PATIENCE, "PostgreSQL's processes stay");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What one statement gives in the database `postgres` of a server that is stopped, by stock PostgreSQL in its
+    /// single-user mode. The directory becomes the server user's.
+    pub fn asked(data: &Path, statement: &str) -> String {
+        if let Some((user, group)) = server_user() {
+            let owner = format!("{user}:{group}");
+            run(Command::new("chown").args(["-R", &owner]).arg(data));
+            // Whatever lies above it has to be passed.
+            let above = data.parent().expect("a directory above");
+            run(Command::new("chmod").arg("755").arg(above));
+        }
+        let mut asked = as_server_user(&programs().join("postgres"))
+            .args(["--single", "-c", "fsync=off", "-D"])
+            .arg(data)
+            .arg("postgres")
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("postgres runs");
+        let mut input = asked.stdin.take().expect("it has an input");
+        let _ = writeln!(input, "{statement}");
+        drop(input);
+        let output = asked.wait_with_output().expect("postgres ends");
+        let said = String::from_utf8_lossy(&output.stdout);
+        // ` 1: name = "value" (typeid = …)`
+        let value = said.lines().find_map(|line| {
+            let (_, rest) = line.split_once(" = \"")?;
+            Some(rest.split_once('"')?.0.to_owned())
+        });
+        value.unwrap_or_else(|| {
+            let log = String::from_utf8_lossy(&output.stderr);
+            panic!("{statement}: no answer: {said}{log}")
+        })
+    }
+
     /// Starts it again after a stop, on the same data.
     pub fn start_again(&mut self) {
         self.server = spawn(&self.programs, self.home.path(), &self.settings);
@@ -304,6 +360,27 @@ impl Drop for Postgres {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+/// The processes that one has started, as the kernel tells it.
+fn children_of(parent: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| stat_of(*pid).is_some_and(|(_, above)| above == parent))
+        .collect()
+}
+
+/// The state of a process and its parent.
+fn stat_of(pid: u32) -> Option<(char, u32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+fn is_running(pid: u32) -> bool {
+    stat_of(pid).is_some_and(|(state, _)| state != 'Z')
 }
 
 /// Runs a program that must succeed.

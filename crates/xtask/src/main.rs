@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask tidy`, `setup`, `env`, `test`, `conformance`, `bench`.
+//! The project's own chores: `cargo xtask tidy`, `setup`, `env`, `test`, `conformance`, `rounds`, `bench`.
 
 // A chore talks to the person who called it and works on the machine it runs on; none of it ships.
 #![allow(
@@ -16,6 +16,7 @@ mod oracles;
 mod packages;
 mod phases;
 mod program;
+mod rounds;
 mod servers;
 mod suite;
 mod tidy;
@@ -32,7 +33,10 @@ usage: cargo xtask tidy                        hold the tree against its own rul
        cargo xtask conformance [--env | TEST ARGUMENTS]
                                                against Ceph, Azurite and MongoDB's tools, which it installs;
                                                with --env only prints the variables that these tests read
-       cargo xtask bench [OPTIONS]             measure the engine beside its peers; --help says how";
+       cargo xtask rounds [OPTIONS]            the log through sudden deaths, and back to every claimed moment;
+                                               --help says how
+       cargo xtask bench [OPTIONS]             measure the engine beside its peers; --help says how
+       cargo xtask bench databases [OPTIONS]   measure databases beside theirs; --help says how";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         ("test", rest) => suite::test(rest),
         ("conformance", [flag]) if flag == "--env" => conformance::print_environment(),
         ("conformance", rest) => conformance::run(rest),
+        ("rounds", rest) => rounds::run(rest),
         ("bench", rest) => bench::run(rest),
         (bench::MEASURED, rest) => bench::run_measured(rest),
         _ => Err(USAGE.to_owned()),

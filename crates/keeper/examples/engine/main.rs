@@ -4,6 +4,7 @@
 //! is written, and reads back what it has written. One line of JSON on standard output says what was done.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod log_pieces;
 mod many_blobs;
 mod source;
 
@@ -34,6 +35,7 @@ usage: engine verbs
        engine check REPOSITORY PASSWORD_FILE [--read-data]
        engine prune REPOSITORY PASSWORD_FILE
        engine many-blobs REPOSITORY PASSWORD_FILE BLOBS     index files that list blobs of packs that do not exist
+       engine log-pieces VAULT PASSWORD_FILE SYSTEM STREAM      what the fragments of a log say of their commits
        engine --cache DIRECTORY ...                         keeps a large index there";
 
 /// What `cargo xtask bench` may ask of us.
@@ -45,6 +47,7 @@ const VERBS: &[&str] = &[
     "check",
     "prune",
     "many-blobs",
+    "log-pieces",
 ];
 
 /// Where a large index is kept.
@@ -106,6 +109,9 @@ pub(crate) fn work(words: &[&str]) -> Done {
         ["many-blobs", repository, password, blobs] => {
             let engine = Engine::open(repository, password)?;
             many_blobs::write(&engine.repository, engine.store.as_ref(), blobs.parse()?)
+        }
+        ["log-pieces", vault, password, system, stream] => {
+            log_pieces::list(vault, password, system, stream)
         }
         _ => Err(USAGE.into()),
     }
@@ -287,13 +293,13 @@ fn refuse(problems: &[Issue]) -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn secret_of(file: &str) -> Result<Secret, Box<dyn Error>> {
+pub(crate) fn secret_of(file: &str) -> Result<Secret, Box<dyn Error>> {
     Ok(secret::resolve(&SecretRef::File(
         Path::new(file).to_path_buf(),
     ))?)
 }
 
-fn env() -> Env {
+pub(crate) fn env() -> Env {
     Env {
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(OsRandom),

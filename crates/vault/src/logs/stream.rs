@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use vouchsafe_format::fragment::{LogKeys, StreamName};
+use vouchsafe_format::fragment::{LogKeys, LogName, StreamName};
 use vouchsafe_store::Store;
 
 use super::objects::LogObjects;
@@ -56,6 +56,11 @@ impl LogStream {
     /// The system and the stream.
     pub fn name(&self) -> &StreamName {
         &self.objects.stream
+    }
+
+    /// The folder below the vault's root that holds its objects, with a slash behind it.
+    pub fn folder(&self) -> String {
+        LogName::folder(self.objects.id)
     }
 
     /// Where the vault is.

@@ -31,6 +31,16 @@ const QUIET: f64 = 0.5;
 impl Facts {
     /// Of this machine.
     pub(crate) fn gather(dir: &Path, tools: &Tools) -> Result<Self, String> {
+        let versions = tools.all.iter().map(|tool| tool.version.clone());
+        let facts = Self::of_programs(dir, versions.collect())?;
+        Ok(Self {
+            absent: tools.absent.clone(),
+            ..facts
+        })
+    }
+
+    /// Of this machine, with programs of these versions.
+    pub(crate) fn of_programs(dir: &Path, versions: Vec<String>) -> Result<Self, String> {
         let read =
             |path: &str| std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
         let mut date = Command::new("date");
@@ -53,8 +63,8 @@ impl Facts {
                 .next()
                 .and_then(|word| word.parse().ok())
                 .unwrap_or(0.0),
-            versions: tools.all.iter().map(|tool| tool.version.clone()).collect(),
-            absent: tools.absent.clone(),
+            versions,
+            absent: Vec::new(),
         })
     }
 

@@ -5,6 +5,7 @@ mod bases;
 mod child;
 mod contest;
 mod data;
+mod databases;
 mod facts;
 mod group;
 mod history;
@@ -39,6 +40,11 @@ use crate::workspace;
 
 /// Does what the words after `bench` ask for.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    if let Some((first, rest)) = arguments.split_first()
+        && first == databases::WORD
+    {
+        return databases::run(rest, arguments);
+    }
     if arguments == ["--help"] {
         println!("{}", options::USAGE);
         return Ok(());

@@ -65,7 +65,8 @@ usage: cargo xtask bench [OPTIONS]
   --data DIR --change N  only make the Nth change of 2 % of the files in DIR
   --data DIR --undo N  only put that change back
   --install-peers      only install the peers
-  --list               only name the rows";
+  --list               only name the rows
+       cargo xtask bench databases --help  says how databases are measured";
 
 impl Options {
     /// Reads them.

@@ -199,24 +199,40 @@ fn refuse_unknown(wanted: Option<&[String]>) -> Result<(), String> {
 
 /// Builds what ships and the engine by itself, as released.
 fn build() -> Result<(PathBuf, PathBuf), String> {
-    let root = workspace::root()?;
-    for what in [
-        &["-p", "vouchsafe-keeper", "--example", "engine"][..],
-        &["-p", "vouchsafe"],
-    ] {
-        let mut command = Command::new(workspace::cargo());
-        command
-            .current_dir(&root)
-            .args(["build", "--release"])
-            .args(what);
-        program::run(&mut command)?;
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    let release = target.join("release");
-    Ok((release.join("examples/engine"), release.join("vouchsafe")))
+    Ok((build_engine()?, build_vouchsafe()?))
 }
 
-fn own_version() -> Result<String, String> {
+/// Builds the engine by itself, as released.
+pub(crate) fn build_engine() -> Result<PathBuf, String> {
+    let words = ["-p", "vouchsafe-keeper", "--example", "engine"];
+    released(&words, "examples/engine")
+}
+
+/// Builds what ships, as released.
+pub(crate) fn build_vouchsafe() -> Result<PathBuf, String> {
+    released(&["-p", "vouchsafe"], "vouchsafe")
+}
+
+/// Names a folder with programs that were built before; nothing is built then.
+const BUILT_VARIABLE: &str = "VOUCHSAFE_BENCH_BUILT";
+
+fn released(what: &[&str], place: &str) -> Result<PathBuf, String> {
+    if let Some(built) = std::env::var_os(BUILT_VARIABLE) {
+        return Ok(PathBuf::from(built).join(place));
+    }
+    let root = workspace::root()?;
+    let mut command = Command::new(workspace::cargo());
+    command
+        .current_dir(&root)
+        .args(["build", "--release"])
+        .args(what);
+    program::run(&mut command)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    Ok(target.join("release").join(place))
+}
+
+/// Which state of ours this is.
+pub(crate) fn own_version() -> Result<String, String> {
     let mut command = Command::new("git");
     command.current_dir(workspace::root()?);
     let described = command.args(["describe", "--always", "--dirty", "--abbrev=12"]);
