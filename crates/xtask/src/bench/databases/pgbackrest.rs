@@ -89,12 +89,9 @@ impl PgBackRest {
 
     /// A backup: `full` or `incr`.
     pub(crate) fn backup(&self, kind: &str) -> Job {
-        let words = self.words();
-        let (first, rest) = words
-            .split_first()
-            .map_or(("", [].as_slice()), |(a, b)| (a.as_str(), b));
-        Job::new(Path::new(first))
-            .args(rest)
+        server::job_as(USER, &self.program)
+            .arg(format!("--config={}", self.config().display()))
+            .arg("--stanza=main")
             .arg(format!("--type={kind}"))
             .arg("backup")
             .current_dir(&self.home)
@@ -102,7 +99,11 @@ impl PgBackRest {
 
     /// The words for a shell that restore the newest backup, to the moment at which it was whole.
     pub(crate) fn restore_words(&self, to: &Path) -> String {
-        let words = self.words().join("' '");
+        let mut words = server::as_user(USER);
+        words.push(self.program.display().to_string());
+        words.push(format!("--config={}", self.config().display()));
+        words.push("--stanza=main".to_owned());
+        let words = words.join("' '");
         format!(
             "'{words}' --pg1-path='{}' --type=immediate --target-action=promote restore",
             to.display()
@@ -119,14 +120,6 @@ impl PgBackRest {
             "{program} --config={} --stanza=main archive-push %p",
             config.display()
         )
-    }
-
-    fn words(&self) -> Vec<String> {
-        let mut words = server::as_user(USER);
-        words.push(self.program.display().to_string());
-        words.push(format!("--config={}", self.config().display()));
-        words.push("--stanza=main".to_owned());
-        words
     }
 
     fn command(&self, verb: &str) -> Command {

@@ -53,20 +53,9 @@ const PHASES: &str = "ours is `vouchsafe run`: obligation, lock, capture, readin
     server's with ours and with pg_basebackup, and the tool's own with pgBackRest.";
 
 fn plain_backup(server: &Server, to: &Path) -> Job {
-    let mut words = server::as_user(USER);
-    words.push(server.program("pg_basebackup").display().to_string());
-    let (first, rest) = words
-        .split_first()
-        .map_or(("", [].as_slice()), |(a, b)| (a.as_str(), b));
-    Job::new(Path::new(first))
-        .args(rest)
-        .args([
-            "--checkpoint=fast",
-            "--wal-method=stream",
-            "--username",
-            USER,
-            "--host",
-        ])
+    server::job_as(USER, &server.program("pg_basebackup"))
+        .args(["--checkpoint=fast", "--wal-method=stream"])
+        .args(["--username", USER, "--host"])
         .arg(server.socket())
         .arg("--pgdata")
         .arg(to)

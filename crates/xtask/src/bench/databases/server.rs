@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bench::data::at;
+use crate::bench::measure::Job;
 use crate::{apt, program};
 
 /// How long a server may take to start, to recover, or to stop.
@@ -37,6 +38,15 @@ pub(crate) fn command_as(user: &str, program: &Path) -> Command {
     let mut command = Command::new(first);
     command.args(rest).arg(program);
     command
+}
+
+/// The same, to be measured.
+pub(crate) fn job_as(user: &str, program: &Path) -> Job {
+    let words = as_user(user);
+    let Some((first, rest)) = words.split_first() else {
+        return Job::new(program);
+    };
+    Job::new(Path::new(first)).args(rest).arg(program)
 }
 
 /// Makes a folder that belongs to this user, anew.
