@@ -9,7 +9,7 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) labels: Vec<&'static str>,
     /// Further fields of the answer.
-    pub(crate) extra: Document,
+    pub(crate) extra: Box<Document>,
 }
 
 /// What a command comes to.
@@ -46,7 +46,7 @@ impl Fault {
             code,
             message: message.into(),
             labels: Vec::new(),
-            extra: Document::new(),
+            extra: Box::default(),
         }
     }
 
@@ -57,7 +57,7 @@ impl Fault {
 
     /// The answer that a client gets.
     pub(crate) fn reply(self) -> Document {
-        let mut reply = self.extra;
+        let mut reply = *self.extra;
         reply.insert("ok", 0.0);
         reply.insert("errmsg", self.message);
         reply.insert("code", self.code);
@@ -72,7 +72,7 @@ impl Fault {
     /// The same as one element of `writeErrors`.
     pub(crate) fn write_error(self, index: usize) -> Document {
         let mut error = doc! { "index": number(index), "code": self.code, "errmsg": self.message };
-        error.extend(self.extra);
+        error.extend(*self.extra);
         error
     }
 }
@@ -114,6 +114,8 @@ fn name(code: i32) -> &'static str {
         NO_SUCH_TRANSACTION => "NoSuchTransaction",
         NOT_PRIMARY => "NotWritablePrimary",
         DUPLICATE_KEY => "DuplicateKey",
+        334 => "MechanismUnavailable",
+        352 => "UnsupportedOpQueryCommand",
         11600 => "InterruptedAtShutdown",
         11602 => "InterruptedDueToReplStateChange",
         13435 => "NotPrimaryNoSecondaryOk",

@@ -250,10 +250,12 @@ fn add(versions: &mut Vec<Version>, version: Version, oldest: Timestamp) {
         _ => versions.push(version),
     }
     let needed = versions
-        .iter()
-        .rposition(|(since, _)| *since <= oldest)
-        .unwrap_or(0);
-    versions.drain(..needed);
+        .partition_point(|(since, _)| *since <= oldest)
+        .saturating_sub(1);
+    // Not each time: what is left behind would have to move.
+    if needed > versions.len() / 2 {
+        versions.drain(..needed);
+    }
 }
 
 pub(crate) fn duplicate(namespace: &str, index: &str, fields: &[String], key: &[Key]) -> Fault {

@@ -1,61 +1,17 @@
 //! The official driver for Rust as a client of the simulator.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-use std::future::Future;
+mod common;
+
 use std::time::Duration;
 
+use common::{admin, all, client, code, run, started};
 use futures_util::{StreamExt, TryStreamExt};
+use mongodb::Client;
 use mongodb::bson::{Bson, Document, Timestamp, doc};
-use mongodb::options::{CursorType, IndexOptions};
-use mongodb::{Client, IndexModel};
+use mongodb::options::CursorType;
 use vouchsafe_mongosim::{Mongo, NewUser, Settings};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn run<T>(test: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, test)
-            .await
-            .expect("it takes too long")
-    })
-}
-
-fn started() -> (tempfile::TempDir, Mongo) {
-    let dir = tempfile::tempdir().unwrap();
-    let mongo = Mongo::start(dir.path());
-    (dir, mongo)
-}
-
-async fn client(mongo: &Mongo) -> Client {
-    Client::with_uri_str(mongo.uri()).await.unwrap()
-}
-
-async fn admin(client: &Client, command: Document) -> Document {
-    client.database("admin").run_command(command).await.unwrap()
-}
-
-async fn all(client: &Client, database: &str, collection: &str) -> Vec<Document> {
-    let found = client
-        .database(database)
-        .collection::<Document>(collection)
-        .find(doc! {})
-        .await
-        .unwrap();
-    found.try_collect().await.unwrap()
-}
-
-fn code(error: &mongodb::error::Error) -> i32 {
-    use mongodb::error::{ErrorKind, WriteFailure};
-    match error.kind.as_ref() {
-        ErrorKind::Command(command) => command.code,
-        ErrorKind::Write(WriteFailure::WriteError(error)) => error.code,
-        ErrorKind::InsertMany(many) => many.write_errors.as_ref().unwrap()[0].code,
-        other => panic!("{other:?}"),
-    }
-}
 
 #[test]
 fn documents_are_written_found_changed_and_removed() {
@@ -289,34 +245,6 @@ fn a_moment_is_read_as_it_was() {
 }
 
 #[test]
-fn a_moment_that_is_too_long_ago_is_refused() {
-    let settings = Settings {
-        history: 5,
-        ..Settings::default()
-    };
-    let mongo = Mongo::with(&settings).unwrap();
-    run(async {
-        let client = client(&mongo).await;
-        let shop = client.database("shop");
-        let then = admin(&client, doc! { "ping": 1 })
-            .await
-            .get_timestamp("operationTime")
-            .unwrap();
-        shop.collection::<Document>("a")
-            .insert_many((0..10).map(|n| doc! { "_id": n }))
-            .await
-            .unwrap();
-        let error = shop
-            .run_command(
-                doc! { "find": "a", "readConcern": { "level": "snapshot", "atClusterTime": then } },
-            )
-            .await
-            .unwrap_err();
-        assert_eq!(code(&error), 239);
-    });
-}
-
-#[test]
 fn a_transaction_is_seen_as_a_whole_or_not_at_all() {
     let (_dir, mongo) = started();
     run(async {
@@ -344,13 +272,8 @@ fn a_transaction_is_seen_as_a_whole_or_not_at_all() {
             .session(&mut session)
             .await
             .unwrap();
-        let own = orders
-            .find(doc! {})
-            .session(&mut session)
-            .await
-            .unwrap()
-            .stream(&mut session);
-        let own: Vec<Document> = own.try_collect().await.unwrap();
+        let mut own = orders.find(doc! {}).session(&mut session).await.unwrap();
+        let own: Vec<Document> = own.stream(&mut session).try_collect().await.unwrap();
         assert_eq!(own, [doc! { "_id": 1, "a": 9 }, doc! { "_id": 3 }]);
         assert_eq!(
             all(&client, "shop", "orders").await,
@@ -402,88 +325,6 @@ fn a_transaction_is_seen_as_a_whole_or_not_at_all() {
             all(&client, "shop", "orders").await,
             [doc! { "_id": 1, "a": 11 }, doc! { "_id": 3 }]
         );
-    });
-}
-
-#[test]
-fn what_the_oplog_has_forgotten_is_lost_to_who_followed_it() {
-    let (_dir, mongo) = started();
-    run(async {
-        let client = client(&mongo).await;
-        let local = client.database("local");
-        let orders = client.database("shop").collection::<Document>("orders");
-        orders
-            .insert_many((0..20).map(|n| doc! { "_id": n }))
-            .await
-            .unwrap();
-        let find = doc! { "find": "oplog.rs", "tailable": true, "awaitData": true, "batchSize": 3 };
-        let opened = local.run_command(find).await.unwrap();
-        let id = opened
-            .get_document("cursor")
-            .unwrap()
-            .get_i64("id")
-            .unwrap();
-        assert_ne!(id, 0);
-        admin(&client, doc! { "simulate": { "rollOplog": 10 } }).await;
-        let more = doc! { "getMore": id, "collection": "oplog.rs", "maxTimeMS": 100 };
-        assert_eq!(
-            code(&local.run_command(more.clone()).await.unwrap_err()),
-            136
-        );
-        assert_eq!(code(&local.run_command(more).await.unwrap_err()), 43);
-    });
-}
-
-#[test]
-fn a_rollback_takes_back_what_was_written_and_goes_on_in_a_new_term() {
-    let (_dir, mongo) = started();
-    run(async {
-        let client = client(&mongo).await;
-        let shop = client.database("shop");
-        let orders = shop.collection::<Document>("orders");
-        let unique = IndexOptions::builder().unique(true).build();
-        orders
-            .create_index(
-                IndexModel::builder()
-                    .keys(doc! { "u": 1 })
-                    .options(unique)
-                    .build(),
-            )
-            .await
-            .unwrap();
-        orders
-            .insert_many((0..5).map(|n| doc! { "_id": n, "u": n }))
-            .await
-            .unwrap();
-        orders
-            .update_one(doc! { "_id": 0 }, doc! { "$set": { "u": 77 } })
-            .await
-            .unwrap();
-        orders.delete_one(doc! { "_id": 1 }).await.unwrap();
-        orders.insert_one(doc! { "_id": 6, "u": 6 }).await.unwrap();
-        shop.create_collection("later").await.unwrap();
-        admin(&client, doc! { "simulate": { "rollback": 4 } }).await;
-        let expected: Vec<Document> = (0..5).map(|n| doc! { "_id": n, "u": n }).collect();
-        assert_eq!(all(&client, "shop", "orders").await, expected);
-        assert_eq!(shop.list_collection_names().await.unwrap(), ["orders"]);
-        assert_eq!(
-            code(
-                &orders
-                    .insert_one(doc! { "_id": 9, "u": 3 })
-                    .await
-                    .unwrap_err()
-            ),
-            11000
-        );
-        orders.insert_one(doc! { "_id": 9, "u": 77 }).await.unwrap();
-        let status = admin(&client, doc! { "replSetGetStatus": 1 }).await;
-        assert_eq!(status.get_i64("term").unwrap(), 2);
-        let oplog = all(&client, "local", "oplog.rs").await;
-        let stamps: Vec<Timestamp> = oplog
-            .iter()
-            .map(|entry| entry.get_timestamp("ts").unwrap())
-            .collect();
-        assert!(stamps.is_sorted_by(|a, b| a < b));
     });
 }
 

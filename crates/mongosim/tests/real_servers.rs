@@ -1,4 +1,6 @@
 //! The real `mongodump` and `mongorestore` as clients of the simulator: by `cargo xtask conformance`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -41,11 +43,26 @@ fn tool(dir: &Path, name: &str, arguments: &[&str]) -> Output {
     out
 }
 
+/// A directory whose name has no capitals: the tools look for sockets by their paths in small letters.
+fn directory(name: &str) -> tempfile::TempDir {
+    let name = format!("mongosim-{}-{name}", std::process::id());
+    tempfile::Builder::new()
+        .prefix(&name)
+        .rand_bytes(0)
+        .tempdir()
+        .unwrap()
+}
+
 /// The address of its socket, with who logs in there.
 fn uri(dir: &Path, mongo: &Mongo, user: &str) -> String {
     let path = dir.join(format!("mongodb-{}.sock", mongo.port()));
     let path = path.to_str().unwrap().replace('/', "%2F");
-    format!("--uri=mongodb://{user}{path}/?authSource=admin")
+    let more = if user.is_empty() {
+        ""
+    } else {
+        "?authSource=admin"
+    };
+    format!("--uri=mongodb://{user}{path}/{more}")
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -115,7 +132,7 @@ async fn hash(client: &Client, database: &str) -> Document {
 
 #[test]
 fn what_mongodump_saves_mongorestore_brings_elsewhere() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory("saved");
     let (from, to) = (Mongo::start(dir.path()), Mongo::start(dir.path()));
     run(async {
         let source = Client::with_uri_str(from.uri()).await.unwrap();
@@ -158,7 +175,7 @@ fn what_mongodump_saves_mongorestore_brings_elsewhere() {
 
 #[test]
 fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory("changing");
     let (from, to) = (Mongo::start(dir.path()), Mongo::start(dir.path()));
     let address = from.uri();
     let ended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -167,6 +184,7 @@ fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
         fill(&source).await;
     });
     let stop = ended.clone();
+    let (begun, first) = std::sync::mpsc::channel();
     let writer = std::thread::spawn(move || {
         run(async {
             let source = Client::with_uri_str(&address).await.unwrap();
@@ -174,6 +192,9 @@ fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
             let mut n = 0;
             while !stop.load(std::sync::atomic::Ordering::SeqCst) {
                 n += 1;
+                if n == 20 {
+                    begun.send(()).unwrap();
+                }
                 orders
                     .update_one(doc! { "_id": n % 500 }, doc! { "$set": { "text": n } })
                     .await
@@ -189,6 +210,7 @@ fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
             }
         });
     });
+    first.recv_timeout(Duration::from_secs(60)).unwrap();
     tool(
         dir.path(),
         "mongodump",
@@ -243,7 +265,7 @@ fn what_changes_while_it_is_dumped_is_in_the_oplog_of_the_dump() {
 
 #[test]
 fn users_are_dumped_and_restored() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory("users");
     let chief = NewUser {
         name: "chief".to_owned(),
         password: "secret".to_owned(),
@@ -295,7 +317,7 @@ fn users_are_dumped_and_restored() {
 /// The archive that every run's tests of readers begin with.
 #[test]
 fn the_golden_archive_is_restored() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory("golden");
     let to = Mongo::start(dir.path());
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/shop.archive");
     std::fs::copy(golden, dir.path().join("golden")).unwrap();

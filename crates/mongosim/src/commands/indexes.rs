@@ -41,13 +41,9 @@ pub(super) fn declare(state: &mut State, namespace: &str, spec: &Document) -> Re
     for index in &collection.indexes {
         let same_key = index.get("key") == spec.get("key");
         let same_name = index.get_str("name").ok() == Some(name);
-        if same_key && (same_name || name == "_id_" || index.get_str("name").ok() == Some("_id_")) {
-            if same_options(index, &spec)
-                || name == "_id_"
-                || index.get_str("name").ok() == Some("_id_")
-            {
-                return Ok(());
-            }
+        let of_id = name == "_id_" || index.get_str("name").ok() == Some("_id_");
+        if same_key && (of_id || (same_name && same_options(index, &spec))) {
+            return Ok(());
         }
         if same_name {
             let message =
