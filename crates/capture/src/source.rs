@@ -143,6 +143,13 @@ pub trait Source: Send + Sync {
         request: &RestoreRequest,
     ) -> Result<Restored, CaptureError>;
 
+    /// What a point becomes where it is drilled: what would be needed, a database that answers, unless this machine
+    /// lacks what that takes. [`Source::compare`] then has a rung that is skipped and says what is lacking.
+    fn drills_as(&self, ctx: &CaptureContext<'_>, point: &dyn PointReader) -> Form {
+        let _ = (ctx, point);
+        Form::Server
+    }
+
     /// Whether a point can be brought to any later moment by the log of the same protection. If not, the three calls
     /// below refuse.
     fn replays(&self) -> bool {

@@ -8,8 +8,8 @@ use vouchsafe_host::sandbox::Sandbox;
 use vouchsafe_model::drill::SandboxRecord;
 use vouchsafe_model::fact::{Fact, Outcome, Recorded};
 use vouchsafe_model::{
-    DrillResult, DrilledMoment, Issue, NegativeControl, ObligationKind, Protection, RunId, System,
-    Time,
+    DrillResult, DrilledMoment, Issue, NegativeControl, ObligationKind, Protection, RunId,
+    RungOutcome, System, Time,
 };
 use vouchsafe_policy::people::tests_answered;
 
@@ -337,6 +337,19 @@ fn red_rungs(result: &DrillResult) -> Vec<Issue> {
         place: format!("rung {}", r.name),
         message: format!("expected {}; found {}", r.expected, r.actual),
     });
+    let skipped = || {
+        result
+            .ladder
+            .rungs
+            .iter()
+            .find(|r| r.outcome == RungOutcome::Skipped)
+    };
+    let red = red.or_else(|| {
+        skipped().map(|r| Issue {
+            place: format!("rung {}", r.name),
+            message: format!("it was skipped: {}", r.actual),
+        })
+    });
     let missed = result
         .negative_controls
         .iter()
@@ -371,12 +384,15 @@ fn summary(result: &DrillResult) -> String {
     let target = result
         .target_rto
         .map_or(String::new(), |t| format!(" of {t}"));
-    match result.ladder.first_red() {
-        Some(r) => format!(
+    let not_climbed = result.ladder.rungs.iter();
+    let mut not_climbed = not_climbed.filter(|r| r.outcome == RungOutcome::Skipped);
+    match (result.ladder.first_red(), not_climbed.next()) {
+        (Some(r), _) => format!(
             "rung `{}` is red: expected {}; found {}",
             r.name, r.expected, r.actual
         ),
-        None => format!(
+        (None, Some(r)) => format!("rung `{}` was skipped: {}", r.name, r.actual),
+        (None, None) => format!(
             "{rungs} rungs green from vault {}, usable after {}{target}",
             result.vault, result.achieved_rto
         ),

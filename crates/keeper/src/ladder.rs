@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, FetchedLog, Form, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source,
-    Until,
+    CaptureContext, FetchedLog, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source, Until,
 };
 use vouchsafe_evidence::{count, len};
 use vouchsafe_format::Id;
@@ -330,14 +329,14 @@ impl Climb<'_> {
             .progress()
             .phase("restore into the sandbox", None, Some(self.claim.bytes));
         let watched = Watched::new(point);
+        let form = self.in_sandbox(|ctx| self.source.drills_as(ctx, point));
         // `force`, because the sandbox may lie below a system's folder; the place itself is new and ours.
         let request = RestoreRequest {
             to: self.place.clone(),
             include: None,
             force: true,
             compare: Default::default(),
-            // What is drilled is what would be needed: a database that answers.
-            form: Form::Server,
+            form,
         };
         let result = self.in_sandbox(|ctx| match fetched {
             Some(fetched) => {

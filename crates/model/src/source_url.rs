@@ -19,6 +19,8 @@ pub enum SourceKind {
     /// One database of a MariaDB or MySQL server: `mysql://user@host/shop`, `mariadb://user@host/shop`; without a
     /// database, the whole of a MariaDB server.
     MySql,
+    /// One database of a MongoDB replica set: `mongodb://user@host/shop`; without a database, all of them.
+    MongoDb,
     /// Any other scheme: it can be declared, and is not yet connected.
     Other(String),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for SourceKind {
             SourceKind::Git => "git",
             SourceKind::Postgres => "postgres",
             SourceKind::MySql => "mysql",
+            SourceKind::MongoDb => "mongodb",
             SourceKind::Other(name) => name,
         })
     }
@@ -84,6 +87,7 @@ impl SourceUrl {
             "git" => SourceKind::Git,
             "postgres" | "postgresql" => SourceKind::Postgres,
             "mysql" | "mariadb" => SourceKind::MySql,
+            "mongodb" => SourceKind::MongoDb,
             other => SourceKind::Other(other.to_owned()),
         };
         Ok(SourceUrl {

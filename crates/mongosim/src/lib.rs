@@ -42,6 +42,7 @@ mod order;
 mod records;
 mod server;
 mod session;
+mod stand_in;
 mod state;
 mod wire;
 
@@ -49,9 +50,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+pub use bson::{Document, doc};
+pub use stand_in::be_mongod;
+
 use commands::sasl::Role;
 use server::Listeners;
-use state::{Limits, State};
+use state::{Change, Limits, State};
 
 /// How a simulator is started.
 #[derive(Debug, Clone)]
@@ -136,6 +140,14 @@ impl Mongo {
     /// # Errors
     /// If it cannot listen there, or a user is there twice.
     pub fn with(settings: &Settings) -> io::Result<Self> {
+        Self::loaded(settings, |_| Ok(()))
+    }
+
+    /// The same, with what was there before.
+    fn loaded(
+        settings: &Settings,
+        load: impl FnOnce(&mut State) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let mut state = State::new(Limits {
             oplog: settings.oplog,
             history: settings.history,
@@ -145,6 +157,7 @@ impl Mongo {
             commands::add_user(&mut state, &user.name, &user.password, &roles)
                 .map_err(|fault| io::Error::other(fault.message))?;
         }
+        load(&mut state)?;
         let (listeners, port) = Listeners::start(settings, state)?;
         Ok(Self {
             listeners,
@@ -170,6 +183,41 @@ impl Mongo {
             "mongodb://{name}:{password}@{me}/?replicaSet={}&authSource=admin",
             self.set
         )
+    }
+
+    /// Puts documents into a collection, `database.collection`, without a client; none of them may be there yet.
+    ///
+    /// # Errors
+    /// If the collection cannot be made.
+    pub fn put(
+        &self,
+        namespace: &str,
+        documents: impl IntoIterator<Item = bson::Document>,
+    ) -> io::Result<()> {
+        let mut shared = self.server().lock();
+        let made = shared.state.ensure(namespace);
+        let uuid = made.map_err(|fault| io::Error::other(fault.message))?.uuid;
+        for document in documents {
+            let change = Change::insert(namespace, uuid, document);
+            shared.state.commit(change.entry.clone(), &[change]);
+        }
+        Ok(())
+    }
+
+    /// How many documents a collection has; none if it is not there.
+    pub fn count(&self, namespace: &str) -> Option<usize> {
+        let shared = self.server().lock();
+        let collection = shared.state.collection(namespace).ok()?;
+        Some(
+            shared
+                .state
+                .records(collection.uuid)
+                .map_or(0, records::Records::len),
+        )
+    }
+
+    fn server(&self) -> &server::Server {
+        self.listeners.server()
     }
 
     /// The port that it listens on.

@@ -25,6 +25,8 @@ pub(crate) struct Server {
     connections: Mutex<HashMap<u64, Socket>>,
     next: AtomicU64,
     ending: AtomicBool,
+    /// Whether it was told to shut down.
+    told_to_end: AtomicBool,
     /// How the member is called in the set.
     pub(crate) me: String,
     pub(crate) set: String,
@@ -73,6 +75,7 @@ impl Server {
             connections: Mutex::new(HashMap::new()),
             next: AtomicU64::new(1),
             ending: AtomicBool::new(false),
+            told_to_end: AtomicBool::new(false),
             me,
             set: settings.set.clone(),
             auth: settings.auth || !settings.users.is_empty(),
@@ -96,6 +99,20 @@ impl Server {
     ) -> MutexGuard<'a, Shared> {
         let waited = self.grown.wait_timeout(guard, time);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Tells whoever waits for it that it is to end.
+    pub(crate) fn shut_down(&self) {
+        self.told_to_end.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Waits until it was told to end.
+    pub(crate) fn wait_for_end(&self) {
+        let mut shared = self.lock();
+        while !self.told_to_end.load(Ordering::SeqCst) {
+            shared = self.wait(shared, Duration::from_millis(500));
+        }
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -438,7 +438,7 @@ pub(crate) static READS: Section = section(
         key(
             "source",
             Text,
-            "What we capture, as a URL: files:/var/www, sqlite:/var/lib/app.db, git:/srv/code.git, postgres://user@host/shop, mysql://user@host/shop.",
+            "What we capture, as a URL: files:/var/www, sqlite:/var/lib/app.db, git:/srv/code.git, postgres://user@host/shop, mysql://user@host/shop, mongodb://user@host/shop.",
         ),
         key("capture", Text, "The same as `source`."),
         key(

@@ -71,7 +71,9 @@ pub(crate) fn source(text: &str, base: &Path) -> Result<SourceUrl, UrlError> {
     let local = match url.kind() {
         SourceKind::Files | SourceKind::Sqlite => true,
         SourceKind::Git => is_local_git(url.rest()),
-        SourceKind::Postgres | SourceKind::MySql | SourceKind::Other(_) => false,
+        SourceKind::Postgres | SourceKind::MySql | SourceKind::MongoDb | SourceKind::Other(_) => {
+            false
+        }
     };
     if !local {
         return Ok(url);
@@ -140,7 +142,10 @@ pub(crate) fn names_user(url: &SourceUrl) -> bool {
 
 /// What stands before and behind the `?` of a database's URL, if it is one.
 fn of_database(url: &SourceUrl) -> Option<(&str, &str)> {
-    if !matches!(url.kind(), SourceKind::Postgres | SourceKind::MySql) {
+    if !matches!(
+        url.kind(),
+        SourceKind::Postgres | SourceKind::MySql | SourceKind::MongoDb
+    ) {
         return None;
     }
     let rest = url.rest().strip_prefix("//")?;
@@ -175,11 +180,13 @@ pub(crate) fn names_elsewhere(url: &SourceUrl) -> bool {
         return false;
     };
     let authority = place.split('/').next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let mut host = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    if *url.kind() == SourceKind::MongoDb {
+        return hosts
+            .split(',')
+            .any(|host| is_elsewhere(without_port(host)));
+    }
+    let mut host = without_port(hosts);
     for (key, value) in pairs(query) {
         match key {
             "socket" => return false,
@@ -187,14 +194,35 @@ pub(crate) fn names_elsewhere(url: &SourceUrl) -> bool {
             _ => {}
         }
     }
+    is_elsewhere(host)
+}
+
+/// `host`, `host:port` or `[::1]:port` without the port.
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_elsewhere(host: &str) -> bool {
     let is_loopback = host == "::1" || host.starts_with("127.");
-    // An empty host is an error elsewhere; one that begins with a slash is a directory of sockets.
+    // An empty host is an error elsewhere; one that begins with a slash is a socket, or a directory of them.
     !(host.is_empty() || host.starts_with(['/', '%']) || host == "localhost" || is_loopback)
 }
 
 /// The key and value by which the URL of a database asks for less than a certificate that is verified in full.
 pub(crate) fn lowered_tls(url: &SourceUrl) -> Option<String> {
     let (_, query) = of_database(url)?;
+    if *url.kind() == SourceKind::MongoDb {
+        let lowers = |(key, value): &(&str, &str)| match *key {
+            "tls" | "ssl" => *value == "false",
+            "tlsAllowInvalidCertificates" | "tlsInsecure" => *value == "true",
+            _ => false,
+        };
+        let found = pairs(query).find(lowers);
+        return found.map(|(key, value)| format!("{key}={value}"));
+    }
     let (key, value) = pairs(query).find(|(key, _)| matches!(*key, "sslmode" | "ssl-mode"))?;
     let full = value.to_ascii_lowercase().replace('_', "-");
     (!matches!(full.as_str(), "verify-full" | "verify-identity")).then(|| format!("{key}={value}"))
@@ -306,6 +334,8 @@ mod tests {
             "mysql://u@[::1]/d",
             "mysql://u@db/d?socket=/run/s",
             "postgres://u@db/d?host=/run/postgresql",
+            "mongodb://u@127.0.0.1,[::1]:27018/d?replicaSet=r",
+            "mongodb://%2Frun%2Fmongodb-27017.sock/d",
             "files:/data",
         ] {
             assert!(!names_elsewhere(&url(here)), "{here}");
@@ -315,6 +345,7 @@ mod tests {
             "mariadb://u@10.0.0.7",
             "postgres://u@[fe80::1]:6000/d",
             "postgres://u@localhost/d?host=db",
+            "mongodb://u@localhost,db:27018?replicaSet=r",
         ] {
             assert!(names_elsewhere(&url(elsewhere)), "{elsewhere}");
         }
@@ -325,6 +356,11 @@ mod tests {
         assert_eq!(lowered("mysql://u@db/d?ssl-mode=VERIFY_IDENTITY"), None);
         assert_eq!(lowered("postgres://u@db/d?sslmode=verify-full"), None);
         assert_eq!(lowered("postgres://u@db/d"), None);
+        assert_eq!(lowered("mongodb://u@db/d?tls=true&authSource=d"), None);
+        for lower in ["tls=false", "tlsInsecure=true"] {
+            let url = format!("mongodb://u@db/d?authSource=d&{lower}");
+            assert_eq!(lowered(&url).as_deref(), Some(lower));
+        }
         for lower in [
             "ssl-mode=REQUIRED",
             "ssl-mode=disabled",

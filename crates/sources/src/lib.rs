@@ -1,4 +1,4 @@
-//! What Vouchsafe captures itself: files, SQLite, git, PostgreSQL, MariaDB and MySQL.
+//! What Vouchsafe captures itself: files, SQLite, git, PostgreSQL, MariaDB, MySQL and MongoDB.
 //!
 //! Each kind is a [`vouchsafe_capture::Source`] bound to one place; [`open`] makes it from what the policy says.
 
@@ -11,6 +11,7 @@ mod git;
 mod handed;
 mod heartbeat;
 mod log;
+mod mongodb;
 mod mysql;
 mod node;
 mod place;
@@ -30,6 +31,7 @@ use vouchsafe_capture::Source;
 use vouchsafe_model::policy::Digests;
 use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 
+pub use self::mongodb::MongoDbSource;
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
@@ -50,7 +52,7 @@ pub use surroundings::{Found, FoundKind, Reads, Surroundings, reads, surrounding
 pub enum OpenSourceError {
     /// The kind is known to the policy, but this version cannot capture it.
     #[error(
-        "{source_url}: the kind `{kind}` is declared, not yet connected; this version captures files, sqlite, git, postgres and mysql"
+        "{source_url}: the kind `{kind}` is declared, not yet connected; this version captures files, sqlite, git, postgres, mysql and mongodb"
     )]
     NotConnected {
         /// The kind's name.
@@ -176,6 +178,11 @@ fn open_reading(
                 return Ok(Box::new(source));
             }
             let source = MySqlBaseSource::open(url, password, base, copy)?;
+            Ok(Box::new(source.checked_by(checks)))
+        }
+        SourceKind::MongoDb => {
+            whole(url, exclude)?;
+            let source = MongoDbSource::open(url, password, base, copy)?;
             Ok(Box::new(source.checked_by(checks)))
         }
         SourceKind::Other(kind) => Err(OpenSourceError::NotConnected {

@@ -9,7 +9,7 @@ use vouchsafe_host::inode::{Directory, Kind};
 use vouchsafe_model::{Issue, SecretRef, SourceKind, SourceUrl};
 
 use crate::exclude::Excludes;
-use crate::{absolute, failure, mysql, postgres};
+use crate::{absolute, failure, mongodb, mysql, postgres};
 
 /// What a found thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +78,7 @@ pub fn reads(url: &SourceUrl, base: &Path) -> Option<Reads> {
         }
         SourceKind::Postgres => postgres::databases::shown(url, base).map(of),
         SourceKind::MySql => mysql::databases::shown(url, base).map(of),
+        SourceKind::MongoDb => mongodb::databases::shown(url, base).map(of),
         SourceKind::Other(_) => None,
     }
 }
@@ -109,6 +110,7 @@ pub fn surroundings(
     match url.kind() {
         SourceKind::Postgres => postgres::databases::databases(url, password, base).map(databases),
         SourceKind::MySql => mysql::databases::databases(url, password, base).map(databases),
+        SourceKind::MongoDb => mongodb::databases::databases(url, password, base).map(databases),
         SourceKind::Files => below(url, exclude, base, ctx),
         _ => Ok(Surroundings::default()),
     }

@@ -239,7 +239,7 @@ fn what_is_not_yet_connected_is_said_and_hinders_nothing_else() {
     let w = Workspace::new();
     let policy = common::POLICY.replace("url: ./vaults/offsite", "url: \"tape://robot/prod\"");
     let policy = format!(
-        "{policy}  rds: {{ source: \"mongodb://u@h/d\", tier: standard, plan: nightly }}\n"
+        "{policy}  rds: {{ source: \"rds:eu-west-2/shop\", tier: standard, plan: nightly }}\n"
     );
     fs::write(w.path("policy.yaml"), policy).unwrap();
     let (_, err) = w.exits(0, ["init"]);

@@ -145,6 +145,10 @@ fn dispatch(call: &mut Call<'_>, open: Option<&mut crate::session::Transaction>)
         | "logout" => Ok(Document::new()),
         "saslStart" => sasl::start(call),
         "saslContinue" => sasl::go_on(call),
+        "shutdown" => {
+            call.server.shut_down();
+            Ok(Document::new())
+        }
         "buildInfo" | "buildinfo" => Ok(handshake::build_info()),
         "getParameter" => handshake::get_parameter(call),
         "connectionStatus" => handshake::connection_status(call),

@@ -266,6 +266,16 @@ impl Lint<'_> {
                 "give the logs to a protection of the whole server: a URL without a database";
             self.about(subject, Warning, "P132", "logs", message, remedy);
         }
+        if let Way::Capture(url) = &subject.protection.way
+            && *url.kind() == SourceKind::MongoDb
+            && subject.protection.log_every.is_some()
+        {
+            let message = format!(
+                "{id} is captured at single moments; the oplog of MongoDB is not shipped yet"
+            );
+            let remedy = "take it out, and capture as often as the tier's RPO asks";
+            self.about(subject, Warning, "P132", "logs", message, remedy);
+        }
         let tier = subject.system.tier.as_ref();
         let log_rpo = tier.and_then(|t| t.log_rpo);
         let Some(target) = [log_rpo, tier.and_then(|t| t.rpo)]

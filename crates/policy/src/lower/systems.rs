@@ -416,6 +416,7 @@ fn senseless(way: &Way) -> &'static [&'static str] {
             SourceKind::Sqlite => &["password", "exclude", "digests"],
             SourceKind::Git => &["exclude", "digests", "logs"],
             SourceKind::Postgres | SourceKind::MySql => &["exclude"],
+            SourceKind::MongoDb => &["exclude", "digests"],
             SourceKind::Other(_) => &[],
         },
         Way::Orchestrate(_) => &["exclude", "digests", "verify"],

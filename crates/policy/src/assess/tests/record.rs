@@ -235,7 +235,7 @@ fn controls_rest_on_their_questions() {
 #[test]
 fn what_is_not_connected_is_unproven() {
     let p = policy(
-        "systems: { s: { observe: 'rds:x', schedule: daily }, my: { source: 'mongodb://h/d', tier: t } }\n\
+        "systems: { s: { observe: 'rds:x', schedule: daily }, my: { source: 'cassandra://h/d', tier: t } }\n\
                     tiers: { t: { rpo: 1h } }",
     );
     let all = crate::assess(&p, &[], t("2026-06-10T00:00:00Z"));
