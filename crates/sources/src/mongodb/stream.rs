@@ -172,13 +172,11 @@ impl ArchiveStream {
     fn still_stands(&mut self) -> Result<(), CaptureError> {
         self.session.read_now();
         let after = Catalog::read(&mut self.session, &self.database)?;
-        let name = first_difference(&self.catalog, &after).or_else(|| {
-            let accounts = self.accounts.as_ref()?;
-            match Accounts::read(&mut self.session, &self.database) {
-                Ok(Some(now)) if now != *accounts => Some("a user or role".to_owned()),
-                _ => None,
-            }
-        });
+        let mut name = first_difference(&self.catalog, &after);
+        if let (None, Some(before)) = (&name, &self.accounts) {
+            let now = Accounts::read(&mut self.session, &self.database)?;
+            name = (now.as_ref() != Some(before)).then(|| "a user or role".to_owned());
+        }
         match name {
             None => Ok(()),
             Some(name) => Err(unreadable(
