@@ -1,3 +1,5 @@
+//! The archive, written, read, cut off and damaged.
+
 use std::io::Read;
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
