@@ -202,7 +202,7 @@ fn without_mongod_a_drill_climbs_what_it_can_and_proves_nothing() {
         status.contains("opens was skipped") || status.contains("not met"),
         "{status}"
     );
-    let (_, said) = w.exits(2, ["restore", "shop", "--to", "server:./served"]);
+    let (_, said) = w.exits(3, ["restore", "shop", "--to", "server:./served"]);
     assert!(said.contains("install mongod of version 7"), "{said}");
     assert!(!w.path("served").exists());
 }
