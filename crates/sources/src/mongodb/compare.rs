@@ -20,7 +20,7 @@ use super::session::unreadable;
 use super::stream::Entries;
 use super::{MongoDbSource, serve};
 use crate::failure;
-use crate::rung::{Findings, number, skipped};
+use crate::rung::{self, Findings, climbed, held, number, skipped};
 
 const ARCHIVE: &str = "Is the archive whole, with every sum in it right?";
 const OPENS: &str = "Does the restored server start, and tell its collections?";
@@ -230,15 +230,7 @@ fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
             schema.add(sentence(&difference, SCHEMA));
         }
     }
-    let held = |prefix: &str| {
-        let found = expected
-            .entries
-            .iter()
-            .filter(|(key, _)| key.starts_with(prefix));
-        found.fold((0, 0), |(n, count), (_, entry)| {
-            (n + 1, count + entry.count.unwrap_or(0))
-        })
-    };
+    let held = |prefix| held(expected, prefix);
     let equal = |n, what: &str| format!("{} {what}, equal digests", number(n));
     let (collections, documents) = held(DOCUMENTS);
     let compared = format!(
@@ -261,18 +253,7 @@ fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
         ),
         ("content", CONTENT, content, compared),
     ];
-    let (mut red, mut out) = (None, Vec::new());
-    for (name, question, found, expected) in all {
-        if let Some(below) = red {
-            out.push(skipped(name, question, below));
-            continue;
-        }
-        if !found.is_empty() {
-            red = Some(name);
-        }
-        out.push(found.rung(name, question, expected));
-    }
-    out
+    climbed(all)
 }
 
 fn no_manifest() -> Vec<Rung> {
@@ -323,27 +304,18 @@ pub(super) fn issues(expected: &DigestManifest, actual: Entries) -> Vec<Issue> {
         .collect()
 }
 
+/// The same, of what counts documents where other sources count rows.
 fn sentence(difference: &Difference, prefix: &str) -> String {
-    let part = &difference.part;
-    let name = part.strip_prefix(prefix).unwrap_or(part);
-    let short = |text: &str| {
-        let text = text.replace(" rows,", " documents,");
-        match text.rsplit_once(' ') {
-            Some((head, digest)) => format!("{head} {}", digest.get(..12).unwrap_or(digest)),
-            None => text.get(..12).unwrap_or(&text).to_owned(),
-        }
+    let told = |text: &Option<String>| {
+        let text = text.as_ref()?;
+        Some(text.replace(" rows,", " documents,"))
     };
-    match (&difference.expected, &difference.actual) {
-        (Some(expected), Some(actual)) => {
-            format!(
-                "{name}: expected {}, found {}",
-                short(expected),
-                short(actual)
-            )
-        }
-        (Some(_), None) => format!("{name} is missing"),
-        (None, _) => format!("{name} should not be there"),
-    }
+    let difference = Difference {
+        part: difference.part.clone(),
+        expected: told(&difference.expected),
+        actual: told(&difference.actual),
+    };
+    rung::sentence(&difference, prefix)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vouchsafe_capture::{CaptureContext, CaptureError};
 use vouchsafe_model::policy::Digests;
-use vouchsafe_model::{Difference, DigestManifest, Rung};
+use vouchsafe_model::{DigestManifest, Rung};
 
 use super::about::About;
 use super::accounts::Accounts;
@@ -12,7 +12,7 @@ use super::digest::{self, GRANTS, OF_NO_MOMENT, ROWS, SCHEMA, SEQUENCE};
 use super::server::Server;
 use super::session::{Session, literal, quoted};
 use super::{MySqlSource, engine, moment, serve};
-use crate::rung::{Findings, number, skipped};
+use crate::rung::{Findings, climbed, held, number, sentence, skipped};
 
 const OPENS: &str = "Does the restored server start, and is every table sound?";
 const SCHEMA_QUESTION: &str = "Is every object defined as it was?";
@@ -159,13 +159,7 @@ fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
     for behind in digest::behind(&expected.entries, &actual.entries) {
         sequences.add(behind);
     }
-    let held = |prefix: &str| {
-        let keys = expected.entries.iter();
-        let found = keys.filter(|(key, _)| key.starts_with(prefix));
-        found.fold((0, 0), |(n, rows), (_, entry)| {
-            (n + 1, rows + entry.count.unwrap_or(0))
-        })
-    };
+    let held = |prefix| held(expected, prefix);
     let (objects, privileges, stands) = (held(SCHEMA).0, held(GRANTS).0, held(SEQUENCE).0);
     let (tables, rows) = held(ROWS);
     let mut compared = format!(
@@ -201,19 +195,7 @@ fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
     let all = all
         .into_iter()
         .filter(|(name, ..)| *name != "content" || expected.method != MySqlSource::SCHEMA);
-    let mut red = None;
-    let mut out = Vec::new();
-    for (name, question, found, expected) in all {
-        if let Some(below) = red {
-            out.push(skipped(name, question, below));
-            continue;
-        }
-        if !found.is_empty() {
-            red = Some(name);
-        }
-        out.push(found.rung(name, question, expected));
-    }
-    out
+    climbed(all)
 }
 
 fn rest_skipped(below: &str) -> Vec<Rung> {
@@ -225,24 +207,6 @@ fn rest_skipped(below: &str) -> Vec<Rung> {
     ];
     rest.map(|(name, question)| skipped(name, question, below))
         .into()
-}
-
-fn sentence(difference: &Difference, prefix: &str) -> String {
-    let part = &difference.part;
-    let name = part.strip_prefix(prefix).unwrap_or(part);
-    let short = |text: &str| match text.rsplit_once(' ') {
-        Some((head, digest)) => format!("{head} {}", digest.get(..12).unwrap_or(digest)),
-        None => text.get(..12).unwrap_or(text).to_owned(),
-    };
-    match (&difference.expected, &difference.actual) {
-        (Some(expected), Some(actual)) => format!(
-            "{name}: expected {}, found {}",
-            short(expected),
-            short(actual)
-        ),
-        (Some(_), None) => format!("{name} is missing"),
-        (None, _) => format!("{name} should not be there"),
-    }
 }
 
 #[cfg(test)]
