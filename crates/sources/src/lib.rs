@@ -2,6 +2,7 @@
 //!
 //! Each kind is a [`vouchsafe_capture::Source`] bound to one place; [`open`] makes it from what the policy says.
 
+mod authority;
 mod checks;
 mod confine;
 mod exclude;

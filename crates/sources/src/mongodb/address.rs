@@ -1,13 +1,12 @@
 //! Where a MongoDB server is and how it is spoken to, read from the policy's URL.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use mongodb::options::{ClientOptions, Credential, ServerAddress, Tls as DriverTls, TlsOptions};
-use percent_encoding::percent_decode_str;
 use vouchsafe_model::SourceUrl;
 
 use crate::OpenSourceError;
+use crate::authority::{SYSTEM_AUTHORITIES, Wrong, decoded, is_this_machine, split_port, wrong};
 
 /// How much of the connection TLS protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +63,10 @@ pub(super) struct Address {
 }
 
 const DEFAULT_PORT: u16 = 27017;
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Databases that a server keeps for itself.
 pub(super) const SYSTEM: [&str; 3] = ["admin", "config", "local"];
 /// What a database's name may not hold: <https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions>.
 const NOT_IN_NAMES: [char; 7] = ['/', '\\', '.', ' ', '"', '$', '\0'];
-
-type Wrong = (String, String);
 
 impl Address {
     /// Reads a source's URL; the file of authorities starts at `base`.
@@ -169,9 +165,7 @@ impl Address {
     fn is_this_machine(&self) -> bool {
         self.hosts.iter().all(|host| match host {
             Host::Socket(_) => true,
-            Host::Tcp(name, _) => {
-                name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-            }
+            Host::Tcp(name, _) => is_this_machine(name),
         })
     }
 
@@ -260,10 +254,6 @@ impl Address {
     }
 }
 
-fn wrong(message: impl Into<String>, remedy: impl Into<String>) -> Wrong {
-    (message.into(), remedy.into())
-}
-
 fn truth(key: &str, value: &str) -> Result<bool, Wrong> {
     match value {
         "true" => Ok(true),
@@ -277,18 +267,7 @@ fn truth(key: &str, value: &str) -> Result<bool, Wrong> {
 
 /// `host`, `host:port`, `[::1]`, `[::1]:port`, or the path of a socket with percent signs.
 fn host(place: &str) -> Result<Host, Wrong> {
-    let (name, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (name, rest) = rest
-                .split_once(']')
-                .ok_or_else(|| wrong("an address has no closing bracket", "write [::1]:27017"))?;
-            (name, rest.strip_prefix(':'))
-        }
-        None => match place.rsplit_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (place, None),
-        },
-    };
+    let (name, port) = split_port(place)?;
     let name = decoded(name)?;
     if name.starts_with('/') {
         return Ok(Host::Socket(PathBuf::from(name)));
@@ -299,22 +278,7 @@ fn host(place: &str) -> Result<Host, Wrong> {
             "write mongodb://user@host:27017/database",
         ));
     }
-    let number = |text: &str| {
-        let remedy = "write a number from 1 to 65535";
-        text.parse()
-            .map_err(|_| wrong(format!("`{text}` is not a port"), remedy))
-    };
-    Ok(Host::Tcp(
-        name,
-        port.map(number).transpose()?.unwrap_or(DEFAULT_PORT),
-    ))
-}
-
-/// Undoes percent encoding.
-fn decoded(text: &str) -> Result<String, Wrong> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    let decoded = decoded.map_err(|_| wrong("it is not UTF-8", "write it in UTF-8"))?;
-    Ok(decoded.into_owned())
+    Ok(Host::Tcp(name, port.unwrap_or(DEFAULT_PORT)))
 }
 
 #[cfg(test)]

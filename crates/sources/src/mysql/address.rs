@@ -1,13 +1,12 @@
 //! Where a MariaDB or MySQL server is and how it is spoken to, read from the policy's URL.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use vouchsafe_model::SourceUrl;
 
 use crate::OpenSourceError;
+use crate::authority::{SYSTEM_AUTHORITIES, decoded, is_this_machine, port, split_port, wrong};
 
 /// How much of the connection TLS protects, with libmysql's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,6 @@ pub(crate) struct Address {
 }
 
 const DEFAULT_PORT: u16 = 3306;
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 impl Address {
     /// Reads a source's URL; the file of authorities starts at `base`.
@@ -130,7 +128,7 @@ impl Address {
                     }
                     self.socket = Some(PathBuf::from(value));
                 }
-                "port" => self.port = number(&value)?,
+                "port" => self.port = port(&value)?,
                 "ssl-mode" => {
                     let modes = "write DISABLED, REQUIRED or VERIFY_IDENTITY";
                     tls = Some(Tls::parse(&value).ok_or_else(|| {
@@ -151,9 +149,7 @@ impl Address {
 
     /// Whether nothing leaves this machine.
     pub(crate) fn is_this_machine(&self) -> bool {
-        self.socket.is_some()
-            || self.host == "localhost"
-            || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        self.socket.is_some() || is_this_machine(&self.host)
     }
 
     /// The URL without secrets, for people.
@@ -221,38 +217,6 @@ impl Address {
 
 /// Databases that a server makes for itself.
 pub(crate) const SYSTEM: [&str; 4] = ["mysql", "information_schema", "performance_schema", "sys"];
-
-fn wrong(message: impl Into<String>, remedy: impl Into<String>) -> (String, String) {
-    (message.into(), remedy.into())
-}
-
-fn number(text: &str) -> Result<u16, (String, String)> {
-    let remedy = "write a number from 1 to 65535";
-    text.parse()
-        .map_err(|_| wrong(format!("`{text}` is not a port"), remedy))
-}
-
-/// `host`, `host:port`, `[::1]`, `[::1]:port`.
-fn split_port(place: &str) -> Result<(&str, Option<u16>), (String, String)> {
-    if let Some(rest) = place.strip_prefix('[') {
-        let (host, rest) = rest
-            .split_once(']')
-            .ok_or_else(|| wrong("an address has no closing bracket", "write [::1]:3306"))?;
-        let port = rest.strip_prefix(':').map(number).transpose()?;
-        return Ok((host, port));
-    }
-    match place.rsplit_once(':') {
-        Some((host, port)) => Ok((host, Some(number(port)?))),
-        None => Ok((place, None)),
-    }
-}
-
-/// Undoes percent encoding.
-fn decoded(text: &str) -> Result<String, (String, String)> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    let decoded = decoded.map_err(|_| wrong("it is not UTF-8", "write it in UTF-8"))?;
-    Ok(decoded.into_owned())
-}
 
 #[cfg(test)]
 mod tests {

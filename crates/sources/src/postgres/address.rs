@@ -1,14 +1,13 @@
 //! Where a PostgreSQL server is and how it is spoken to, read from the policy's URL.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use vouchsafe_host::process::Command;
 use vouchsafe_model::SourceUrl;
 
 use crate::OpenSourceError;
+use crate::authority::{SYSTEM_AUTHORITIES, decoded, is_this_machine, port, split_port, wrong};
 
 /// How much of the connection TLS protects, with libpq's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +61,6 @@ pub(crate) struct Address {
 }
 
 const DEFAULT_PORT: u16 = 5432;
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 impl Address {
     /// Reads a source's URL; the file of authorities starts at `base`.
@@ -120,7 +118,7 @@ impl Address {
             let value = decoded(value)?;
             match key {
                 "host" => self.host = value,
-                "port" => self.port = number(&value)?,
+                "port" => self.port = port(&value)?,
                 "sslmode" => {
                     let modes = "write disable, require, verify-ca or verify-full";
                     tls = Some(Tls::parse(&value).ok_or_else(|| {
@@ -146,9 +144,7 @@ impl Address {
 
     /// Whether nothing leaves this machine.
     pub(crate) fn is_this_machine(&self) -> bool {
-        self.is_socket()
-            || self.host == "localhost"
-            || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        self.is_socket() || is_this_machine(&self.host)
     }
 
     /// The server without user and database, for people.
@@ -241,43 +237,13 @@ impl Address {
     fn roots(&self) -> Option<&Path> {
         match self.tls {
             Tls::Disable | Tls::Require => self.root_cert.as_deref(),
-            Tls::VerifyCa | Tls::VerifyFull => {
-                Some(self.root_cert.as_deref().unwrap_or(Path::new(SYSTEM_ROOTS)))
-            }
+            Tls::VerifyCa | Tls::VerifyFull => Some(
+                self.root_cert
+                    .as_deref()
+                    .unwrap_or(Path::new(SYSTEM_AUTHORITIES)),
+            ),
         }
     }
-}
-
-fn wrong(message: impl Into<String>, remedy: impl Into<String>) -> (String, String) {
-    (message.into(), remedy.into())
-}
-
-fn number(text: &str) -> Result<u16, (String, String)> {
-    let remedy = "write a number from 1 to 65535";
-    text.parse()
-        .map_err(|_| wrong(format!("`{text}` is not a port"), remedy))
-}
-
-/// `host`, `host:port`, `[::1]`, `[::1]:port`.
-fn split_port(place: &str) -> Result<(&str, Option<u16>), (String, String)> {
-    if let Some(rest) = place.strip_prefix('[') {
-        let (host, rest) = rest
-            .split_once(']')
-            .ok_or_else(|| wrong("an address has no closing bracket", "write [::1]:5432"))?;
-        let port = rest.strip_prefix(':').map(number).transpose()?;
-        return Ok((host, port));
-    }
-    match place.rsplit_once(':') {
-        Some((host, port)) => Ok((host, Some(number(port)?))),
-        None => Ok((place, None)),
-    }
-}
-
-/// Undoes percent encoding.
-fn decoded(text: &str) -> Result<String, (String, String)> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    let decoded = decoded.map_err(|_| wrong("it is not UTF-8", "write it in UTF-8"))?;
-    Ok(decoded.into_owned())
 }
 
 #[cfg(test)]
