@@ -51,7 +51,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 pub use bson::{Document, doc};
-pub use stand_in::be_mongod;
+pub use stand_in::{mongod_in, stand_in_for_mongod};
 
 use commands::sasl::Role;
 use server::Listeners;

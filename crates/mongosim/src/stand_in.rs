@@ -2,7 +2,9 @@
 //! file of its own and in no format of MongoDB's.
 
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bson::{Document, RawDocumentBuf, doc};
 
@@ -14,10 +16,42 @@ const VERSION: &str = "db version v7.0.14";
 /// The file in the directory of data.
 const KEPT: &str = "simulated";
 
+/// The variable that has the arguments of `mongod` where a program was started in its place.
+const ARGUMENTS: &str = "VOUCHSAFE_TEST_MONGOD_ARGUMENTS";
+
+/// Writes a program `mongod` into a folder, which is made. It starts the running test program once more, with its test
+/// `test` alone, which has to be [`stand_in_for_mongod`].
+pub fn mongod_in(folder: &Path, test: &str) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let script = format!(
+        "#!/bin/sh\nexport {ARGUMENTS}=\"$*\"\nexec '{}' {test} --exact --nocapture\n",
+        std::env::current_exe()?.display()
+    );
+    let path = folder.join("mongod");
+    std::fs::write(&path, script)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+}
+
+/// What the test `test` of a test program does. Where it was started by the program of [`mongod_in`] it is `mongod`, and
+/// ends with it. Otherwise it sees that such a program, made in `folder`, says its version and refuses what it does not
+/// know.
+pub fn stand_in_for_mongod(folder: &Path, test: &str) -> io::Result<()> {
+    if let Ok(arguments) = std::env::var(ARGUMENTS) {
+        let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+        std::process::exit(be_mongod(&arguments));
+    }
+    mongod_in(folder, test)?;
+    let ask = |word: &str| Command::new(folder.join("mongod")).arg(word).output();
+    let (version, unknown) = (ask("--version")?, ask("--unknown")?);
+    assert!(String::from_utf8_lossy(&version.stdout).contains(VERSION));
+    assert_eq!(unknown.status.code(), Some(1));
+    Ok(())
+}
+
 /// Is `mongod` until it is told to shut down; the exit code. It knows `--version`, `--dbpath DIR`, `--bind_ip SOCKET`
 /// and `--quiet`.
 #[allow(clippy::print_stdout, clippy::print_stderr)]
-pub fn be_mongod(arguments: &[String]) -> i32 {
+fn be_mongod(arguments: &[String]) -> i32 {
     if arguments.iter().any(|word| word == "--version") {
         println!("{VERSION}");
         return 0;

@@ -13,17 +13,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::shop::content;
 use common::{World, all_to, assert_first_red, assert_green, open};
-use mongo_shop::{MongoShop, be_mongod, with_manifest, with_mongod};
+use mongo_shop::{MongoShop, STAND_IN, with_manifest, with_mongod};
 use mongodb::bson::doc;
 use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
 use vouchsafe_model::policy::Digests;
 use vouchsafe_model::{RungOutcome, SecretRef, SourceUrl};
-use vouchsafe_mongosim::{NewUser, Settings as Simulated};
+use vouchsafe_mongosim::{NewUser, Settings as Simulated, stand_in_for_mongod};
 use vouchsafe_sources::Settings;
 
 #[test]
 fn the_simulator_stands_in_for_mongod() {
-    be_mongod();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mongod-by-itself");
+    stand_in_for_mongod(&folder, STAND_IN).expect("starts");
 }
 
 #[test]

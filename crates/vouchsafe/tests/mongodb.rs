@@ -10,21 +10,19 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use common::Workspace;
-use vouchsafe_mongosim::{Mongo, NewUser, Settings, be_mongod, doc};
+use vouchsafe_mongosim::{Mongo, NewUser, Settings, doc, mongod_in, stand_in_for_mongod};
 
-/// The variable that has the arguments of `mongod` where this program was started as such.
-const ARGUMENTS: &str = "VOUCHSAFE_TEST_MONGOD_ARGUMENTS";
+/// The test that is what stands in for `mongod`.
+const STAND_IN: &str = "the_simulator_stands_in_for_mongod";
 
 #[test]
 fn the_simulator_stands_in_for_mongod() {
-    if let Ok(arguments) = std::env::var(ARGUMENTS) {
-        let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-        std::process::exit(be_mongod(&arguments));
-    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mongod-by-itself");
+    stand_in_for_mongod(&folder, STAND_IN).unwrap();
 }
 
 /// A workspace whose policy protects one database of a simulated server.
@@ -82,13 +80,7 @@ systems:
         fs::write(work.path("policy.yaml"), policy).unwrap();
         let programs =
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mongod-for-{test}"));
-        fs::create_dir_all(&programs).unwrap();
-        let script = format!(
-            "#!/bin/sh\nexport {ARGUMENTS}=\"$*\"\nexec '{}' the_simulator_stands_in_for_mongod --exact --nocapture\n",
-            std::env::current_exe().unwrap().display()
-        );
-        fs::write(programs.join("mongod"), script).unwrap();
-        fs::set_permissions(programs.join("mongod"), fs::Permissions::from_mode(0o755)).unwrap();
+        mongod_in(&programs, STAND_IN).unwrap();
         let shop = Shop {
             server,
             work,

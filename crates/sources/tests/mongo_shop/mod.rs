@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use vouchsafe_capture::{CaptureError, Captured, Content, MANIFEST_NAME, Sink, Source};
 use vouchsafe_format::{Node, NodeKind};
 use vouchsafe_model::DigestManifest;
-use vouchsafe_mongosim::{Mongo, Settings};
+use vouchsafe_mongosim::{Mongo, Settings, mongod_in};
 
 use crate::common::{Memory, Point, World, open};
 
@@ -253,31 +253,12 @@ pub fn with_mongod(test: &str, body: impl FnOnce()) {
 /// A directory with a program `mongod`, which is this test program in another role. Others may look into it.
 fn stand_in(test: &str) -> PathBuf {
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mongod-for-{test}"));
-    std::fs::create_dir_all(&place).expect("a directory");
-    let program = std::env::current_exe().expect("a program");
-    let script = format!(
-        "#!/bin/sh\nexport {ARGUMENTS}=\"$*\"\nexec '{}' {STAND_IN} --exact --nocapture\n",
-        program.display()
-    );
-    let path = place.join("mongod");
-    std::fs::write(&path, script).expect("writes");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .expect("sets");
+    mongod_in(&place, STAND_IN).expect("a program");
     place
 }
 
-/// The test that is no test where this variable has the arguments of `mongod`, and its name.
-const ARGUMENTS: &str = "VOUCHSAFE_TEST_MONGOD_ARGUMENTS";
+/// The test that is what stands in for `mongod`.
 pub const STAND_IN: &str = "the_simulator_stands_in_for_mongod";
-
-/// What the test of that name does: it is `mongod`, if it was started as such.
-pub fn be_mongod() {
-    let Ok(arguments) = std::env::var(ARGUMENTS) else {
-        return;
-    };
-    let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-    std::process::exit(vouchsafe_mongosim::be_mongod(&arguments));
-}
 
 /// Moves documents from `shop.left` to `shop.right` and back, each within a transaction, until it is told to stop.
 pub fn moves(uri: &str, stop: &std::sync::atomic::AtomicBool) {
