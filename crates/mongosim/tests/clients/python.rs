@@ -1,6 +1,4 @@
 //! The official driver for Python as a client of the simulator.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,6 +1,4 @@
 //! Whatever bytes a client sends: its connection is closed or answered, and the others are served.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

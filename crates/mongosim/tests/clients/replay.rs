@@ -1,6 +1,4 @@
 //! An oplog applied elsewhere leads to the same contents, also when a part of it is applied once more.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::future::Future;
 use std::path::Path;

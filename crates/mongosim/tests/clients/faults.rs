@@ -1,12 +1,8 @@
 //! What a test may do to the simulator, as the official driver for Rust sees it.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{admin, all, client, code, run, started};
+use crate::common::{admin, all, client, code, run, started};
 use mongodb::bson::{Document, Timestamp, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, IndexModel};

@@ -1,12 +1,8 @@
 //! The official driver for Rust as a client of the simulator.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{admin, all, client, code, run, started};
+use crate::common::{admin, all, client, code, run, started};
 use futures_util::{StreamExt, TryStreamExt};
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, Timestamp, doc};

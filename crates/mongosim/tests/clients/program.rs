@@ -1,6 +1,4 @@
 //! The simulator as a program of its own, on a port and on sockets.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
