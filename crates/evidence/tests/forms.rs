@@ -1,21 +1,13 @@
 //! The evidence in its other forms: populations, samples, OSCAL, in-toto, PDF, bundle. Nothing is left out of them,
 //! nothing in them can harm, and what is not in its form is found.
-#![allow(
-    unreachable_pub,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-mod common;
+#![allow(unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use common::{World, world};
+use crate::common::{self, World, world};
 use serde_json::{Value, json};
 use vouchsafe_evidence::artefacts::Presence;
 use vouchsafe_evidence::bundle::{BundleParts, ReportFile, archive, bundle, population_files};

@@ -1,16 +1,10 @@
 //! The report: nothing that went wrong is missing from it, nothing in it can harm its reader.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-mod common;
+#![allow(unreachable_pub)]
 
 use std::collections::BTreeSet;
 
-use common::{World, broken, id, silent, world};
+use crate::common::{self, World, broken, id, silent, world};
 use vouchsafe_evidence::report::content::ReportContent;
 use vouchsafe_evidence::{REPORT_FORMAT, report_content, report_html, report_json};
 use vouchsafe_model::{Fact, Obligation, RungOutcome};

@@ -1,14 +1,8 @@
 //! The status table, the list of points, the agenda and the recovery sheet, as people see them.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-mod common;
+#![allow(unreachable_pub)]
 
-use common::{broken, calm, id, silent, t, world};
+use crate::common::{broken, calm, id, silent, t, world};
 use unicode_width::UnicodeWidthStr;
 use vouchsafe_evidence::{
     Passphrase, SheetInput, SheetVault, TextOptions, agenda_text, copy_counts, points_text,

@@ -1,9 +1,6 @@
 //! Cuts fall where the format puts them, however the stream arrives.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::noise;
+use crate::common::noise;
 use proptest::prelude::*;
 use vouchsafe_format::chunker::{MAX, MIN, WINDOW};
 use vouchsafe_format::{Chunker, Cut, Polynomial};

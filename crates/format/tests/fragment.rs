@@ -1,10 +1,7 @@
 //! Log fragments and segments: what is sealed opens, and nothing else does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::key;
-use common::log::{bytes, draft, fragments, keys, opened, sealed, some_log, stream};
+use crate::common::log::{bytes, draft, fragments, keys, opened, sealed, some_log, stream};
+use crate::common::{self, key};
 use proptest::prelude::*;
 use vouchsafe_format::fragment::{
     Commits, ContentError, Draft, Header, HeaderError, JoinError, Kind, Link, LogKeys,

@@ -1,12 +1,9 @@
 //! What a list of headers amounts to, held against a slow model that looks at everything with everything.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::log::{draft, fragments, headers, stream};
-use common::slow::{at, links, slow_forks, slow_missing, slow_runs, unique};
+use crate::common::log::{draft, fragments, headers, stream};
+use crate::common::slow::{at, links, slow_forks, slow_missing, slow_runs, unique};
 use proptest::prelude::*;
 use vouchsafe_format::Id;
 use vouchsafe_format::fragment::{

@@ -1,10 +1,6 @@
 //! A fragment and a segment of format version 1, which are read for ever.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used)]
-#![allow(clippy::panic)]
 
-mod common;
-
-use common::log::{bytes, draft, keys, opened};
+use crate::common::log::{bytes, draft, keys, opened};
 use vouchsafe_format::Compressor;
 use vouchsafe_format::fragment::{
     Commits, Draft, Kind, Link, LogName, SealedLog, Stretch, open_header, seal,

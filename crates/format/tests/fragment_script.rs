@@ -1,18 +1,13 @@
 //! The script beside `docs/format.md` reads what we write, with restic's own key file, and refuses what is damaged.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
 #[allow(dead_code)] // the tests of restic use the rest
-mod oracle;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::key;
-use common::log::{bytes, draft, some_log, stream};
-use oracle::{PASSWORD, restic};
+use crate::common::key;
+use crate::common::log::{bytes, draft, some_log, stream};
+use crate::oracle::{PASSWORD, restic};
 use vouchsafe_format::fragment::{Draft, Link, LogKeys, Position, SealedLog, Span, Stretch, seal};
 use vouchsafe_format::{Compressor, KdfParams, create_key_file, open_key_file};
 

@@ -1,5 +1,4 @@
 //! Bytes as restic and Go write them, and near misses that must not pass.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use vouchsafe_format::{
     BlobKind, Id, IndexError, LockFile, Node, NodeKind, Snapshot, Spelling, Timestamp, TreeError,

@@ -1,9 +1,6 @@
 //! No bytes make any parser panic: neither arbitrary ones nor damaged good ones.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{key, noise};
+use crate::common::{key, noise};
 use proptest::prelude::*;
 use vouchsafe_format::quote::{quote, unquote};
 use vouchsafe_format::{

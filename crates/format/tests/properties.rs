@@ -1,11 +1,8 @@
 //! What holds for every value: round trips, and damage that never passes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeMap;
 
-use common::key;
+use crate::common::key;
 use proptest::prelude::*;
 use vouchsafe_format::quote::{quote, unquote};
 use vouchsafe_format::tree::first_out_of_order;

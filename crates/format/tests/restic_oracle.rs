@@ -1,9 +1,4 @@
 //! The real restic reads what this crate writes, and the other way round.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-mod oracle;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-use common::noise;
-use oracle::{PASSWORD, Repository, go_version, restic};
+use crate::common::{self, noise};
+use crate::oracle::{PASSWORD, Repository, go_version, restic};
 use vouchsafe_format::{
     BlobKind, Chunker, Compressor, Config, Cut, Id, IndexPack, KdfParams, MasterKey, Node,
     NodeKind, PackWriter, Polynomial, Snapshot, Spelling, Timestamp, Xattr, create_key_file,

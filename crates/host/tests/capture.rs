@@ -1,6 +1,4 @@
 //! Reading metadata and content for a capture: no link followed, nothing blocks.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};

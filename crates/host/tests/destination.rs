@@ -1,6 +1,4 @@
 //! Restoring below a directory: everything comes back, nothing gets out.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -1,6 +1,4 @@
 //! Our own files: limits, durable replacement, exclusive creation, removal.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,6 +1,4 @@
 //! Starting programs, ending them with everything they started, and the proof of a clean end.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};

@@ -1,6 +1,4 @@
 //! A sandbox reaches no network, keeps its processes together, and is provably gone in the end.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -209,7 +207,11 @@ fn our_own_death_ends_everything_inside() {
     let parent = tempfile::tempdir().expect("a directory");
     let marker = format!("86402.{}", std::process::id());
     let mut holder = std::process::Command::new(std::env::current_exe().expect("a path"))
-        .args(["--exact", "as_a_holder_that_will_be_killed", "--nocapture"])
+        .args([
+            "--exact",
+            "sandbox::as_a_holder_that_will_be_killed",
+            "--nocapture",
+        ])
         .env("VOUCHSAFE_TEST_SANDBOX_IN", parent.path())
         .env("VOUCHSAFE_TEST_MARKER", &marker)
         .stdout(std::process::Stdio::null())
@@ -226,7 +228,13 @@ fn without_the_means_there_is_no_sandbox_rather_than_an_open_one() {
     assert_eq!(machine::uid(), 0, "this test becomes another user: be root");
     let parent = tempfile::tempdir().expect("a directory");
     let program = parent.path().join("program");
-    std::fs::copy(std::env::current_exe().expect("a path"), &program).expect("copies");
+    // By another process: what this one has open for writing is inherited by whatever another test starts meanwhile, and
+    // cannot be executed until that ends.
+    let copied = std::process::Command::new("cp")
+        .arg(std::env::current_exe().expect("a path"))
+        .arg(&program)
+        .status();
+    assert!(copied.expect("cp runs").success());
     let place = parent.path().join("place");
     std::fs::create_dir(&place).expect("makes");
     for path in [parent.path(), &program, &place] {
@@ -240,7 +248,7 @@ fn without_the_means_there_is_no_sandbox_rather_than_an_open_one() {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
         command
             .arg(&program)
-            .args(["--exact", "as_a_usual_user", "--nocapture"]);
+            .args(["--exact", "sandbox::as_a_usual_user", "--nocapture"]);
         command
             .env("VOUCHSAFE_TEST_SANDBOX_IN", &place)
             .current_dir(&place);

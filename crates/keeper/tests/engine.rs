@@ -1,10 +1,4 @@
 //! The example `engine`, which the benchmark drives: each of its verbs does what it says, or fails.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::panic
-)]
 
 #[allow(dead_code)]
 #[path = "../examples/engine/main.rs"]

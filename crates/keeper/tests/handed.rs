@@ -1,11 +1,4 @@
 //! Statements and uploads that go wrong halfway: given twice, dated ahead, with a vault that cannot be reached.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,12 +1,5 @@
 //! Repositories that somebody has made in order to do harm, key included: restoring them is an error or an issue by
 //! name, and nothing is written outside of the destination.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};

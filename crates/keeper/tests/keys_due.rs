@@ -1,11 +1,4 @@
 //! Passphrases whose replacement is due: replaced by a run where they are wrapped, told where paper would be void.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::fs;
 use std::path::Path;

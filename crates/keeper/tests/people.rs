@@ -1,11 +1,4 @@
 //! A quarter of a small company's duties, played through by the clock: done, late, missed, escalated, closed.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

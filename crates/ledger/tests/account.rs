@@ -1,9 +1,6 @@
 //! What a sound record tells by itself: obligations without facts, silence, breaks.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod common;
-
-use common::{answer, at, composed, due, entry, horizon, key, numbered, obligation};
+use crate::common::{answer, at, composed, due, entry, horizon, key, numbered, obligation};
 use vouchsafe_ledger::{Silence, VerifyReport, verify_export};
 use vouchsafe_model::{Entry, Fact};
 

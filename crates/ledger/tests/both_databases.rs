@@ -1,17 +1,10 @@
 //! One suite for SQLite and PostgreSQL.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{
-    Place, answer, at, due, entry, exported, horizon, key, numbered, obligation, other_key, series,
+use crate::common::{
+    self, Place, answer, at, due, entry, exported, horizon, key, numbered, obligation, other_key,
+    series,
 };
 use vouchsafe_ledger::{
     Corruption, Fork, Frontier, HeadRelation, Ledger, LedgerError, MAX_BATCH, MAX_ENTRY,

@@ -1,13 +1,4 @@
 //! Killed at random moments: the ledger stays whole, and nothing that was acknowledged is lost.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
-
-mod common;
 
 use std::fs;
 use std::io::Write;
@@ -15,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Place, key, series};
+use crate::common::{self, Place, key, series};
 use vouchsafe_ledger::Ledger;
 
 const URL: &str = "VOUCHSAFE_LEDGER_CRASH_URL";
@@ -97,7 +88,11 @@ fn rounds(place: &Place, count: u64) {
 
 fn start(place: &Place, acknowledged: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_appends_until_it_is_killed", "--nocapture"])
+        .args([
+            "--exact",
+            "crash::child_appends_until_it_is_killed",
+            "--nocapture",
+        ])
         .env(URL, &place.url)
         .env(ACKNOWLEDGED, acknowledged)
         .stdout(Stdio::null())

@@ -1,9 +1,6 @@
 //! Every way to damage an export, and the entry that must be named for it.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod common;
-
-use common::{composed, exported, key, numbered, other_key, series, signature_in, sqlite};
+use crate::common::{composed, exported, key, numbered, other_key, series, signature_in, sqlite};
 use proptest::prelude::*;
 use vouchsafe_ledger::{
     Problem, ProblemKind, SignedHead, VerifyError, VerifyReport, leaf_hash, verify_export,

@@ -1,11 +1,4 @@
 //! Envelopes: OpenSSL verifies what the ledger's key has signed, and refuses it when anything was changed.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::fs;
 use std::path::Path;

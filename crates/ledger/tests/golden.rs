@@ -1,17 +1,8 @@
 //! Exports of released forms are read for ever.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
-
-mod common;
 
 use std::path::Path;
 
-use common::{
+use crate::common::{
     answer, at, composed, due, entry, exported, horizon, key, numbered, obligation, said_by_python,
     sqlite,
 };

@@ -1,9 +1,6 @@
 //! The key: one seed, one ledger; the secret is never shown.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-mod common;
-
-use common::{key, other_key};
+use crate::common::{key, other_key};
 use vouchsafe_ledger::{SigningKey, VerifyingKey};
 
 #[test]

@@ -1,20 +1,11 @@
 //! What was signed with the key and is nevertheless not in its form: two programs say the same of it, and neither fails.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
 
-mod common;
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use common::{
-    answer, composed, due, entry, exported, horizon, key, numbered, obligation, other_key,
+use crate::common::{
+    self, answer, composed, due, entry, exported, horizon, key, numbered, obligation, other_key,
     said_by_python, said_by_us, series, sqlite,
 };
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::Signer;
 use serde_json::{Value, json};
 use vouchsafe_ledger::verify::{Expected, verify_export_by};

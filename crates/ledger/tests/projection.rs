@@ -1,15 +1,6 @@
 //! The projections made anew from the entries are those that grew with them.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
 
-mod common;
-
-use common::{due, entry, horizon, numbered, obligation, sqlite};
+use crate::common::{due, entry, horizon, numbered, obligation, sqlite};
 use proptest::prelude::*;
 use vouchsafe_ledger::leaf_hash;
 use vouchsafe_model::{Entry, Fact};

@@ -1,19 +1,10 @@
 //! Proofs of entries and of growth, and the record as tiles.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Place, at, key, other_key, series, sqlite};
+use crate::common::{Place, at, key, other_key, series, sqlite};
 use proptest::prelude::*;
 use vouchsafe_ledger::{
     Frontier, Ledger, LedgerError, ProofError, Proven, TilesError, TreeHash, WitnessSigner,

@@ -1,12 +1,9 @@
 //! What goes to a vault, and the ledger that comes back from there.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use common::{exported, horizon, key, other_key, series, sqlite};
+use crate::common::{self, exported, horizon, key, other_key, series, sqlite};
 use vouchsafe_ledger::publish::ledger_ids;
 use vouchsafe_ledger::{
     Fork, Ledger, LedgerError, PublishedObject, PublishedObjects, RebuildError, Rebuilt,

@@ -1,19 +1,10 @@
 //! The signing key changed: what follows it, and what does not count as a change.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 
-use common::{
-    composed, composed_by, entry, exported, key, other_key, postgres, said_by_python, said_by_us,
-    series, sqlite,
+use crate::common::{
+    self, composed, composed_by, entry, exported, key, other_key, postgres, said_by_python,
+    said_by_us, series, sqlite,
 };
 use vouchsafe_ledger::verify::{Expected, verify_export_by};
 use vouchsafe_ledger::{

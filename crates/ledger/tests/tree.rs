@@ -1,5 +1,4 @@
 //! The Merkle tree against RFC 6962: known roots, and the definition written out.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};

@@ -1,20 +1,11 @@
 //! Two programs examine each damaged export and come to the same: ours, and the one in `docs/tools`.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
 
-mod common;
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use common::{
+use crate::common::{
     answer, at, composed, due, entry, exported, horizon, key, numbered, obligation, other_key,
     said_by_python, said_by_us, series, signature_in, sqlite,
 };
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::scalar::Scalar;
 use sha2::{Digest, Sha512};

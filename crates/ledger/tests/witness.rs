@@ -1,15 +1,8 @@
 //! What witnesses have seen is held against the record.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used
-)]
 
-mod common;
-
-use common::{at, composed, entry, exported, key, said_by_python, said_by_us, series, sqlite};
+use crate::common::{
+    at, composed, entry, exported, key, said_by_python, said_by_us, series, sqlite,
+};
 use vouchsafe_ledger::verify::{Expected, verify_export_by};
 use vouchsafe_ledger::{ProblemKind, WitnessSigner};
 use vouchsafe_model::{Fact, Witnessing};

@@ -2,7 +2,6 @@
 //! file of its own and in no format of MongoDB's.
 
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,9 +26,18 @@ pub fn mongod_in(folder: &Path, test: &str) -> io::Result<()> {
         "#!/bin/sh\nexport {ARGUMENTS}=\"$*\"\nexec '{}' {test} --exact --nocapture\n",
         std::env::current_exe()?.display()
     );
-    let path = folder.join("mongod");
-    std::fs::write(&path, script)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+    let text = folder.join("mongod.sh");
+    std::fs::write(&text, script)?;
+    // By another process: what this one has open for writing is inherited by whatever another test starts meanwhile, and
+    // cannot be executed until that ends.
+    let installed = Command::new("install")
+        .args(["-m", "755"])
+        .args([text, folder.join("mongod")])
+        .status()?;
+    match installed.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("install: {installed}"))),
+    }
 }
 
 /// What the test `test` of a test program does. Where it was started by the program of [`mongod_in`] it is `mongod`, and

@@ -1,7 +1,5 @@
 //! Obligations: what opens when, what is due when, and windows that may be computed piece by piece.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

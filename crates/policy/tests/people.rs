@@ -1,7 +1,5 @@
 //! What people owe: never two of the same, never none, by the calendar, whoever looks when.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

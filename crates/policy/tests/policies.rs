@@ -1,11 +1,8 @@
 //! The five example policies: each fault found at its line as they are stated, and none in their twins.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{CORRECTED, Finding, STATED, findings, problems, read, without_requirements};
+use crate::common::{CORRECTED, Finding, STATED, findings, problems, read, without_requirements};
 use vouchsafe_policy::trace::{Footing, trace};
 use vouchsafe_policy::{Level, Problem};
 

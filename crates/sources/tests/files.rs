@@ -1,18 +1,13 @@
 //! The kind `files` on real trees.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::Path;
 
-use common::trees::{awkward_tree, is_root};
-use common::{Memory, World, all_to, assert_first_red, assert_green, open, open_without, sh};
+use crate::common::trees::{awkward_tree, is_root};
+use crate::common::{
+    self, Memory, World, all_to, assert_first_red, assert_green, open, open_without, sh,
+};
 use vouchsafe_capture::{CaptureError, RestoreRequest, Restored, TreePath};
 use vouchsafe_format::NodeKind;
 use vouchsafe_model::RungOutcome;
@@ -248,11 +243,21 @@ fn what_may_not_be_read_is_an_issue() {
         "chmod 755 .; chmod 700 data/locked; chmod 600 data/secret; mkdir -m 1777 tmp",
     );
     let program = world.path("test-program");
-    fs::copy(std::env::current_exe().expect("a program"), &program).expect("copies");
+    // By another process: what this one has open for writing is inherited by whatever another test starts meanwhile, and
+    // cannot be executed until that ends.
+    let copied = std::process::Command::new("cp")
+        .arg(std::env::current_exe().expect("a program"))
+        .arg(&program)
+        .status();
+    assert!(copied.expect("cp runs").success());
     let output = std::process::Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&program)
-        .args(["--exact", "capture_as_the_environment_says", "--nocapture"])
+        .args([
+            "--exact",
+            "files::capture_as_the_environment_says",
+            "--nocapture",
+        ])
         .env("SOURCES_TEST_ROOT", &root)
         .env("TMPDIR", world.path("tmp"))
         .output()

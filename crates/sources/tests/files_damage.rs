@@ -1,19 +1,12 @@
 //! Damaged copies and damaged vaults of the kind `files`: each is seen where it must be.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::memory::Fault;
-use common::trees::{awkward_tree, is_root};
-use common::{World, all_to, assert_first_red, open, sh};
+use crate::common::memory::Fault;
+use crate::common::trees::{awkward_tree, is_root};
+use crate::common::{World, all_to, assert_first_red, open, sh};
 use vouchsafe_capture::RestoreRequest;
 
 #[test]

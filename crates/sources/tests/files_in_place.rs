@@ -1,17 +1,10 @@
 //! Restoring over what is there: only what differs is written.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use common::{World, assert_green, open, sh};
+use crate::common::{self, World, assert_green, open, sh};
 use vouchsafe_capture::{Compare, RestoreRequest, Restored, Source};
 
 /// Restores over `to`, which holds something.

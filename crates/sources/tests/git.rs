@@ -1,16 +1,9 @@
 //! The kind `git` on real repositories.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{Memory, World, all_to, assert_first_red, assert_green, open, sh};
+use crate::common::{self, Memory, World, all_to, assert_first_red, assert_green, open, sh};
 use vouchsafe_capture::{CaptureError, RestoreRequest, Source};
 
 const HISTORY: &str = "

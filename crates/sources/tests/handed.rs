@@ -1,11 +1,4 @@
 //! What people hand in: what opens is taken, and every damage to it is seen.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -1,19 +1,11 @@
 //! The kind `mongodb` on the simulator.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
-mod mongo_shop;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::shop::content;
-use common::{World, all_to, assert_first_red, assert_green, open};
-use mongo_shop::{MongoShop, STAND_IN, with_manifest, with_mongod};
+use crate::common::shop::content;
+use crate::common::{self, World, all_to, assert_first_red, assert_green, open};
+use crate::mongo_shop::{self, MongoShop, STAND_IN, with_manifest, with_mongod};
 use mongodb::bson::doc;
 use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
 use vouchsafe_model::policy::Digests;
@@ -29,7 +21,7 @@ fn the_simulator_stands_in_for_mongod() {
 
 #[test]
 fn it_conforms() {
-    with_mongod("it_conforms", || {
+    with_mongod("mongodb::it_conforms", || {
         let world = World::new();
         let shop = MongoShop::new();
         common::conformance::conforms(&world, &shop.url, "restored");
@@ -38,29 +30,32 @@ fn it_conforms() {
 
 #[test]
 fn all_databases_conform_with_users_and_roles() {
-    with_mongod("all_databases_conform_with_users_and_roles", || {
-        let world = World::new();
-        let shop = MongoShop::new();
-        let user = doc! { "createUser": "app", "pwd": "sesame", "roles": [{ "role": "readWrite", "db": "shop" }] };
-        shop.command("shop", user);
-        let manifest = world
-            .capture(open(&shop.all).as_ref())
-            .0
-            .manifest
-            .expect("a manifest");
-        for key in [
-            "grants:user shop.app",
-            "documents:other.t",
-            "documents:shop.orders",
-        ] {
-            assert!(
-                manifest.entries.contains_key(key),
-                "{key}: {:?}",
-                manifest.entries.keys()
-            );
-        }
-        common::conformance::conforms(&world, &shop.all, "restored");
-    });
+    with_mongod(
+        "mongodb::all_databases_conform_with_users_and_roles",
+        || {
+            let world = World::new();
+            let shop = MongoShop::new();
+            let user = doc! { "createUser": "app", "pwd": "sesame", "roles": [{ "role": "readWrite", "db": "shop" }] };
+            shop.command("shop", user);
+            let manifest = world
+                .capture(open(&shop.all).as_ref())
+                .0
+                .manifest
+                .expect("a manifest");
+            for key in [
+                "grants:user shop.app",
+                "documents:other.t",
+                "documents:shop.orders",
+            ] {
+                assert!(
+                    manifest.entries.contains_key(key),
+                    "{key}: {:?}",
+                    manifest.entries.keys()
+                );
+            }
+            common::conformance::conforms(&world, &shop.all, "restored");
+        },
+    );
 }
 
 #[test]
@@ -277,7 +272,7 @@ fn all_databases_are_restored_into_another_server_under_their_names() {
 #[test]
 fn damage_to_a_mongodb_database_above_the_vault_reddens_its_own_rung() {
     with_mongod(
-        "damage_to_a_mongodb_database_above_the_vault_reddens_its_own_rung",
+        "mongodb::damage_to_a_mongodb_database_above_the_vault_reddens_its_own_rung",
         || {
             let world = World::new();
             let shop = MongoShop::new();
@@ -499,7 +494,7 @@ fn what_cannot_be_captured_of_mongodb_is_said() {
 #[test]
 fn the_policys_own_questions_are_asked_of_the_restored_mongodb() {
     with_mongod(
-        "the_policys_own_questions_are_asked_of_the_restored_mongodb",
+        "mongodb::the_policys_own_questions_are_asked_of_the_restored_mongodb",
         || {
             let world = World::new();
             let shop = MongoShop::new();

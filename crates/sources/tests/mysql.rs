@@ -1,18 +1,11 @@
 //! The kind `mysql` on a real MariaDB server.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::maria::MariaShop;
-use common::shop::content;
-use common::{World, all_to, assert_first_red, assert_green, open};
+use crate::common::maria::MariaShop;
+use crate::common::shop::content;
+use crate::common::{self, World, all_to, assert_first_red, assert_green, open};
 use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
 use vouchsafe_model::SourceUrl;
 use vouchsafe_model::policy::Digests;

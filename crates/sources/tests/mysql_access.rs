@@ -1,21 +1,13 @@
 //! Who may capture a MariaDB database, and how it is reached.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::maria::MariaShop;
-use common::shop::content;
-use common::{Memory, World, assert_green, open};
+use crate::common::maria::MariaShop;
+use crate::common::shop::content;
+use crate::common::{self, Memory, World, assert_green, open};
 use vouchsafe_capture::{CaptureError, Content, Sink, StreamContent};
 use vouchsafe_format::Node;
 use vouchsafe_model::{Issue, SecretRef, SourceUrl};

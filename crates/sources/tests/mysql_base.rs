@@ -1,17 +1,10 @@
 //! Whole MariaDB servers, by `mariadb-backup`, on a real one.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::maria::MariaShop;
-use common::{World, all_to, assert_first_red, assert_green, open};
+use crate::common::maria::MariaShop;
+use crate::common::{self, World, all_to, assert_first_red, assert_green, open};
 use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
 use vouchsafe_model::SourceUrl;
 use vouchsafe_sources::Settings;

@@ -1,17 +1,10 @@
 //! Following the binary log of real MariaDB servers, through whatever happens to them.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::binlog::{Followed, end_of_log};
+use crate::common;
+use crate::common::binlog::{Followed, end_of_log};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::files;
 use vouchsafe_model::{LogGapCause, SecretRef, SourceUrl};

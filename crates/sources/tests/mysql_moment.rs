@@ -1,18 +1,10 @@
 //! MariaDB servers that are brought to moments by their binary log, and every way in which that must fail.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::binlog::{BinlogInMemory, Followed, end_of_log};
-use common::{Point, World, all_to, assert_first_red, assert_green, open};
+use crate::common::binlog::{BinlogInMemory, Followed, end_of_log};
+use crate::common::{self, Point, World, all_to, assert_first_red, assert_green, open};
 use vouchsafe_capture::{Captured, LogReached, LoggedId, ReplayError, Restored, Source, Until};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::Time;

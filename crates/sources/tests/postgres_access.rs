@@ -1,12 +1,4 @@
 //! Who may capture a PostgreSQL database, and how it is reached.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -14,8 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::shop::{Shop, content};
-use common::{Memory, World, assert_green, open};
+use crate::common::shop::{Shop, content};
+use crate::common::{self, Memory, World, assert_green, open};
 use vouchsafe_capture::{CaptureError, Content, Sink, StreamContent};
 use vouchsafe_format::Node;
 use vouchsafe_model::{Issue, SecretRef, SourceUrl};

@@ -1,15 +1,8 @@
 //! Whole PostgreSQL servers, by base backup, on a real one.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{World, all_to, assert_first_red, assert_green, open};
+use crate::common::{self, World, all_to, assert_first_red, assert_green, open};
 use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
 use vouchsafe_model::DigestManifest;
 use vouchsafe_testkit::postgres::Postgres;

@@ -1,19 +1,10 @@
 //! A real server brought to moments in its past, by a base and its log.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::cell::RefCell;
 use std::path::Path;
 
-use common::wal::{self, Shipped, base, ship};
-use common::{Point, World, all_to, assert_first_red};
+use crate::common::wal::{self, Shipped, base, ship};
+use crate::common::{Point, World, all_to, assert_first_red};
 use vouchsafe_capture::{Captured, FetchedLog, ReplayError, Restored, Source, Until};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{RungOutcome, SourceUrl, Span, Time};

@@ -1,17 +1,9 @@
 //! Following the log of real PostgreSQL servers, through whatever happens to them.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::World;
+use crate::common::{self, World};
 use vouchsafe_capture::LogReached;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::OsRandom;

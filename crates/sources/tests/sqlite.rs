@@ -1,17 +1,10 @@
 //! The kind `sqlite` on real databases.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Memory, World, all_to, assert_first_red, assert_green, open};
+use crate::common::{self, Memory, World, all_to, assert_first_red, assert_green, open};
 use rusqlite::Connection;
 use vouchsafe_capture::{CaptureError, RestoreRequest, TreePath};
 use vouchsafe_model::SourceUrl;

@@ -1,21 +1,13 @@
 //! Databases that are brought to moments by their write-ahead log, and every way in which that must fail.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::sqlite::{Followed, now, program, row};
-use common::wal::MemoryLog;
-use common::{Point, all_to, assert_first_red, assert_green};
+use crate::common::sqlite::{Followed, now, program, row};
+use crate::common::wal::MemoryLog;
+use crate::common::{self, Point, all_to, assert_first_red, assert_green};
 use rusqlite::Connection;
 use vouchsafe_capture::{
     Captured, FetchedLog, Log, LogChart, ReplayError, Restored, Source, Until,

@@ -1,17 +1,10 @@
 //! Following the write-ahead logs of real databases, through everything that other programs do with them.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::sqlite::{Followed, program, row, rows};
+use crate::common;
+use crate::common::sqlite::{Followed, program, row, rows};
 use vouchsafe_capture::{CaptureError, Until};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{LogGapCause, SourceUrl};

@@ -1,6 +1,4 @@
 //! Every store passes the one suite, and stores that lie do not.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

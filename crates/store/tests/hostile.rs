@@ -1,9 +1,5 @@
 //! Servers that answer what they should not: endless bodies, more than was asked for, and noise. Nothing of it takes
 //! memory without bound, and nothing of it is handed out.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::{access, open_without_waiting};
+use crate::common::{access, open_without_waiting};
 use proptest::prelude::*;
 use vouchsafe_store::{Key, Store, StoreError};
 

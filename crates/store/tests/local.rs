@@ -1,6 +1,4 @@
 //! The local store under real conditions: full disk, missing rights, crashes, races, lost mounts.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -184,7 +182,7 @@ fn missing_rights_are_said_to_be_missing_rights() {
         let output = Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
             .arg(&copy)
-            .args(["--exact", "as_somebody_else", "--nocapture"])
+            .args(["--exact", "local::as_somebody_else", "--nocapture"])
             .env("VOUCHSAFE_TEST_STORE", store.root())
             .output()
             .expect("setpriv runs");
@@ -283,7 +281,7 @@ fn a_writer_killed_at_any_moment_leaves_whole_objects() {
     for delay in [0, 1, 3, 7, 12, 20] {
         let (_dir, store) = fresh();
         let mut writer = Command::new(std::env::current_exe().expect("a path"))
-            .args(["--exact", "as_a_writer", "--nocapture"])
+            .args(["--exact", "local::as_a_writer", "--nocapture"])
             .env("VOUCHSAFE_TEST_WRITE_TO", store.root())
             .stdout(std::process::Stdio::null())
             .spawn()

@@ -1,5 +1,4 @@
 //! What fails for a passing reason is done again; what fails for good is not.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,13 +1,9 @@
 //! The one suite, and what is particular to each kind, against real servers.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
-mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{access, locks, means, open, passes, s3};
+use crate::common::{self, access, locks, means, open, passes, s3};
 use vouchsafe_model::{MinTls, Time, VaultPlace};
 use vouchsafe_store::probe::{self, Found};
 use vouchsafe_store::{Key, OpenError, PutMode, RemoteAccess, Store, StoreError, open_remote};

@@ -1,9 +1,6 @@
 //! Files of MySQL's and MariaDB's binary logs: what is verified, how files follow each other, what is damaged.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::binlog::{self, File, query};
+use crate::common::binlog::{self, File, query};
 use proptest::prelude::*;
 use vouchsafe_model::Time;
 use vouchsafe_translog::binlog::{

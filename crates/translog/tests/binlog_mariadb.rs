@@ -1,6 +1,4 @@
 //! A real MariaDB's binary log, read as `mariadb-binlog` reads it, file after file.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;

@@ -1,5 +1,4 @@
 //! The algebra of GTIDs against sets of plain numbers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

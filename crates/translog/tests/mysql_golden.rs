@@ -2,7 +2,6 @@
 //!
 //! The files were made by a server of Debian's `sid`, with rows, statements, compressed transactions, two phases and
 //! tags. The texts beside them are what its own `mysqlbinlog` says, cut to the places, times and identifiers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 

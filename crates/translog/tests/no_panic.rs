@@ -1,9 +1,6 @@
 //! No bytes make any reader panic or take memory without bound: neither arbitrary ones nor damaged good ones.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Log, reader};
+use crate::common::{self, Log, reader};
 use proptest::prelude::*;
 use vouchsafe_translog::wal::{History, WalReader};
 

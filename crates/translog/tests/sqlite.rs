@@ -1,11 +1,4 @@
 //! SQLite's write-ahead log as SQLite writes it, and everything that can be wrong with it and with records of it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::process::Command;
 use std::sync::OnceLock;

@@ -1,9 +1,8 @@
 //! Whole logs are verified, however they are cut; ends, timelines and abandoned records are seen for what they are.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Log, PAGE, SEGMENT, SYSTEM, plain, read, reader, reader_on, records, timeline};
+use crate::common::{
+    Log, PAGE, SEGMENT, SYSTEM, plain, read, reader, reader_on, records, timeline,
+};
 use proptest::prelude::*;
 use vouchsafe_model::Time;
 use vouchsafe_translog::wal::{

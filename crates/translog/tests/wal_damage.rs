@@ -1,9 +1,6 @@
 //! Each damage to a log is seen, and what lies before it stays verified.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{Log, PAGE, SEGMENT, SYSTEM, encode, read, reader, records};
+use crate::common::{Log, PAGE, SEGMENT, SYSTEM, encode, read, reader, records};
 use proptest::prelude::*;
 use vouchsafe_translog::wal::{EndKind, Lsn, WalError, WalEvent, WalReader};
 

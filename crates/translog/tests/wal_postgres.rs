@@ -1,15 +1,11 @@
 //! A real server's log, read as `pg_waldump` reads it; real crashes, timelines and used-again files.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::waldump::{self, Dumped, agree};
-use common::{SEGMENT, reader, reader_on, records, size, timeline};
+use crate::common::waldump::{self, Dumped, agree};
+use crate::common::{self, SEGMENT, reader, reader_on, records, size, timeline};
 use vouchsafe_model::Time;
 use vouchsafe_testkit::postgres::Postgres;
 use vouchsafe_translog::wal::{

@@ -3,11 +3,8 @@
 //! Each file is the beginning of one segment, up to the page in which the log ends: rows, subtransactions, two phases,
 //! dropped and new tables, messages, a restore point, checkpoints. They were made by the servers of Debian's `bullseye`
 //! (13), `trixie` (17) and `sid` (18).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{reader, records, waldump};
+use crate::common::{self, reader, records, waldump};
 use vouchsafe_translog::wal::{Meaning, WalRecord};
 
 const VERSIONS: [(u16, &[u8], &str); 3] = [

@@ -1,17 +1,8 @@
 //! Damaged twins of a sound repository: each damage has its named problem, and never wrong bytes.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::{
     BlobKind, Id, IndexPack, MasterKey, PackedBlob, decode_index, decode_unpacked, encode_index,

@@ -1,17 +1,8 @@
 //! What is backed up comes back, by threads and by the simulation.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::{CaptureError, NoProgress, PointReader};
 use vouchsafe_model::Outcome;
 use vouchsafe_model::Secret;

@@ -1,17 +1,8 @@
 //! Every call of the store fails once: always a clean end, nothing lost, and the second attempt succeeds.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_store::{Fault, FaultKind, FaultStore, Operation, Store};
 use vouchsafe_vault::machine::Settings;

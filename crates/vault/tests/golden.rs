@@ -1,16 +1,12 @@
 //! A repository of the first release, committed and to be read for ever, with two snapshots of ours and one of restic
 //! 0.18 after them. What it must hold was read out of it by restic.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{back_up, file, memory, read, real_env};
+use crate::common::{back_up, file, memory, read, real_env};
 use vouchsafe_capture::{NoProgress, PointReader, TreePath, Visit};
 use vouchsafe_format::Id;
 use vouchsafe_model::Secret;

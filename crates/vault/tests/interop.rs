@@ -1,13 +1,4 @@
 //! Stock restic reads ours, and we read what it made.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::{
     CaptureError, CleanEnd, NoProgress, PointReader, StreamContent, TreePath, Visit,
 };

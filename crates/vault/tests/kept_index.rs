@@ -1,18 +1,9 @@
 //! An index too large for the memory is kept in a file: found again, added to, and given up when it is not to be trusted.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_host::files::{self, TempDir};
 use vouchsafe_store::{CountingStore, Key, MemoryStore, Store, list_all};

@@ -1,18 +1,9 @@
 //! Locks: who keeps out whom, and when a lock is stale.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_host::{Clock, ManualClock, SeededRandom};
 use vouchsafe_model::Time;

@@ -1,20 +1,10 @@
 //! Damaged and exchanged log objects: each is an error that names the object and its position, and none is handed out.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::type_complexity
-)]
 
-mod common;
-#[path = "common/logs.rs"]
-mod logs;
+#![allow(clippy::type_complexity)]
 
 use std::sync::Arc;
 
-use logs::*;
+use crate::common::logs::*;
 use vouchsafe_format::fragment::{OpenError, Position, StreamName};
 use vouchsafe_store::{PutMode, Store};
 use vouchsafe_vault::logs::{CompactOptions, Fence, LogDamage, LogError, copy_log};

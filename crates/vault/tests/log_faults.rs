@@ -1,21 +1,11 @@
 //! Every call of the store fails once while a log is shipped, compacted, expired or copied: nothing that was claimed is
 //! lost, no writer forks the stream by itself, and the second attempt succeeds.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::type_complexity
-)]
 
-mod common;
-#[path = "common/logs.rs"]
-mod logs;
+#![allow(clippy::type_complexity)]
 
 use std::sync::Arc;
 
-use logs::*;
+use crate::common::logs::*;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_store::{Fault, FaultKind, FaultStore, Operation, Store};
 use vouchsafe_vault::logs::{CompactOptions, Fence, LogError, LogStream, LogWriter, copy_log};

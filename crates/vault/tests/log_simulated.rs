@@ -1,21 +1,10 @@
 //! Log streams over simulated stores that tear, delay, forget and crash: what was claimed is never lost.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/logs.rs"]
-mod logs;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::env_of;
-use logs::*;
+use crate::common::env_of;
+use crate::common::logs::*;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::SeededRandom;
 use vouchsafe_store::{SimConfig, SimStore, SimWorld, Store};

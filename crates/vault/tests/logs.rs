@@ -1,21 +1,11 @@
 //! Log streams: appended, taken over, looked at, read, compacted, expired and copied.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::type_complexity
-)]
 
-mod common;
-#[path = "common/logs.rs"]
-mod logs;
+#![allow(clippy::type_complexity)]
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Barrier};
 
-use logs::*;
+use crate::common::logs::*;
 use vouchsafe_capture::{LogPiece, LogSink};
 use vouchsafe_format::fragment::{Event, Position, Span};
 use vouchsafe_store::{Capabilities, CountingStore, Key, ObjectMeta, PutMode, Store, StoreError};

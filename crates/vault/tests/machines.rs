@@ -1,19 +1,10 @@
 //! The machines by themselves, in arbitrary orders of completion.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::noise;
+use crate::common::{self, noise};
 use proptest::prelude::*;
 use vouchsafe_format::{
     BlobKind, Id, IndexPack, MasterKey, SealedBlob, Snapshot, Timestamp, encode_index, seal_blob,

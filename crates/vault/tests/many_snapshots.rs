@@ -1,18 +1,9 @@
 //! Twenty thousand snapshots: only new ones are fetched, and nothing but what the store had is believed.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::{Id, Snapshot, Timestamp, encode_unpacked, open_key_file};
 use vouchsafe_store::{CountingStore, Key, PutMode, Store, list_all};

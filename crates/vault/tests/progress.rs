@@ -1,17 +1,8 @@
 //! What is told while copies and readings go on: how much there is, and in the end just that much.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::sync::Mutex;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::{NoProgress, Progress};
 use vouchsafe_vault::{Budget, ReadBack, copy};
 

@@ -1,18 +1,7 @@
 //! Removing: what may go goes, and what is needed stays.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-mod common;
-#[path = "common/removing.rs"]
-mod removing;
-
-use common::*;
-use removing::*;
+use crate::common::removing::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::Id;
 use vouchsafe_store::{Key, PutMode, Store};

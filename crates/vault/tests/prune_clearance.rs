@@ -1,23 +1,12 @@
 //! Removing needs a lock that holds, a record, and clocks that agree.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/removing.rs"]
-mod removing;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::*;
-use removing::*;
+use crate::common::removing::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_host::Clock;
 use vouchsafe_model::{Span, Time};

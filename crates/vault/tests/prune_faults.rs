@@ -1,22 +1,11 @@
 //! Every call of the store fails once during a prune, in every way; and a prune is cut off at every step.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/removing.rs"]
-mod removing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
-use removing::*;
+use crate::common::removing::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::Id;
 use vouchsafe_store::{

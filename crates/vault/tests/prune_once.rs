@@ -1,20 +1,9 @@
 //! Removing without locks: out of the index first, and a day later out of the store.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/removing.rs"]
-mod removing;
 
 use std::time::Duration;
 
-use common::*;
-use removing::*;
+use crate::common::removing::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_format::Id;
 use vouchsafe_host::Clock;

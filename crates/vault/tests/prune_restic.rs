@@ -1,20 +1,9 @@
 //! Stock restic finds whole what we prune, and we what it prunes.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/removing.rs"]
-mod removing;
 
 use std::sync::Arc;
 
-use common::*;
-use removing::*;
+use crate::common::removing::*;
+use crate::common::*;
 use vouchsafe_format::Id;
 use vouchsafe_store::LocalStore;
 use vouchsafe_testkit::{Restic, TempDir, tempdir};

@@ -1,13 +1,4 @@
 //! Looking into snapshots: which is meant, what is found, what differs, and content handed out in order.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::{NoProgress, Sink, TreePath};
 use vouchsafe_format::{
     Id, Node, NodeKind, Timestamp, Xattr, decode_index, decode_unpacked, open_key_file,

@@ -1,19 +1,10 @@
 //! Verifying with memory: what was never read or longest ago comes first, and nothing is forgotten or made up.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::*;
+use crate::common::*;
 use vouchsafe_capture::{NoProgress, Progress};
 use vouchsafe_host::{Interrupt, ManualClock, SeededRandom};
 use vouchsafe_model::{Span, Time};

@@ -1,21 +1,10 @@
 //! Repairs: every damage is repaired or its loss is named, and no failure on the way loses anything.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/damages.rs"]
-mod damages;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::*;
-use damages::*;
+use crate::common::damages::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_model::Issue;
 use vouchsafe_store::{

@@ -1,20 +1,9 @@
 //! After every repair stock restic finds nothing to complain of.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/damages.rs"]
-mod damages;
 
 use std::sync::Arc;
 
-use common::*;
-use damages::*;
+use crate::common::damages::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_store::{LocalStore, Store};
 use vouchsafe_testkit::{Restic, tempdir};

@@ -1,22 +1,11 @@
 //! After an interruption the next run goes on with what is stored already.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
-#[path = "common/damages.rs"]
-mod damages;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use common::*;
-use damages::*;
+use crate::common::damages::*;
+use crate::common::*;
 use vouchsafe_capture::NoProgress;
 use vouchsafe_store::{Capabilities, Key, ObjectMeta, PutMode, Store, StoreError, list_all};
 use vouchsafe_vault::{LockKind, ReadBack, copy};

@@ -1,15 +1,6 @@
 //! The invariants, over many simulated lives: seeds from `VOUCHSAFE_SIM_SEEDS` (default 300).
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
-mod common;
-#[path = "common/world.rs"]
-mod world;
+use crate::common::world;
 
 fn seeds() -> u64 {
     std::env::var("VOUCHSAFE_SIM_SEEDS")
@@ -62,7 +53,7 @@ fn equal_seeds_do_equal_things() {
 
 #[test]
 fn what_was_just_written_is_found_though_listings_are_late() {
-    use common::*;
+    use crate::common::*;
     use vouchsafe_store::{SimConfig, SimWorld};
     use vouchsafe_vault::{Driver, ReadBack, Repository, Simulation};
     let late = SimConfig {

@@ -1,18 +1,9 @@
 //! The slots of a repository: added, removed, replaced; and through every failure some known passphrase opens it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use vouchsafe_format::Id;
 use vouchsafe_host::Clock;
 use vouchsafe_model::Secret;

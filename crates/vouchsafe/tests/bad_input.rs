@@ -1,19 +1,10 @@
 //! Bad input of every kind: a clear error, the right exit code, nothing lost.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Workspace, noise, text};
+use crate::common::{self, Workspace, noise, text};
 use serde_json::Value;
 
 #[test]

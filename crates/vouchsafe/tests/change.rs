@@ -1,18 +1,9 @@
 //! A changed policy from the command line: what weakens waits, what strengthens is in force, people decide.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::time::Duration;
 
-use common::{POLICY, Workspace, text};
+use crate::common::{self, POLICY, Workspace, text};
 use serde_json::Value;
 
 fn json(out: &str) -> Value {

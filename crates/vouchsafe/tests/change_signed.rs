@@ -1,18 +1,9 @@
 //! A changed policy in git: whose it is, and whose signature counts.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::{Command, Output};
 
-use common::{POLICY, Workspace, text};
+use crate::common::{POLICY, Workspace, text};
 use serde_json::Value;
 
 fn json(out: &str) -> Value {

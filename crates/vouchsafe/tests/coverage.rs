@@ -1,18 +1,9 @@
 //! What there is against what is declared: databases of a real server, repositories and SQLite files below a folder.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{POLICY, Workspace};
+use crate::common::{POLICY, Workspace};
 use serde_json::Value;
 use vouchsafe_testkit::mariadb::MariaDb;
 use vouchsafe_testkit::postgres::Postgres;

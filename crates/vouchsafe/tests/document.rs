@@ -1,18 +1,9 @@
 //! The policy as prose: of five real policies, every name is in it, and nothing that only a program would write.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{POLICY, Workspace};
+use crate::common::{POLICY, Workspace};
 use vouchsafe_keeper::PolicyFile;
 
 const NAMES: [&str; 5] = [

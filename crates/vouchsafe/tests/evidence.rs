@@ -1,19 +1,10 @@
 //! The evidence of a period from the command line, and a bundle of it that others check without us.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Workspace, files_below, text};
+use crate::common::{Workspace, files_below, text};
 use serde_json::Value;
 use vouchsafe_ledger::{Envelope, VerifyingKey};
 

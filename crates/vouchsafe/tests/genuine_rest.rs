@@ -1,17 +1,8 @@
 //! A vault on restic's own REST server, also one that takes what comes and removes nothing.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 
-use common::{Workspace, text};
+use crate::common::{self, Workspace, text};
 use serde_json::Value;
 use vouchsafe_testkit::restic::Restic;
 use vouchsafe_testkit::servers::Server;

@@ -1,19 +1,10 @@
 //! Legal holds from the command line: what they keep, who placed them, and what happens when they are lifted.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{POLICY, Workspace};
+use crate::common::{self, POLICY, Workspace};
 use serde_json::Value;
 
 /// Four points of one system, of which only the newest need be kept.

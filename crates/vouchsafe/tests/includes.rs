@@ -1,20 +1,11 @@
 //! A policy of many files: every fault at its file and line, in time, and nothing from outside of its folder.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{POLICY, Workspace, text};
+use crate::common::{POLICY, Workspace, text};
 use serde_json::Value;
 
 fn json(out: &str) -> Value {

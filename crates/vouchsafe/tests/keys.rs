@@ -1,20 +1,11 @@
 //! What opens a vault, from the command line: add, remove, replace; nobody is locked out, and nothing secret shows.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{POLICY, Workspace, text};
+use crate::common::{self, POLICY, Workspace, text};
 use serde_json::Value;
 use vouchsafe_testkit::restic::Restic;
 

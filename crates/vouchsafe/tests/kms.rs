@@ -1,14 +1,5 @@
 //! Vaults whose passphrase a key service wraps: the main job, the state back without a sheet's passphrase, and
 //! everything that can be wrong with service, key, and what lies wrapped.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::net::TcpListener;
@@ -16,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{POLICY, Workspace, text};
+use crate::common::{self, POLICY, Workspace, text};
 use vouchsafe_testkit::restic::Restic;
 use vouchsafe_testkit::servers::{PASSWORD, Server, USER};
 

@@ -1,19 +1,10 @@
 //! A vault that holds a repository and nothing beside it: the ledger travels within, and comes back from there.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
-use common::{Workspace, text};
+use crate::common::{self, Workspace, text};
 use serde_json::Value;
 use vouchsafe_testkit::restic::Restic;
 use vouchsafe_testkit::servers::{PASSWORD, Server, USER};

@@ -1,20 +1,11 @@
 //! Deeds in a bucket that keeps versions and locks: what they write is locked, what they remove is gone or named.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::Workspace;
-use common::vaults::{agree, exits, facts, kept, s3, seen, with_vaults};
+use crate::common::vaults::{agree, exits, facts, kept, s3, seen, with_vaults};
+use crate::common::{self, Workspace};
 use serde_json::Value;
 use vouchsafe_testkit::servers::{PASSWORD, Server, USER};
 use vouchsafe_testkit::signed;

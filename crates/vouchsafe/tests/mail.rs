@@ -1,18 +1,9 @@
 //! Mail from the command line, by a real mail server: what is told to whom, once, and what becomes of it if it cannot be.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{POLICY, Workspace};
+use crate::common::{self, POLICY, Workspace};
 use vouchsafe_testkit::mail::{MailServer, MailWay};
 use vouchsafe_testkit::servers::{PASSWORD, USER};
 

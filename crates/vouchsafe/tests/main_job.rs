@@ -1,17 +1,8 @@
 //! The main job from the command line: init, run, status, drill, report, restore, and restic without us.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 
-use common::{Workspace, files_below, noise, text};
+use crate::common::{Workspace, files_below, noise, text};
 use serde_json::Value;
 use vouchsafe_testkit::restic::Restic;
 

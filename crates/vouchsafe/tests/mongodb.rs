@@ -1,23 +1,15 @@
 //! A MongoDB database from the command line, by the simulator: captured, restored, drilled, with twins damaged on purpose.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::Workspace;
+use crate::common::Workspace;
 use vouchsafe_mongosim::{Mongo, NewUser, Settings, doc, mongod_in, stand_in_for_mongod};
 
 /// The test that is what stands in for `mongod`.
-const STAND_IN: &str = "the_simulator_stands_in_for_mongod";
+const STAND_IN: &str = "mongodb::the_simulator_stands_in_for_mongod";
 
 #[test]
 fn the_simulator_stands_in_for_mongod() {

@@ -1,13 +1,4 @@
 //! A vault as a file system: what is in it, what is kept out, and how it ends.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -16,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Workspace, noise};
+use crate::common::{Workspace, noise};
 
 /// A mount that is gone at the latest when this is dropped.
 struct Mount {

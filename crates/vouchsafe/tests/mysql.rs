@@ -1,17 +1,9 @@
 //! A MariaDB database from the command line: captured, restored, drilled, with twins damaged on purpose.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::Workspace;
+use crate::common::Workspace;
 use serde_json::Value;
 use vouchsafe_testkit::mariadb::MariaDb;
 

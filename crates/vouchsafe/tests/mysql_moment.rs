@@ -1,20 +1,11 @@
 //! A MariaDB server whose binary log a worker ships, brought back to moments in its past from the command line, and a
 //! drill that proves it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::Workspace;
+use crate::common::{self, Workspace};
 use serde_json::Value;
 use vouchsafe_testkit::mariadb::MariaDb;
 

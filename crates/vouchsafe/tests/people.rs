@@ -1,19 +1,10 @@
 //! People's part from the command line: what is owed, statements with keys of OpenSSH's own tool, uploads, incidents,
 //! exemptions.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::Workspace;
+use crate::common::{self, Workspace};
 use serde_json::Value;
 use vouchsafe_model::{Span, Time};
 

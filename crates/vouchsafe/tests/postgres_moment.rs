@@ -1,20 +1,11 @@
 //! A PostgreSQL server brought back to moments in its past from the command line, and a drill that proves it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::Workspace;
+use crate::common::Workspace;
 use serde_json::Value;
 use vouchsafe_capture::LogPiece;
 use vouchsafe_format::fragment::{Commits, Position, Span, StreamName};

@@ -1,13 +1,4 @@
 //! Prune from the command line: what the policy lets go, nothing else, and never without a record.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::io::Write;
@@ -15,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{POLICY, Workspace, files_below, noise, text};
+use crate::common::{POLICY, Workspace, files_below, noise, text};
 use serde_json::Value;
 use vouchsafe_testkit::restic::Restic;
 

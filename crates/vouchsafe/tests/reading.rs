@@ -1,18 +1,9 @@
 //! Looking into vaults from the command line: ls, find, diff, dump.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::{Command, Stdio};
 
-use common::{Workspace, noise, text};
+use crate::common::{Workspace, noise, text};
 use serde_json::Value;
 use vouchsafe_testkit::restic::Restic;
 

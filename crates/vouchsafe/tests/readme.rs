@@ -1,19 +1,10 @@
 //! Every command of the README is run, in its order, as it stands there.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use common::text;
+use crate::common::text;
 use vouchsafe_testkit::restic::Restic;
 
 const README: &str = include_str!("../../../README.md");

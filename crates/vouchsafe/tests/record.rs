@@ -1,19 +1,10 @@
 //! The record in others' hands: witnesses, proofs, another key, and the examiner that is not ours.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Workspace, text};
+use crate::common::{Workspace, text};
 use serde_json::Value;
 
 fn json(w: &Workspace, args: &[&str]) -> Value {

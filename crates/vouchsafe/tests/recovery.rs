@@ -1,17 +1,8 @@
 //! Losing the machine: ledger, keys and policy come back from one vault and the recovery sheet.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 
-use common::Workspace;
+use crate::common::{self, Workspace};
 use serde_json::Value;
 
 const AT: &str = "--as-of";

@@ -1,18 +1,9 @@
 //! The main job with vaults on other machines: S3 and SFTP, restic beside us, and the state back from a bucket.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::vaults::{erasure, exits, facts, locks_are_facts, s3, with_vaults};
+use crate::common::vaults::{erasure, exits, facts, locks_are_facts, s3, with_vaults};
 use vouchsafe_testkit::restic::Restic;
 use vouchsafe_testkit::servers::{PASSWORD, Server, Sshd, USER};
 use vouchsafe_testkit::signed;

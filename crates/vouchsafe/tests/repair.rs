@@ -1,17 +1,8 @@
 //! Repairing from the command line: what is lost in one vault comes back from the other, and the record says so.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 
-use common::{Workspace, noise, text};
+use crate::common::{self, Workspace, noise, text};
 use vouchsafe_testkit::restic::Restic;
 
 fn captured() -> Workspace {

@@ -2,15 +2,6 @@
 //! claimed afterwards comes back exactly as the server says that it was.
 //!
 //! `cargo xtask rounds` runs more of them.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -21,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::{Workspace, vaults};
+use crate::common::{self, Workspace, vaults};
 use vouchsafe_model::{Span, Time};
 use vouchsafe_testkit::postgres::Postgres;
 use vouchsafe_testkit::servers::{PASSWORD, Server, USER};

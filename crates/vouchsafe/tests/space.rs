@@ -1,19 +1,10 @@
 //! A disk that is too small: nothing is begun that cannot succeed, a full disk ends a run cleanly, and more room is all
 //! that the next one needs.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::{Command, Stdio};
 
-use common::{Workspace, noise, text};
+use crate::common::{Workspace, noise, text};
 
 const POLICY: &str = r#"
 vaults:

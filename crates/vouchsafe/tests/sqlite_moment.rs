@@ -1,21 +1,12 @@
 //! A SQLite database whose write-ahead log a worker ships, brought back to moments in its past from the command line, and
 //! a drill that proves it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::Workspace;
+use crate::common::{self, Workspace};
 use serde_json::Value;
 
 /// A workspace whose policy protects a database with its log.

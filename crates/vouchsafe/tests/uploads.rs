@@ -1,18 +1,9 @@
 //! Uploads and statements from the command line while a vault cannot be reached.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::Workspace;
+use crate::common::Workspace;
 use serde_json::Value;
 
 const POLICY: &str = r#"

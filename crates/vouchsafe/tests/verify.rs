@@ -1,17 +1,8 @@
 //! Verifying from the command line: what is remembered, what it fulfils, and that it cannot be changed unseen.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 
-use common::{POLICY, Workspace, files_below};
+use crate::common::{self, POLICY, Workspace, files_below};
 use serde_json::Value;
 
 /// Vaults with one point each system, of which a quarter is to be read each week.

@@ -1,20 +1,11 @@
 //! Reading vaults back by `vault check --read-data`, and what is left of it when the process is killed.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{POLICY, Workspace, noise};
+use crate::common::{self, POLICY, Workspace, noise};
 use serde_json::Value;
 use vouchsafe_testkit::servers::{PASSWORD, Server, USER};
 

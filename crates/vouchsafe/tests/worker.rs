@@ -1,19 +1,10 @@
 //! The worker from the command line: a live server's log in two vaults, through kills and failures.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod common;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::Workspace;
+use crate::common::{self, Workspace};
 use serde_json::Value;
 use vouchsafe_testkit::postgres::Postgres;
 

@@ -30,7 +30,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             "-p",
             "vouchsafe",
             "--test",
-            "rounds",
+            "all",
+            "rounds::",
             "--",
             "--nocapture",
         ])

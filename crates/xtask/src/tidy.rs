@@ -1,4 +1,4 @@
-//! The tree against its own rules: the map, purity, opening lines, sizes, words, invariants, packages.
+//! The tree against its own rules: the map, purity, opening lines, sizes, test programs, words, invariants, packages.
 
 mod code;
 mod files;
@@ -6,6 +6,7 @@ mod graph;
 mod invariants;
 mod lockfile;
 mod map;
+mod programs;
 mod purity;
 mod table;
 mod tree;
@@ -91,6 +92,7 @@ fn judge(tree: &Tree, graph: &Graph) -> Vec<Finding> {
         }
     }
     findings.extend(files::judge(tree));
+    findings.extend(programs::judge(tree));
     findings.extend(words::judge(tree));
     findings.extend(lockfile::judge(tree));
     findings
@@ -146,6 +148,8 @@ mod tests {
         for findings in damaged {
             assert!(!findings.is_empty());
         }
+        let left_out = Tree::of([("crates/model/tests/b.rs", "//! Tests.\n")]);
+        assert_eq!(judge(&left_out, &graph()).len(), 2);
         assert_eq!(judge(&Tree::default(), &graph())[0].text, "is missing");
     }
 }

@@ -1,7 +1,7 @@
 //! Faults that are lines of their own.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
-use crate::text::{Fault, Operator, Text, indent};
+use super::text::{Fault, Operator, Text, indent};
 
 /// A line put in after another one, as deep as that; the finding is at the new line, or at another one, as the
 /// file is afterwards.

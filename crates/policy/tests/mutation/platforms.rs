@@ -1,7 +1,7 @@
 //! Faults of what rests on platforms and other tools.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
-use crate::text::{Fault, Operator, indent, without_key};
+use super::text::{Fault, Operator, indent, without_key};
 
 const REGIONS: [(&str, &str); 4] = [
     ("region: us-east-1", "region: us-east-1b"),

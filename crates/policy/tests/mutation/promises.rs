@@ -1,7 +1,7 @@
 //! Faults of times, people and papers.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
-use crate::text::{Fault, Operator, indent};
+use super::text::{Fault, Operator, indent};
 
 /// The operators.
 pub static OPERATORS: &[Operator] = &[

@@ -1,7 +1,7 @@
 //! Faults of schedules, retention, vaults and drills.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
-use crate::text::{Fault, Operator};
+use super::text::{Fault, Operator};
 
 /// The operators.
 pub static OPERATORS: &[Operator] = &[

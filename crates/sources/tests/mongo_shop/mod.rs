@@ -252,13 +252,14 @@ pub fn with_mongod(test: &str, body: impl FnOnce()) {
 
 /// A directory with a program `mongod`, which is this test program in another role. Others may look into it.
 fn stand_in(test: &str) -> PathBuf {
-    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mongod-for-{test}"));
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("mongod-for-{}", test.replace("::", "-")));
     mongod_in(&place, STAND_IN).expect("a program");
     place
 }
 
 /// The test that is what stands in for `mongod`.
-pub const STAND_IN: &str = "the_simulator_stands_in_for_mongod";
+pub const STAND_IN: &str = "mongodb::the_simulator_stands_in_for_mongod";
 
 /// Moves documents from `shop.left` to `shop.right` and back, each within a transaction, until it is told to stop.
 pub fn moves(uri: &str, stop: &std::sync::atomic::AtomicBool) {

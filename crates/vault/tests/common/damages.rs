@@ -20,9 +20,7 @@ use vouchsafe_store::{Key, PutMode, Store, list_all};
 use vouchsafe_vault::machine::Settings;
 use vouchsafe_vault::{Driver, Env, Repository, Simulation, copy};
 
-use super::common::{
-    Item, PASSWORD, back_up, back_up_after, dir, file, noise, options, secret, still_env,
-};
+use super::{Item, PASSWORD, back_up, back_up_after, dir, file, noise, options, secret, still_env};
 
 pub fn small() -> Settings {
     Settings {

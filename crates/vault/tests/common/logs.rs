@@ -11,7 +11,7 @@ use vouchsafe_vault::logs::{
     Fence, Kept, LogError, LogPart, LogRun, LogStream, LogVault, LogWriter,
 };
 
-use super::common::{noise, options, secret, still_env};
+use super::{noise, options, secret, still_env};
 
 pub fn name() -> StreamName {
     StreamName::new("shop-db", "pitr/wal").unwrap()

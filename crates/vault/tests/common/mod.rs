@@ -9,6 +9,11 @@
     clippy::panic
 )]
 
+pub mod damages;
+pub mod logs;
+pub mod removing;
+pub mod world;
+
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex};

@@ -14,7 +14,7 @@ use vouchsafe_vault::{
     PruneWorklist, Repository, Simulation, WholeRecord,
 };
 
-use super::common::{Item, back_up, dir, env_of, expected, file, noise, options, read, secret};
+use super::{Item, back_up, dir, env_of, expected, file, noise, options, read, secret};
 
 /// A store that dates its objects, with the clock that it dates them by.
 pub struct Dated {

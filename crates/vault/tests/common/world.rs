@@ -16,9 +16,7 @@ use vouchsafe_vault::{
     WholeRecord, copy, from_timestamp,
 };
 
-use super::common::{
-    Item, KDF, backup_options, env_of, expected, fill, noise, read, secret, still_env,
-};
+use super::{Item, KDF, backup_options, env_of, expected, fill, noise, read, secret, still_env};
 
 /// Two vaults, what was tried, and what was promised.
 pub struct World {

@@ -1,8 +1,5 @@
 //! Faults put into clean policies at random places: exactly the finding meant for each, at its line, and no other.
-#![allow(clippy::unwrap_used)]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod insertions;
 mod platforms;
 mod promises;
@@ -12,7 +9,7 @@ mod text;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use common::{CORRECTED, Finding, findings, without_requirements};
+use crate::common::{self, CORRECTED, Finding, findings, without_requirements};
 use text::{Fault, Operator, Text};
 
 fn operators() -> impl Iterator<Item = &'static Operator> {

@@ -1,0 +1,13 @@
+//! The crate from outside. One program, since each links everything beneath it anew.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod common;
+mod forms;
+mod report;
+mod status;

@@ -1,0 +1,8 @@
+//! The crate from outside. One program, since each links everything beneath it anew.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+mod mutation;
+mod obligations;
+mod people;
+mod policies;
