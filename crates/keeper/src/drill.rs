@@ -46,6 +46,8 @@ pub struct DrillOrder {
     pub vault: Option<String>,
     /// Whether the drill itself is tested on damaged twins.
     pub negative: bool,
+    /// Only what is due by the policy, tested where that is due, too.
+    pub due: bool,
 }
 
 impl Keeper {
@@ -65,10 +67,20 @@ impl Keeper {
         if let Some((_, p)) = chosen.iter().find(|(_, p)| !p.way.is_connected()) {
             return Err(crate::run::not_connected(p));
         }
+        let due = match order.due {
+            true => Some(self.drills_due()?),
+            false => None,
+        };
         let mut results = Vec::new();
         for (system, protection) in chosen {
+            let mut order = order.clone();
+            match due.as_ref().map(|due| due.get(&protection.id)) {
+                Some(None) => continue,
+                Some(Some(tested)) => order.negative |= tested,
+                None => {}
+            }
             self.stop_if_asked()?;
-            results.push(self.drill_one(system, protection, order, reporter)?);
+            results.push(self.drill_one(system, protection, &order, reporter)?);
         }
         self.publish(reporter)?;
         Ok(results)

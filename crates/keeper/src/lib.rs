@@ -5,6 +5,7 @@
 mod against;
 pub mod catalogue;
 mod change;
+mod chores;
 mod copies;
 mod coverage;
 mod custody;

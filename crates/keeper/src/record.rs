@@ -243,11 +243,18 @@ fn due(recorded: &Recorded) -> Option<&Obligation> {
 
 /// Obligations that have opened and that nothing answers yet, oldest first.
 pub(crate) fn open_obligations(facts: &[Recorded], now: Time) -> Vec<&Obligation> {
+    let mut out = unanswered(facts);
+    out.retain(|o| o.opens <= now);
+    out
+}
+
+/// Obligations that nothing answers yet, those that open later included, oldest first.
+pub(crate) fn unanswered(facts: &[Recorded]) -> Vec<&Obligation> {
     let answered = catalogue::answered(facts);
     let mut out: Vec<_> = facts
         .iter()
         .filter_map(due)
-        .filter(|o| o.opens <= now && !answered.contains(&o.id))
+        .filter(|o| !answered.contains(&o.id))
         .collect();
     out.sort();
     // What was withdrawn and owed anew is written down twice.

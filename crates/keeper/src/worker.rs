@@ -7,6 +7,7 @@ use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{Issue, Outcome, Protection, ProtectionId, Span, Time};
 
 use crate::catalogue::Catalogue;
+use crate::chores::Tried;
 use crate::error::{Category, KeeperError, chain};
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
@@ -174,6 +175,7 @@ impl Keeper {
         let mut not_before = next;
         let mut next_publishing = next.plus(PUBLISH_EVERY);
         let mut next_mail = next;
+        let mut tried = Tried::default();
         loop {
             match found.recv_timeout(LOOK) {
                 // A gap: a new base is due at once.
@@ -205,6 +207,19 @@ impl Keeper {
                         }
                     },
                 }
+            }
+            match self.do_a_chore(&mut tried, reporter) {
+                // Captures come first, and one may be due by now.
+                Ok(true) => {
+                    next = clock.now();
+                    continue;
+                }
+                Ok(false) => {}
+                Err(error) => match error.category() {
+                    Category::Interrupted => return Ok(WorkEnd::Stopped),
+                    Category::Locked => {}
+                    _ => tell(None, &chain(&error), reporter),
+                },
             }
             if clock.now() >= next_mail {
                 let sent = self.has_letters().and_then(|has| match has {

@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod assess;
 pub mod change;
+pub mod chores;
 pub mod declared;
 pub mod explain;
 pub mod files;

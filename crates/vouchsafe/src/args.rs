@@ -302,6 +302,9 @@ pub(crate) struct Drill {
     /// Also damage twins on purpose, and see each one refused.
     #[arg(long)]
     pub(crate) negative: bool,
+    /// Only what is due by the policy, with `--negative` where that is due, too.
+    #[arg(long)]
+    pub(crate) due: bool,
 }
 
 /// `recover-state`

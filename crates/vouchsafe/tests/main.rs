@@ -44,3 +44,4 @@ mod uploads;
 mod verify;
 mod verify_killed;
 mod worker;
+mod worker_chores;

@@ -184,12 +184,15 @@ pub(crate) fn drill(session: &Session, args: &Drill) -> Result<Exit, Failure> {
         moment,
         vault: args.vault.clone(),
         negative: args.negative,
+        due: args.due,
     };
     let results = keeper.drill(&order, &Console::new(session.output))?;
     if session.output.json {
         session
             .output
             .json(&serde_json::json!({ "event": "result", "drills": results }))?;
+    } else if args.due && results.is_empty() {
+        session.output.text("nothing is due")?;
     } else {
         for result in &results {
             session.output.text(&drill_text(result))?;

@@ -1,0 +1,89 @@
+//! What the worker does between captures: vaults read back and restores rehearsed, as the policy asks.
+
+use std::collections::BTreeSet;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::Workspace;
+use serde_json::Value;
+
+/// A worker that is running. It is killed when the value is dropped.
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Everything in the record of that kind, oldest first.
+fn facts(w: &Workspace, kind: &str) -> Vec<Value> {
+    let text = w.ok(["ledger", "export"]);
+    let lines = text
+        .lines()
+        .filter_map(|l| serde_json::from_str::<Value>(l).ok());
+    let entries = lines.filter_map(|line| match line.get("entry").unwrap_or(&line) {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        other => Some(other.clone()),
+    });
+    entries
+        .filter(|entry: &Value| entry["fact"] == kind)
+        .collect()
+}
+
+fn words(facts: &[Value], name: &str) -> BTreeSet<String> {
+    let word = |fact: &Value| fact[name].as_str().unwrap().to_owned();
+    facts.iter().map(word).collect()
+}
+
+#[test]
+fn what_is_due_is_drilled_once() {
+    let w = Workspace::new();
+    w.ok(["init"]);
+    w.ok(["run"]);
+    let all: Value =
+        serde_json::from_str(w.ok(["--json", "drill", "--due"]).lines().last().unwrap()).unwrap();
+    let drills = all["drills"].as_array().unwrap();
+    let systems = words(drills, "protection");
+    assert!(!systems.is_empty());
+    assert_eq!(systems.len(), drills.len());
+    for drill in drills {
+        assert_ne!(drill["obligations"].as_array().unwrap().len(), 0);
+        assert_ne!(drill["negative_controls"].as_array().unwrap().len(), 0);
+    }
+    assert!(w.ok(["drill", "--due"]).contains("nothing is due"));
+    assert_eq!(facts(&w, "drill").len(), drills.len());
+}
+
+#[test]
+fn a_worker_reads_vaults_back_and_rehearses_restores_without_being_told() {
+    let w = Workspace::new();
+    w.ok(["init"]);
+    let mut command = w.command(["worker"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let worker = Worker(child.unwrap());
+    let begun = Instant::now();
+    let (drills, verified) = loop {
+        let (drills, verified) = (facts(&w, "drill"), facts(&w, "verification"));
+        let points = words(&facts(&w, "recovery-point"), "protection");
+        let all = !points.is_empty() && words(&drills, "protection") == points;
+        if all && words(&verified, "vault").len() == 2 {
+            break (drills, verified);
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(180),
+            "{drills:?} {verified:?}"
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    drop(worker);
+    // Each once, and none of them before there was something to look at.
+    assert_eq!(words(&drills, "protection").len(), drills.len());
+    assert_eq!(verified.len(), 2);
+    for fact in drills.iter().chain(&verified) {
+        assert_ne!(fact["obligations"].as_array().unwrap().len(), 0, "{fact}");
+    }
+    assert!(w.ok(["drill", "--due"]).contains("nothing is due"));
+    assert!(w.ok(["verify", "--due"]).contains("nothing is due"));
+}
