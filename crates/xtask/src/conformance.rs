@@ -11,10 +11,9 @@ const TESTS: &str = "real_servers";
 
 /// The variables by which the tests are told.
 const CEPH_VARIABLE: &str = "VOUCHSAFE_TEST_CEPH";
+const MYSQL_VARIABLE: &str = "VOUCHSAFE_TEST_MYSQL";
 const AZURITE_VARIABLE: &str = "VOUCHSAFE_TEST_AZURITE";
 
-const SUITE: &str = "trixie";
-const CEPH: &str = "ceph-mon,ceph-osd,radosgw,ceph-common";
 const AZURITE: &str = "azurite@3.35.0";
 
 /// What this tier needs of the machine beside what every run of the tests needs.
@@ -29,7 +28,7 @@ const KERBEROS: (&str, &str) = (
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if !apt::is_root() {
         return Err(
-            "Ceph runs in a root file system of its own, which takes root: run this as root, best in a container"
+            "Ceph and MySQL run in root file systems of their own, which takes root: run this as root, best in a container"
                 .to_owned(),
         );
     }
@@ -74,7 +73,8 @@ fn prepare(phases: &mut Phases) -> Result<Vec<(&'static str, PathBuf)>, String> 
             false => apt::install(&missing),
         }
     })?;
-    let ceph = phases.time("Ceph", || ceph(&dir.join("ceph")))?;
+    let ceph = phases.time(CEPH.name, || CEPH.provide(&dir.join("ceph")))?;
+    let mysql = phases.time(MYSQL.name, || MYSQL.provide(&dir.join("mysql")))?;
     let azurite = phases.time("Azurite", || azurite(&dir.join("azurite")))?;
     let tools = phases.time("MongoDB's tools", || {
         mongo_tools::provide(&dir.join("mongo-tools"))
@@ -88,43 +88,74 @@ fn prepare(phases: &mut Phases) -> Result<Vec<(&'static str, PathBuf)>, String> 
     variables.extend([
         (servers::VARIABLE, others),
         (CEPH_VARIABLE, ceph),
+        (MYSQL_VARIABLE, mysql),
         (AZURITE_VARIABLE, azurite),
         (mongo_tools::VARIABLE, tools),
     ]);
     Ok(variables)
 }
 
-/// A root file system of another suite with Ceph in it. It is whole or not there.
-fn ceph(root: &Path) -> Result<PathBuf, String> {
-    if root.join("usr/bin/radosgw").is_file() {
-        return Ok(root.to_owned());
-    }
-    let made = root.with_extension("part");
-    let mut failures = Vec::new();
-    for mirror in apt::mirrors()? {
-        let _ = std::fs::remove_dir_all(&made);
-        let built = program::run(
-            Command::new("mmdebstrap")
-                .args(["--quiet", "--mode=root", "--variant=essential"])
-                .arg(format!("--include={CEPH}"))
-                .arg(SUITE)
-                .arg(&made)
-                .arg(&mirror),
-        );
-        match built {
-            Ok(()) => {
-                return std::fs::rename(&made, root)
-                    .map(|()| root.to_owned())
-                    .map_err(|error| format!("{}: {error}", root.display()));
-            }
-            Err(failure) => failures.push(format!("  {mirror}: {failure}")),
+/// A server that lies in a root file system of another suite.
+struct Rooted {
+    name: &'static str,
+    suite: &'static str,
+    packages: &'static str,
+    /// What is there only where all of it is.
+    program: &'static str,
+}
+
+const CEPH: Rooted = Rooted {
+    name: "Ceph",
+    suite: "trixie",
+    packages: "ceph-mon,ceph-osd,radosgw,ceph-common",
+    program: "usr/bin/radosgw",
+};
+
+/// No stable suite has MySQL. `mount` is for the sandboxes that restored servers run in.
+const MYSQL: Rooted = Rooted {
+    name: "MySQL",
+    suite: "sid",
+    packages: "mysql-server-core,mysql-client-core,mysql-client,mount",
+    program: "usr/sbin/mysqld",
+};
+
+impl Rooted {
+    /// The root file system. It is whole or not there.
+    fn provide(&self, root: &Path) -> Result<PathBuf, String> {
+        if root.join(self.program).is_file() {
+            return Ok(root.to_owned());
         }
+        let made = root.with_extension("part");
+        let mut failures = Vec::new();
+        for mirror in apt::mirrors()? {
+            let _ = std::fs::remove_dir_all(&made);
+            let built = program::run(
+                Command::new("mmdebstrap")
+                    .args(["--quiet", "--mode=root", "--variant=essential"])
+                    // A mirror may hold still, and a suite that is always new would be too old then.
+                    .arg("--aptopt=Acquire::Check-Valid-Until \"false\"")
+                    .arg(format!("--include={}", self.packages))
+                    .arg(self.suite)
+                    .arg(&made)
+                    .arg(&mirror),
+            );
+            match built {
+                Ok(()) => {
+                    return std::fs::rename(&made, root)
+                        .map(|()| root.to_owned())
+                        .map_err(|error| format!("{}: {error}", root.display()));
+                }
+                Err(failure) => failures.push(format!("  {mirror}: {failure}")),
+            }
+        }
+        Err(format!(
+            "no mirror yields {} of {}:\n{}\nname another mirror by {}",
+            self.name,
+            self.suite,
+            failures.join("\n"),
+            apt::MIRROR_VARIABLE
+        ))
     }
-    Err(format!(
-        "no mirror yields Ceph of {SUITE}:\n{}\nname another mirror by {}",
-        failures.join("\n"),
-        apt::MIRROR_VARIABLE
-    ))
 }
 
 fn azurite(dir: &Path) -> Result<PathBuf, String> {

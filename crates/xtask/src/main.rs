@@ -31,7 +31,7 @@ usage: cargo xtask tidy                        hold the tree against its own rul
        cargo xtask test [-p PACKAGE]… [CARGO ARGUMENTS] [-- TEST ARGUMENTS]
                                                set up, then run the tests of all or some packages
        cargo xtask conformance [--env | TEST ARGUMENTS]
-                                               against Ceph, Azurite and MongoDB's tools, which it installs;
+                                               against Ceph, Azurite, MySQL and MongoDB's tools, which it installs;
                                                with --env only prints the variables that these tests read
        cargo xtask rounds [OPTIONS]            the log through sudden deaths, and back to every claimed moment;
                                                --help says how

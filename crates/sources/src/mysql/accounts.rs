@@ -122,20 +122,26 @@ fn look(session: &mut Session, about: &About) -> Result<Accounts, CaptureError> 
                 format!("{}@{}", quoted(&user), quoted(&host)),
             )
         };
-        let made = match (everybody, is_role) {
-            (true, _) => None,
-            (_, true) => Some(format!("CREATE ROLE IF NOT EXISTS {grantee}")),
-            _ => Some(created(&session.text(&format!(
-                "SHOW CREATE USER {}@{}",
-                literal(&user),
-                literal(&host)
-            ))?)),
+        let (made, default) = match (everybody, is_role) {
+            (true, _) => (None, None),
+            (_, true) => (Some(format!("CREATE ROLE IF NOT EXISTS {grantee}")), None),
+            _ => {
+                let statement = session.text(&format!(
+                    "SHOW CREATE USER {}@{}",
+                    literal(&user),
+                    literal(&host)
+                ))?;
+                let (made, roles) = created(&statement);
+                let default = roles.map(|r| format!("SET DEFAULT ROLE {r} TO {grantee}"));
+                (Some(made), default)
+            }
         };
         let rows = session.rows(&format!("SHOW GRANTS FOR {grantee}"))?;
         let mut grants: Vec<String> = rows
             .into_iter()
             .filter_map(|row| row.into_iter().next().flatten())
             .filter(|grant| is_own(grant, &grantee) && concerns(grant, &about.database))
+            .chain(default)
             .collect();
         grants.sort();
         out.insert(
@@ -150,11 +156,43 @@ fn look(session: &mut Session, about: &About) -> Result<Accounts, CaptureError> 
     Ok(Accounts(out))
 }
 
-fn created(statement: &str) -> String {
-    match statement.strip_prefix("CREATE USER ") {
-        Some(rest) => format!("CREATE USER IF NOT EXISTS {rest}"),
-        None => statement.to_owned(),
+/// The statement that makes an account, and its default roles if it names any, as MySQL does: where it is run these are
+/// not there yet.
+fn created(statement: &str) -> (String, Option<&str>) {
+    const ROLES: &str = " DEFAULT ROLE ";
+    let Some(rest) = statement.strip_prefix("CREATE USER ") else {
+        return (statement.to_owned(), None);
+    };
+    let parts = || {
+        let (before, roles) = split_outside_quotes(rest, ROLES)?;
+        let (roles, after) = split_outside_quotes(roles, " REQUIRE ")?;
+        Some((format!("{before} REQUIRE {after}"), roles))
+    };
+    match parts() {
+        Some((rest, roles)) => (format!("CREATE USER IF NOT EXISTS {rest}"), Some(roles)),
+        None => (format!("CREATE USER IF NOT EXISTS {rest}"), None),
     }
+}
+
+/// What stands before and behind the first `word` that is in no name and no literal.
+fn split_outside_quotes<'t>(text: &'t str, word: &str) -> Option<(&'t str, &'t str)> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match quote {
+            _ if escaped => escaped = false,
+            Some('\'') if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '`' || c == '\'' => quote = Some(c),
+            None => {
+                if let Some(behind) = text.get(at..).and_then(|rest| rest.strip_prefix(word)) {
+                    return Some((text.get(..at)?, behind));
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Whether a grant is the account's, not that of a role which it has.
@@ -211,6 +249,20 @@ mod tests {
             "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*A'",
             "`u`@`%`"
         ));
+    }
+
+    #[test]
+    fn default_roles_come_after_what_they_name() {
+        let plain = "CREATE USER `u`@`%` IDENTIFIED WITH 'p' AS 0x01 REQUIRE NONE";
+        let made = "CREATE USER IF NOT EXISTS `u`@`%` IDENTIFIED WITH 'p' AS 0x01 REQUIRE NONE";
+        assert_eq!(created(plain), (made.to_owned(), None));
+        let with = plain.replace(" REQUIRE", " DEFAULT ROLE `a`@`%`,`b REQUIRE `@`%` REQUIRE");
+        let roles = "`a`@`%`,`b REQUIRE `@`%`";
+        assert_eq!(created(&with), (made.to_owned(), Some(roles)));
+        let named = plain.replace("`u`", "`u DEFAULT ROLE ``x`");
+        assert_eq!(created(&named).1, None);
+        let commented = format!("{plain} COMMENT 'it\\' DEFAULT ROLE `a` REQUIRE '");
+        assert_eq!(created(&commented).1, None);
     }
 
     #[test]

@@ -15,10 +15,11 @@ use vouchsafe_model::Secret;
 
 use super::MySqlSource;
 use super::about::{self, About, Parts};
+use super::accounts::OURS;
 use super::address::Address;
 use super::dump::Door;
 use super::login::Login;
-use super::programs::{self, Kind};
+use super::programs::{self, Kind, Product};
 use super::server::{self, Server};
 use super::session::{Session, literal, quoted, unreadable};
 use crate::failure;
@@ -92,7 +93,6 @@ fn as_server(
     request: &RestoreRequest,
 ) -> Result<Restored, CaptureError> {
     empty_place(request)?;
-    server::demand_product(about)?;
     files::create_dir_all(&request.to, 0o700).map_err(failure::file)?;
     let place = files::canonicalize(&request.to).map_err(failure::file)?;
     files::write_atomic(place.join(about::NAME), &about.to_json(), 0o600).map_err(failure::file)?;
@@ -105,7 +105,7 @@ fn as_server(
     let bytes = load(ctx, point, parts, about, &door, &about.database)?;
     if let Some(node) = &parts.accounts {
         ctx.progress.phase("restore the accounts", None, None);
-        drop_accounts(&mut session)?;
+        drop_accounts(&mut session, about.product)?;
         feed(ctx, point, node, about, &door, "mysql", about::ACCOUNTS)?;
     }
     drop(session);
@@ -121,11 +121,15 @@ fn as_server(
 }
 
 /// Takes away the accounts that a new server has: those of the original come instead.
-fn drop_accounts(session: &mut Session) -> Result<(), CaptureError> {
-    let rows = session.rows(
-        "SELECT CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user WHERE is_role = 'N' \
-         AND User NOT IN ('mariadb.sys', 'vouchsafe-restored')",
-    )?;
+fn drop_accounts(session: &mut Session, product: Product) -> Result<(), CaptureError> {
+    let of_the_server = match product {
+        Product::MariaDb => "is_role = 'Y' OR User = 'mariadb.sys'",
+        Product::MySql => "User IN ('mysql.sys', 'mysql.session', 'mysql.infoschema')",
+    };
+    let rows = session.rows(&format!(
+        "SELECT CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user \
+         WHERE NOT ({of_the_server}) AND User <> '{OURS}'"
+    ))?;
     for account in rows.into_iter().flatten().flatten() {
         session.execute(&format!("DROP USER {account}"))?;
     }

@@ -29,6 +29,8 @@ pub(super) struct Server {
     directory: File,
     data: PathBuf,
     place: PathBuf,
+    /// What messages call it.
+    program: &'static str,
     /// For programs, which start in the data directory.
     login: Login,
 }
@@ -56,6 +58,9 @@ const QUIET: [&str; 9] = [
     "--innodb-buffer-pool-dump-at-shutdown=OFF",
 ];
 
+/// Another protocol with a port and a socket of its own; a directory for files that a package would have made.
+const QUIET_MYSQL: [&str; 2] = ["--mysqlx=OFF", "--secure-file-priv=NULL"];
+
 /// The directory of the data in a restored server's place.
 pub(super) fn data_directory(place: &Path) -> PathBuf {
     place.join(DATA)
@@ -63,17 +68,12 @@ pub(super) fn data_directory(place: &Path) -> PathBuf {
 
 const DATA: &str = "data";
 
-/// Whether servers of ours can be made of what came from this product.
-pub(super) fn demand_product(about: &About) -> Result<(), CaptureError> {
-    if about.product == Product::MariaDb {
-        return Ok(());
+/// The server's program, for messages.
+fn program_name(product: Product) -> &'static str {
+    match product {
+        Product::MariaDb => "mariadbd",
+        Product::MySql => "mysqld",
     }
-    Err(CaptureError::Program {
-        program: "mysqld".to_owned(),
-        message: "this version makes servers of its own of MariaDB only".to_owned(),
-        remedy: "restore the point as files, or into a server that runs: mysql://user@host/name"
-            .to_owned(),
-    })
 }
 
 /// Makes an empty server in `place`.
@@ -82,27 +82,39 @@ pub(super) fn initialise(
     about: &About,
     place: &Path,
 ) -> Result<(), CaptureError> {
-    demand_product(about)?;
     let server = programs::of_series(ctx, Kind::Server, about.product, about.series)?;
     let confined = Confined::to(ctx, place)?;
-    let program = Path::new("mariadb-install-db");
-    let command = confined
-        .program(program)
-        .args(["--no-defaults", "--auth-root-authentication-method=normal"])
-        .args(["--skip-test-db", "--skip-log-bin"])
+    let (name, package, command) = match about.product {
+        // The script looks for the server where it was installed itself.
+        Product::MariaDb => (
+            "mariadb-install-db",
+            "mariadb-server",
+            confined
+                .program(Path::new("mariadb-install-db"))
+                .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+                .args(["--skip-test-db", "--skip-log-bin"]),
+        ),
+        Product::MySql => (
+            "mysqld",
+            "mysql-server",
+            confined.program(&server).args([
+                "--no-defaults",
+                "--initialize-insecure",
+                "--skip-log-bin",
+            ]),
+        ),
+    };
+    let command = command
         .args(names(about))
         .arg(option("--datadir", &confined.seen(DATA)))
         .env("TMPDIR", confined.seen(""));
-    // The script looks for the server where it was installed itself.
-    let _ = server;
     run_captured(ctx.spawn, command, INIT)
         .map(drop)
         .map_err(|e| {
-            failure::program(
-                "mariadb-install-db",
-                &e,
-                "see that there is room, and that the package mariadb-server is installed whole",
-            )
+            let remedy = format!(
+                "see that there is room, and that the package {package} is installed whole"
+            );
+            failure::program(name, &e, &remedy)
         })
 }
 
@@ -122,13 +134,16 @@ impl Server {
         place: &Path,
         more: &[String],
     ) -> Result<Server, CaptureError> {
-        demand_product(about)?;
         let program = programs::of_series(ctx, Kind::Server, about.product, about.series)?;
         let data = files::canonicalize(data_directory(place)).map_err(failure::file)?;
         let directory = files::open_read(&data).map_err(failure::file)?;
         let place = files::canonicalize(place).map_err(failure::file)?;
-        files::write_atomic(place.join(INIT_FILE), let_in().as_bytes(), 0o600)
-            .map_err(failure::file)?;
+        files::write_atomic(
+            place.join(INIT_FILE),
+            let_in(about.product).as_bytes(),
+            0o600,
+        )
+        .map_err(failure::file)?;
         let confined = Confined::to(ctx, &place)?;
         let socket = Path::new("/proc/self/cwd").join(SOCKET);
         let command = confined
@@ -141,13 +156,17 @@ impl Server {
             .arg(option("--socket", &socket))
             .arg(option("--pid-file", Path::new("server.pid")))
             .args(QUIET)
+            .args(match about.product {
+                Product::MariaDb => &[][..],
+                Product::MySql => &QUIET_MYSQL,
+            })
             .args(names(about))
             .args(more);
         let child = ctx.spawn.spawn(command).map_err(|e| {
             failure::program(
-                "mariadbd",
+                program_name(about.product),
                 &e.into(),
-                "see that the package mariadb-server is installed whole",
+                "see that the server's package is installed whole",
             )
         })?;
         let server = Server {
@@ -156,6 +175,7 @@ impl Server {
             directory,
             data,
             place,
+            program: program_name(about.product),
         };
         server.wait_until_ready(ctx)?;
         Ok(server)
@@ -191,7 +211,7 @@ impl Server {
         {
             child.kill_tree();
             return Err(CaptureError::Program {
-                program: "mariadbd".to_owned(),
+                program: self.program.to_owned(),
                 message: format!("it did not stop within {} s", STOP.as_secs()),
                 remedy: "see that there is room on the disk, and restore it again".to_owned(),
             });
@@ -211,7 +231,7 @@ impl Server {
             let ended = child.as_mut().and_then(Child::try_wait);
             if let (Some(state), Some(child)) = (ended, child.as_ref()) {
                 return Err(CaptureError::Program {
-                    program: "mariadbd".to_owned(),
+                    program: self.program.to_owned(),
                     message: format!(
                         "{state} instead of starting; it said: {}",
                         child.stderr_tail()
@@ -241,14 +261,23 @@ fn ours(socket: PathBuf) -> Address {
     }
 }
 
-/// Statements that run before anybody is let in: nobody knows the passwords of the original. The right to let others act
-/// for anybody can be given to nobody by these statements, but written down.
-fn let_in() -> String {
+/// Statements that run before anybody is let in, one in a line: nobody knows the passwords of the original. On MariaDB the
+/// right to let others act for anybody can be given to nobody by these statements, but written down.
+fn let_in(product: Product) -> String {
+    let proxy = match product {
+        Product::MariaDb => format!(
+            "REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) \
+             VALUES ('localhost', '{OURS}', '', '', 1, '');"
+        ),
+        Product::MySql => {
+            format!("GRANT PROXY ON ''@'' TO '{OURS}'@'localhost' WITH GRANT OPTION;")
+        }
+    };
     format!(
-        "CREATE OR REPLACE USER '{OURS}'@'localhost';\n\
+        "DROP USER IF EXISTS '{OURS}'@'localhost';\n\
+         CREATE USER '{OURS}'@'localhost';\n\
          GRANT ALL PRIVILEGES ON *.* TO '{OURS}'@'localhost' WITH GRANT OPTION;\n\
-         REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) \
-         VALUES ('localhost', '{OURS}', '', '', 1, '');\n\
+         {proxy}\n\
          FLUSH PRIVILEGES;\n"
     )
 }

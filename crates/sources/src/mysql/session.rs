@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use sqlx::mysql::MySqlRow;
+use sqlx::mysql::{MySqlConnectOptions, MySqlRow, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row as _};
 use tokio::runtime::{Builder, Runtime};
 use vouchsafe_capture::CaptureError;
 use vouchsafe_model::Secret;
 
-use super::address::Address;
+use super::address::{Address, Tls};
 
 /// One connection. Dropping it ends what it had begun.
 pub(super) struct Session {
@@ -66,13 +66,27 @@ impl Session {
             .build()
             .map_err(|e| CaptureError::io("start the connection to", shown.clone(), e))?;
         let mut options = address.options();
+        let password = password.filter(|password| !password.expose().is_empty());
         if let Some(password) = password {
             let text = std::str::from_utf8(password.expose())
                 .map_err(|_| unreadable(&shown, "the password is not UTF-8", "set another one"))?;
             options = options.password(text);
         }
-        let connected =
-            runtime.block_on(async { tokio::time::timeout(patience, options.connect()).await });
+        let connect = |options: &MySqlConnectOptions| {
+            runtime.block_on(async { tokio::time::timeout(patience, options.connect()).await })
+        };
+        let mut connected = connect(&options);
+        // Until MySQL has seen a password of `caching_sha2_password` once it wants it as it is, which is only sent over
+        // TLS. Within the machine that need not show who answers.
+        if let Ok(Err(error)) = &connected
+            && address.tls == Tls::Disabled
+            && address.is_this_machine()
+            && password.is_some()
+            && wants_the_password(error)
+            && let Ok(Ok(connection)) = connect(&options.ssl_mode(MySqlSslMode::Required))
+        {
+            connected = Ok(Ok(connection));
+        }
         let connection = match connected {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(refused(address, &error)),
@@ -322,6 +336,11 @@ fn refused(address: &Address, error: &sqlx::Error) -> CaptureError {
         None => "see that the server runs, and that host and port are right".to_owned(),
     };
     unreadable(&shown, said, remedy)
+}
+
+/// What is said where a password is to be sent as it is over a plain connection.
+fn wants_the_password(error: &sqlx::Error) -> bool {
+    number(error) == Some(1045) || message(error).contains("RSA")
 }
 
 /// Errors of TLS come as themselves or wrapped in errors of the connection.

@@ -11,10 +11,10 @@ use vouchsafe_host::process::run_captured;
 
 use super::super::about::{self, About};
 use super::super::about_of;
-use super::super::programs::{self, Kind};
+use super::super::programs::{self, Kind, Product};
 use super::super::replay;
 use super::super::restore::empty_place;
-use super::super::server::{self, data_directory};
+use super::super::server::data_directory;
 use super::files::{points, server_options};
 use super::{DATA, serve};
 use crate::confine::Confined;
@@ -110,7 +110,16 @@ fn write_out(
     }
     restored.place = files::canonicalize(&restored.place).map_err(failure::file)?;
     let about = about_of(&restored.place)?;
-    server::demand_product(&about)?;
+    if about.product != Product::MariaDb {
+        return Err(CaptureError::Unreadable {
+            place: about::NAME.to_owned(),
+            message: format!(
+                "it names a base of {}, of which none are made",
+                about.product.name()
+            ),
+            remedy: "restore another point".to_owned(),
+        });
+    }
     prepare(ctx, &about, &restored.place)?;
     Ok((restored, Some(about)))
 }

@@ -15,6 +15,7 @@ use vouchsafe_model::{DigestEntry, Span};
 
 use super::MySqlSource;
 use super::about::About;
+use super::programs::Product;
 use super::session::{Session, literal, quoted};
 use crate::failure;
 use crate::rung::number;
@@ -142,11 +143,20 @@ pub(super) fn stands(
         };
         out.insert(format!("{SEQUENCE}{name}"), entry);
     };
-    let counters = session.rows(&format!(
+    let asked = format!(
         "SELECT TABLE_NAME, AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
          AND AUTO_INCREMENT IS NOT NULL",
         literal(&about.database)
-    ))?;
+    );
+    let mut counters = session.rows(&asked)?;
+    if about.product == Product::MySql {
+        // Of a table that was not opened since the server was started it tells the last value, not the next one.
+        for name in counters.iter().filter_map(|row| row.first()?.as_deref()) {
+            let (database, table) = (quoted(&about.database), quoted(name));
+            session.rows(&format!("SELECT 1 FROM {database}.{table} LIMIT 0"))?;
+        }
+        counters = session.rows(&asked)?;
+    }
     for row in counters {
         let mut row = row.into_iter().map(Option::unwrap_or_default);
         let (name, next) = (row.next().unwrap_or_default(), row.next());
