@@ -10,9 +10,8 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
-#[path = "../tests/common/world.rs"]
-mod world;
 
+use common::world;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -146,7 +146,7 @@ fn fragments_go_only_into_segments_that_hold_them_and_the_newest_two_stay() {
     let report = stream(&store, 0).compact(&small(u64::MAX)).unwrap();
     assert_eq!((report.segments, report.removed), (0, 0));
     hundreds(&mut writer, 1);
-    hundreds(&mut logs::writer(&store), 1);
+    hundreds(&mut crate::common::logs::writer(&store), 1);
     assert_eq!(byte(whole(&stream(&store, 0)).to), 1300);
 }
 
@@ -309,7 +309,7 @@ fn a_window_made_in_batches_is_the_window_made_at_once() {
         ..piece(1650, 1750)
     };
     writer.append(on_two, &truth(1650, 1750)).unwrap();
-    hundreds(&mut logs::writer(&store), 4);
+    hundreds(&mut crate::common::logs::writer(&store), 4);
     let kept = store.get(&key(&store, "f 2")).unwrap();
     let at = key(&store, "f 2");
     stream(&store, 0).compact(&small(5)).unwrap();
