@@ -204,6 +204,10 @@ fn both_verifiers_agree_on_every_damage() {
         e.lines[41] = format!("{{\"head\":{}}}", serde_json::to_string(&foreign).unwrap());
     };
     case("head by another key", &head, &[], None);
+    let half = |e: &mut Export| e.change(41, "{\"head\":\"", "{\"head\":\"\\ud800");
+    case("half a letter in the head", &half, &[], Some(40));
+    let bytes = |e: &mut Export| e.change(41, "vouchsafe/", "vouchsafe\\/");
+    case("a head written in another way", &bytes, &[], Some(40));
     let size = |e: &mut Export| e.change(0, "\"size\":40", "\"size\":41");
     case("a larger size stated", &size, &[], Some(40));
     let form = |e: &mut Export| e.change(0, "export/1", "export/2");
@@ -552,4 +556,24 @@ fn a_part_of_small_order_in_a_signature_changes_nothing() {
     // One by one, too: that is how it is examined where something is wrong.
     export.change(40, "capture", "neglect");
     both_say("strange, edited", &export.bytes(), &seen, "wrong", Some(39));
+}
+
+/// An auditor reads it whole before they trust it, and needs nothing beside it.
+#[test]
+fn the_other_verifier_is_short_and_needs_nothing() {
+    let tools = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tools");
+    let text = std::fs::read_to_string(tools.join("verify_ledger.py")).unwrap();
+    assert!(text.lines().count() < 400, "{}", text.lines().count());
+    let imports: Vec<&str> = text.lines().filter(|l| l.contains("import ")).collect();
+    let standard = "import argparse, base64, datetime, functools, hashlib, json, re, sys";
+    assert_eq!(imports, [standard]);
+    let longest = text.lines().map(|l| l.chars().count()).max().unwrap();
+    assert!(longest <= 120, "{longest}");
+    let is_code = |l: &&str| !l.contains("\"\"\"");
+    let squeezed: Vec<&str> = text
+        .lines()
+        .filter(is_code)
+        .filter(|l| l.contains("; ") || l.ends_with(';'))
+        .collect();
+    assert_eq!(squeezed, Vec::<&str>::new());
 }
