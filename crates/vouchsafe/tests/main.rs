@@ -13,6 +13,7 @@ mod change_signed;
 mod common;
 mod coverage;
 mod document;
+mod document_pdf;
 mod evidence;
 mod genuine_rest;
 mod holds;

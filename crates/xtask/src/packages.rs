@@ -34,6 +34,7 @@ const PACKAGES: &[Package] = &[
     file("openssh-client", "/usr/bin/ssh"),
     file("openssh-server", "/usr/sbin/sshd"),
     program("openssl", "openssl"),
+    program("poppler-utils", "pdftotext"),
     file("postgresql-15", "/usr/lib/postgresql/15/bin/initdb"),
     program("python3", "python3"),
     file(

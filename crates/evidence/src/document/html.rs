@@ -81,8 +81,8 @@ fn block(block: &Block) -> Markup {
             h3 { (title) (marks(fulfils)) }
             @for inner in blocks { (self::block(inner)) }
         },
-        Block::Figure { svg, caption } => html! {
-            figure { (PreEscaped(svg)) figcaption { (caption) } }
+        Block::Figure { map, caption } => html! {
+            figure { (map.svg()) figcaption { (caption) } }
         },
     }
 }

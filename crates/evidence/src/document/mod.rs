@@ -1,9 +1,10 @@
-//! The policy as a document that a company can publish: the same sections as Markdown and as a page.
+//! The policy as a document that a company can publish: the same sections as Markdown, as a page and on paper.
 
 mod about;
 mod flow_map;
 mod html;
 mod markdown;
+mod paper;
 mod people;
 mod places;
 mod rules;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use vouchsafe_model::policy::Tier;
 use vouchsafe_model::{Policy, ProtectionId, SystemName, Time};
 
+use flow_map::FlowMap;
 pub use words::rhythm;
 
 /// What a policy declares, by its keys; every value is text as people would write it.
@@ -113,7 +115,13 @@ pub struct DocumentInput<'a> {
     pub tool: String,
 }
 
-/// The document, before it becomes Markdown or a page.
+/// The document as a PDF file, with the letters that [`crate::pdf`] has. The same input gives the same bytes.
+pub fn document_pdf(input: &DocumentInput<'_>) -> Vec<u8> {
+    let version = &input.policy.front.version;
+    paper::render(&document(input), version.as_deref(), input)
+}
+
+/// The document, before it becomes Markdown, a page or a file for paper.
 #[derive(Clone, Debug)]
 struct Document {
     title: String,
@@ -148,7 +156,7 @@ enum Block {
     },
     /// A drawing, and what it shows in words.
     Figure {
-        svg: String,
+        map: FlowMap,
         caption: String,
     },
 }

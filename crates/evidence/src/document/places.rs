@@ -189,10 +189,10 @@ pub(super) fn locations(input: &DocumentInput<'_>) -> Section {
         let head = ["System", "Class", "Lies in", "Copies, by region"];
         blocks.push(Block::table(&head, inventory));
     }
-    if let Some(svg) = flow_map::map(input) {
+    if let Some(map) = flow_map::map(input) {
         let caption = "Where copies go: each system on the left, the regions and vaults that hold its copies on the right.";
         blocks.push(Block::Figure {
-            svg,
+            map,
             caption: caption.to_owned(),
         });
     }

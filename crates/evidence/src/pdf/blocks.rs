@@ -11,7 +11,7 @@ use crate::report::{courses, period_sentence};
 use crate::words::figure;
 
 /// What a page is made of.
-pub(super) enum Block {
+pub(crate) enum Block {
     /// 0 is the title, 1 a section.
     Heading(u8, String),
     Text(String),
@@ -19,8 +19,10 @@ pub(super) enum Block {
     Loud(String),
     /// Exact text.
     Code(String),
+    List(Vec<String>),
     Pairs(Vec<(String, String)>),
     Table {
+        /// What it shows; nothing where a heading says so.
         caption: String,
         head: Vec<String>,
         rows: Vec<(Tone, Vec<String>)>,
@@ -30,7 +32,7 @@ pub(super) enum Block {
 
 /// How a row is to be seen; its cells say the same in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Head,
     Plain,
     Doubtful,

@@ -64,6 +64,7 @@ impl Layout {
             Block::Text(text) => self.text(Face::Regular, 9.0, Ink::Plain, text),
             Block::Loud(text) => self.text(Face::Bold, 10.0, Ink::Bad, text),
             Block::Code(text) => self.text(Face::Mono, 7.5, Ink::Plain, text),
+            Block::List(items) => self.list(items),
             Block::Pairs(pairs) => self.pairs(pairs),
             Block::Table {
                 caption,
@@ -129,6 +130,28 @@ impl Layout {
         self.y -= 5.0;
     }
 
+    fn list(&mut self, items: &[String]) {
+        const SIZE: f32 = 9.0;
+        const INDENT: f32 = 12.0;
+        for item in items {
+            for (n, line) in wrap(Face::Regular, SIZE, ROOM - INDENT, item)
+                .iter()
+                .enumerate()
+            {
+                self.ensure(SIZE * 1.35);
+                self.y -= SIZE * 1.35;
+                let y = self.y;
+                if n == 0 {
+                    let mark = encode("•");
+                    self.line((MARGIN + 2.0, y), Face::Regular, SIZE, Ink::Plain, &mark);
+                }
+                self.line((MARGIN + INDENT, y), Face::Regular, SIZE, Ink::Plain, line);
+            }
+            self.y -= 1.5;
+        }
+        self.y -= 5.0;
+    }
+
     fn pairs(&mut self, pairs: &[(String, String)]) {
         const SIZE: f32 = 8.5;
         const STEP: f32 = 11.5;
@@ -178,14 +201,11 @@ impl Layout {
             .first()
             .map(|(_, cells)| tall(&wrapped(Face::Regular, cells)));
         self.ensure(14.0 + height(tall(&heads)) + height(first.unwrap_or(1).min(12)));
-        self.y -= 12.0;
-        self.line(
-            (MARGIN, self.y),
-            Face::Bold,
-            8.5,
-            Ink::Plain,
-            &encode(caption),
-        );
+        if !caption.is_empty() {
+            let y = self.y - 12.0;
+            self.line((MARGIN, y), Face::Bold, 8.5, Ink::Plain, &encode(caption));
+            self.y = y;
+        }
         self.y -= 4.0;
         self.row(
             Tone::Head,
@@ -257,7 +277,9 @@ impl Layout {
     }
 
     fn drawing(&mut self, drawing: &Drawing) {
-        let scale = ROOM / small(drawing.width);
+        // What is tall is drawn smaller, for a drawing does not go on over pages.
+        let most = HEIGHT - MARGIN - FLOOR - 60.0;
+        let scale = (ROOM / small(drawing.width)).min(most / small(drawing.height));
         let height = small(drawing.height) * scale;
         self.ensure(height + 24.0);
         self.y -= 4.0;

@@ -5,9 +5,18 @@ use pdf_writer::{Date, Finish, Name, Pdf, Rect, Ref, TextStr};
 use vouchsafe_model::Time;
 
 use super::layout::{BOLD, HEIGHT, MARGIN, MONO, Mark, Pages, REGULAR, WIDTH, put};
-use super::letters::{Face, encode, width};
+use super::letters::{Face, encode, width, wrap};
 use crate::drawing::Ink;
-use crate::report::content::ReportContent;
+
+/// What is said of the file as a whole.
+pub(crate) struct Paper {
+    pub(crate) title: String,
+    /// At the foot of each page, beside its number.
+    pub(crate) foot: String,
+    /// The program that made it.
+    pub(crate) tool: String,
+    pub(crate) made: Time,
+}
 
 /// Numbers objects in their order.
 struct Refs(i32);
@@ -19,7 +28,7 @@ impl Refs {
     }
 }
 
-pub(super) fn finish(made: Pages, content: &ReportContent) -> Vec<u8> {
+pub(super) fn finish(made: Pages, paper: &Paper) -> Vec<u8> {
     let mut refs = Refs(0);
     let mut pdf = Pdf::new();
     pdf.set_version(1, 7);
@@ -37,7 +46,7 @@ pub(super) fn finish(made: Pages, content: &ReportContent) -> Vec<u8> {
     let pages: Vec<Ref> = made.pages.iter().map(|_| refs.next()).collect();
     let count = pages.len();
     for ((number, mut page), id) in made.pages.into_iter().enumerate().zip(&pages) {
-        foot(&mut page, number + 1, count, content);
+        foot(&mut page, number + 1, count, &paper.foot);
         let stream = refs.next();
         let mut writer = pdf.page(*id);
         writer.media_box(Rect::new(0.0, 0.0, WIDTH, HEIGHT));
@@ -57,14 +66,10 @@ pub(super) fn finish(made: Pages, content: &ReportContent) -> Vec<u8> {
     let total = i32::try_from(count).unwrap_or(i32::MAX);
     pdf.pages(tree).kids(pages.iter().copied()).count(total);
     let shown = outlines(&mut pdf, &mut refs, outline, &made.marks, &pages);
-    let title = format!(
-        "Backup evidence: {}",
-        content.policy.title.as_deref().unwrap_or("backup policy")
-    );
     let mut writer = pdf.document_info(info);
-    writer.title(TextStr(&title));
-    writer.producer(TextStr(&content.tool));
-    writer.creation_date(date(content.generated_at));
+    writer.title(TextStr(&paper.title));
+    writer.producer(TextStr(&paper.tool));
+    writer.creation_date(date(paper.made));
     writer.finish();
     let mut writer = pdf.catalog(catalog);
     writer.pages(tree);
@@ -108,14 +113,11 @@ fn outlines(pdf: &mut Pdf, refs: &mut Refs, root: Ref, marks: &[Mark], pages: &[
     true
 }
 
-fn foot(page: &mut pdf_writer::Content, number: usize, count: usize, content: &ReportContent) {
+fn foot(page: &mut pdf_writer::Content, number: usize, count: usize, text: &str) {
     const SIZE: f32 = 7.5;
-    let left = encode(&format!(
-        "Backup evidence, {} up to {}; ledger of {} entries",
-        content.from.minute(),
-        content.to.minute(),
-        content.ledger.size
-    ));
+    let room = WIDTH - 2.0 * MARGIN - 80.0;
+    let mut lines = wrap(Face::Regular, SIZE, room, text).into_iter();
+    let left = lines.next().unwrap_or_default();
     let right = encode(&format!("page {number} of {count}"));
     put(
         page,
