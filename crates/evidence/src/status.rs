@@ -32,6 +32,7 @@ pub fn status_text_counting(
     lines.extend(table(a, copies, holds, opts));
     lines.extend(exemptions(a, opts));
     lines.extend(missed_duties(a, opts));
+    lines.extend(storage(a, opts));
     lines.extend(crate::duties::status_lines(a, opts));
     if opts.verbose {
         lines.extend(controls(a, opts));
@@ -139,6 +140,25 @@ fn table(
     } else {
         full.lines(opts)
     }
+}
+
+/// Stores that fill, and those of which nothing is known.
+fn storage(a: &Assessment, opts: TextOptions) -> Vec<String> {
+    let shown = a
+        .storage
+        .iter()
+        .filter(|s| opts.verbose || !s.verdict.is_good());
+    let said = shown.map(|s| {
+        format!(
+            "{} storage of {}: {}. {}",
+            mark(s.verdict),
+            s.vault,
+            s.verdict,
+            clean(&s.because)
+        )
+    });
+    said.flat_map(|text| wrapped(&text, opts.columns(), "", "    "))
+        .collect()
 }
 
 const HEADER: [&str; 8] = [

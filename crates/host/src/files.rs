@@ -362,15 +362,18 @@ pub fn modified(path: impl AsRef<Path>) -> Result<Time, FileError> {
         .map_err(|e| FileError::new(path, "look at", e))
 }
 
-/// Bytes free for this user and bytes in all, of the file system that holds `path`.
+/// Bytes free for this user and bytes that it may hold in all, of the file system that holds `path`.
+///
+/// What is reserved for others counts as neither, as `df` has it: where nothing is free, all of it is taken.
 pub fn free_space(path: impl AsRef<Path>) -> Result<(u64, u64), FileError> {
     let path = path.as_ref();
     let stat = rustix::fs::statvfs(path)
         .map_err(|e| FileError::new(path, "ask for the free space of", e.into()))?;
     let block = stat.f_frsize;
+    let taken = stat.f_blocks.saturating_sub(stat.f_bfree);
     Ok((
         stat.f_bavail.saturating_mul(block),
-        stat.f_blocks.saturating_mul(block),
+        taken.saturating_add(stat.f_bavail).saturating_mul(block),
     ))
 }
 

@@ -150,4 +150,14 @@ fn a_temporary_directory_goes_or_stays_as_asked() {
     assert!(files::exists(&kept).expect("looks"));
     let (free, total) = files::free_space(outer.path()).expect("asks");
     assert!(free <= total && total > 0);
+    // As `df` has it; others write meanwhile.
+    let df = std::process::Command::new("df")
+        .args(["-B1", "--output=used,avail"])
+        .arg(outer.path())
+        .output()
+        .expect("df runs");
+    let said = String::from_utf8(df.stdout).expect("text");
+    let figures = said.lines().nth(1).expect("a line").split_whitespace();
+    let whole: u64 = figures.map(|f| f.parse::<u64>().expect("a number")).sum();
+    assert!(whole.abs_diff(total) < total / 20, "{total} or {said}");
 }

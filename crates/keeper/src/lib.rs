@@ -45,6 +45,7 @@ mod resume;
 mod run;
 mod sheet;
 mod signed;
+mod space;
 mod state;
 mod store_check;
 mod target;

@@ -129,6 +129,7 @@ impl Keeper {
         let redrills = policy::redrills(&self.policy, &facts, now).into_iter();
         let fresh = redrills.filter(|o| !known.contains(&o.id));
         new.extend(fresh.map(Fact::ObligationDue));
+        new.extend(self.space_facts(&facts, now));
         if !new.is_empty() {
             self.record(new)?;
         }

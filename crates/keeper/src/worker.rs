@@ -306,7 +306,8 @@ impl Keeper {
             .any(|o| o.kind == vouchsafe_model::ObligationKind::RotateKey);
         let tells = !vouchsafe_policy::people::notices(&self.policy, &facts, now).is_empty()
             || !vouchsafe_policy::people::alerts(&self.policy, &facts, now).is_empty();
-        Ok(near || rotates || tells || !self.chosen(order)?.is_empty())
+        let fills = !self.space_facts(&facts, now).is_empty();
+        Ok(near || rotates || tells || fills || !self.chosen(order)?.is_empty())
     }
 }
 

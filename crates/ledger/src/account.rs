@@ -181,6 +181,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::RunClosed { .. }
         | Fact::RunAbandoned { .. }
         | Fact::Locks(_)
+        | Fact::Space(_)
         | Fact::VaultKnown { .. }
         | Fact::Published { .. }
         | Fact::Joined { .. }

@@ -13,6 +13,8 @@ pub enum AlertKind {
     Failure,
     /// Something was due and did not come.
     Missing,
+    /// A vault's store fills.
+    Storage,
     /// A log is further behind than allowed.
     Lag,
     /// A point is much larger or smaller than the one before.
@@ -25,9 +27,10 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [AlertKind; 6] = [
+    pub const ALL: [AlertKind; 7] = [
         AlertKind::Failure,
         AlertKind::Missing,
+        AlertKind::Storage,
         AlertKind::Lag,
         AlertKind::Size,
         AlertKind::Duration,
@@ -39,6 +42,7 @@ impl AlertKind {
         match self {
             AlertKind::Failure => "failure",
             AlertKind::Missing => "missing",
+            AlertKind::Storage => "storage",
             AlertKind::Lag => "lag",
             AlertKind::Size => "size",
             AlertKind::Duration => "duration",
@@ -52,7 +56,7 @@ impl AlertKind {
 pub struct AlertRule {
     /// Roles or persons.
     pub to: Vec<String>,
-    /// The share by which a size differs: numerator and denominator.
+    /// The share by which a size differs, or that is taken of a store: numerator and denominator.
     pub above: Option<(u32, u32)>,
     /// From which length on.
     pub longer_than: Option<Span>,
@@ -66,7 +70,7 @@ pub struct Alert {
     /// What kind.
     pub kind: AlertKind,
     /// What tells it from others of its kind, so that each comes once: the id of a run, an obligation or a point, or a
-    /// protection and an entry.
+    /// protection or a vault and an entry.
     pub of: String,
     /// Of which protection, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none", default)]

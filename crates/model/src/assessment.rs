@@ -8,6 +8,7 @@ use crate::obligation::Obligation;
 use crate::people_assessment::{
     AccessState, DutyAssessment, DutyItem, ExemptionState, IncidentState,
 };
+use crate::space::StorageState;
 use crate::time::{Span, Time};
 use crate::verdict::{Strength, Verdict};
 
@@ -209,4 +210,7 @@ pub struct Assessment {
     /// Systems for which nothing is done by itself now.
     #[serde(default)]
     pub paused: Vec<Pause>,
+    /// How full the vaults' stores are, where the policy wants to hear of it.
+    #[serde(default)]
+    pub storage: Vec<StorageState>,
 }

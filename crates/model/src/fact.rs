@@ -12,6 +12,7 @@ use crate::manifest::Engine;
 use crate::obligation::Obligation;
 use crate::people_fact::PeopleFact;
 use crate::record::{SigningKeyChange, Witnessing};
+use crate::space::VaultSpace;
 use crate::{Span, Time};
 
 /// How a run or a deed came out. A partial result is never a full one.
@@ -460,6 +461,8 @@ pub enum Fact {
     Drill(DrillResult),
     /// The locks of a vault were read back.
     Locks(VaultLocks),
+    /// A vault's store said how full it is.
+    Space(VaultSpace),
     /// What opens a vault was changed.
     KeyChange(KeyChange),
     /// Points are to be kept by somebody's order.

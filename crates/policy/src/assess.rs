@@ -14,13 +14,16 @@ mod projection;
 mod proof;
 mod redrill;
 mod retained;
+mod storage;
 
 pub use crate::assess::projection::Projection;
 pub use crate::assess::redrill::redrills;
+pub use crate::assess::storage::space_to_record;
 
 pub(crate) use crate::assess::controls::is_known as is_known_framework;
 pub use crate::assess::period::{assess_period, period_obligations};
 pub(crate) use crate::assess::points::{is_outside, region};
+pub(crate) use crate::assess::storage::tells;
 
 use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::ids::ProtectionName;
@@ -101,6 +104,12 @@ fn judge(policy: &Policy, projection: &Projection, now: Time) -> Assessment {
         .iter()
         .map(|d| d.verdict)
         .fold(verdict, Verdict::worse);
+    let storage = storage::storage(policy, projection, now);
+    verdict = storage
+        .iter()
+        .filter(|s| s.tells)
+        .map(|s| s.verdict)
+        .fold(verdict, Verdict::worse);
     if silence.last().is_some_and(|s| s.to == now) {
         verdict = verdict.worse(Verdict::Unproven);
     }
@@ -124,6 +133,7 @@ fn judge(policy: &Policy, projection: &Projection, now: Time) -> Assessment {
             .filter(|a| matches!(a.standing, AccessStanding::InForce | AccessStanding::Asked))
             .collect(),
         paused: people::paused(kept, now).into_values().collect(),
+        storage,
     }
 }
 

@@ -428,6 +428,10 @@ pub const CODES: &[(&str, &str)] = &[
         "An alert is for people, and mail goes to addresses. A role without people, or people without addresses, hear of nothing.",
     ),
     (
+        "P180",
+        "The alert on storage is there so that somebody makes room while there is some. At 100% there is none: the next backup has failed already. Stores that do not say how full they are are named in a note, and count as unproven.",
+    ),
+    (
         "P185",
         "This place promises less than the policy that was agreed to: a shorter retention, a system, vault or copy less, a weaker lock, a longer RPO or RTO, rarer drills, more that is left out. Until somebody agrees, what was promised before stays in force, and points are kept as long as either of the two says. `vouchsafe approve` agrees, `vouchsafe deny` refuses; or take it back in the file. What promises more is in force at once.",
     ),

@@ -32,6 +32,7 @@ mod sources;
 pub use approval::{Approval, approval, approved_digest, is_approved};
 pub use assess::{
     Projection, assess, assess_period, assess_projection, people, period_obligations, redrills,
+    space_to_record,
 };
 pub use explain::explain;
 pub use files_fault::IncludeFault;

@@ -257,7 +257,7 @@ mod tests {
         );
         use Footing::{Duty, Exemption, Nothing, Rule, Stated, Waits};
         let want = [
-            Rule, Waits, Rule, Waits, Exemption, Duty, Nothing, Waits, Rule, Stated, Stated, Rule,
+            Rule, Waits, Rule, Waits, Exemption, Duty, Nothing, Rule, Rule, Stated, Stated, Rule,
             Waits, Nothing, Rule,
         ];
         assert_eq!(got.iter().map(|(_, f)| *f).collect::<Vec<_>>(), want);

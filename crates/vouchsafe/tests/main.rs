@@ -41,6 +41,7 @@ mod repair;
 mod rounds;
 mod space;
 mod sqlite_moment;
+mod storage;
 mod uploads;
 mod verify;
 mod verify_killed;

@@ -90,6 +90,7 @@ pub fn assessment(policy: &Policy, cited: &BTreeMap<&'static str, u64>) -> Asses
         exemptions: Vec::new(),
         access: Vec::new(),
         paused: Vec::new(),
+        storage: Vec::new(),
     }
 }
 

@@ -144,6 +144,11 @@ impl Projection {
                     vault.locks = Some((seq, locks.clone()));
                 }
             }
+            Fact::Space(space) => {
+                if let Some((_, vault)) = self.vaults.row(&space.vault) {
+                    vault.space = Some((seq, space.clone()));
+                }
+            }
             Fact::LogShipped(log) => self.log(seq, log),
             Fact::LogGap(gap) => self.gap(seq, gap),
             Fact::KeyChange(change) => self.key_change(seq, change),

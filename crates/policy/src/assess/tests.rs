@@ -8,6 +8,7 @@ mod period;
 mod projection;
 mod proofs;
 mod record;
+mod storage;
 mod void;
 mod world;
 

@@ -49,7 +49,7 @@ pub(crate) static ALERTS: Section = section(
         key(
             "storage",
             Map(&ALERT),
-            "A store that fills; by `above`, a share.",
+            "A vault's store that fills; by `above`, the share that is taken. Directories of this machine say it, other stores do not.",
         ),
         key(
             "lag",

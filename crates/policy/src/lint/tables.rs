@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use vouchsafe_model::{Span, Time};
 
-use crate::declared::Entry;
+use crate::assess::tells;
+use crate::declared::{Entry, Said};
 use crate::lint::Lint;
 use crate::platforms::{ROTATIONS, region_of_zone};
 use crate::problem::Level::{Error, Note, Warning};
@@ -106,6 +107,33 @@ impl Lint<'_> {
                 let message = format!("the alert `{name}` does not say from when on");
                 self.say(Warning, "P143", &path, message, format!("write {example}"));
             }
+        }
+        if let Some(storage) = alerts.entry("storage") {
+            self.storage(storage);
+        }
+    }
+
+    /// What the alert on storage cannot do.
+    fn storage(&mut self, alert: &Entry) {
+        if let Some(Said::Share(n, d)) = alert.get("above")
+            && n >= d
+        {
+            let message = "nobody is warned before the store is full: then no backup fits any more";
+            let remedy = "write a smaller share, such as above: 80%";
+            self.say(Warning, "P180", "alerts/storage/above", message, remedy);
+        }
+        let Some(policy) = &self.lowered.policy else {
+            return;
+        };
+        let silent = policy.vaults.values().filter(|vault| !tells(vault));
+        let silent: Vec<String> = silent.map(|vault| format!("`{}`", vault.name)).collect();
+        if !silent.is_empty() {
+            let message = format!(
+                "`storage` is not connected for {}: that kind of store does not say how full it is",
+                silent.join(", ")
+            );
+            let remedy = "let whoever runs the store watch it; here it counts as unproven";
+            self.say(Note, "P028", "alerts/storage", message, remedy);
         }
     }
 

@@ -36,11 +36,6 @@ pub(super) fn alerts(
         return;
     };
     let fields = ctx.fields(&item.node, &keys::ALERTS);
-    if let Some(storage) = fields.get(ctx, "storage") {
-        let message = "`storage` is declared, not yet connected";
-        let remedy = "it is read and checked, and counts as unproven until this version can do it";
-        ctx.say(Level::Note, "P028", storage.place(), message, remedy);
-    }
     if policy.mail.is_none() && !policy.alerts.is_empty() {
         let message = "alerts are recorded and shown, and sent to nobody: there is no `mail`";
         let remedy = "write mail: { server: smtps://HOST, from: ADDRESS }";

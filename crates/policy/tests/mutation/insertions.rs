@@ -36,6 +36,16 @@ pub static OPERATORS: &[Operator] = &[
         },
     },
     Operator {
+        name: "an alert put in that comes when the store is full",
+        code: "P180",
+        faults: |t| {
+            let all = t.with("alerts", "missing").into_iter();
+            all.filter(|n| t.sibling(*n, "storage").is_none())
+                .map(|n| after(t, n, "storage: { within: 1h, above: 100% }", None))
+                .collect()
+        },
+    },
+    Operator {
         name: "an alert put in without its number",
         code: "P143",
         faults: |t| {

@@ -6,17 +6,18 @@ use vouchsafe_model::alert::{Alert, AlertKind, AlertRule};
 use vouchsafe_model::fact::{Recorded, RecoveryPoint};
 use vouchsafe_model::{
     Fact, LogShipped, Obligation, ObligationKind, Outcome, PeopleFact, Policy, ProtectionId, RunId,
-    Span, Time, human_bytes,
+    Span, Time, VaultName, VaultSpace, human_bytes,
 };
 
 use crate::assess::owed::Ledgered;
 use crate::assess::projection::Projection;
+use crate::assess::storage::share;
 
 /// What happened longer ago is told to nobody any more: an alert is about now.
 pub(super) const RECENT: Span = Span::from_days(3);
 
 /// The alerts that have become due by `now` and are not in the record: each run, obligation, point and stretch of lag
-/// once for each kind.
+/// or of a store's being full once for each kind.
 ///
 /// Of what was missed again and again only the newest is told, and nothing that is more than three days old.
 pub fn alerts(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Alert> {
@@ -32,6 +33,7 @@ pub fn alerts(policy: &Policy, facts: &[Recorded], now: Time) -> Vec<Alert> {
         match kind {
             AlertKind::Failure => watch.failures(rule, &mut all),
             AlertKind::Missing => watch.missing(rule, facts, &mut all),
+            AlertKind::Storage => watch.stores(rule, facts, &mut all),
             AlertKind::Lag => watch.lags(rule, facts, &mut all),
             AlertKind::Size => watch.sizes(rule, facts, &mut all),
             AlertKind::Duration => watch.durations(rule, &mut all),
@@ -280,6 +282,38 @@ impl Watch<'_, '_> {
                         point.completed,
                         point.point.to_string(),
                     )
+                });
+            }
+        }
+    }
+
+    /// A store is told of once for as long as it stays that full.
+    fn stores(&self, rule: &AlertRule, facts: &[Recorded], all: &mut Vec<Alert>) {
+        let Some(above) = rule.above else { return };
+        let mut full: BTreeMap<&VaultName, (u64, Time, &VaultSpace)> = BTreeMap::new();
+        for recorded in facts {
+            let Fact::Space(space) = &recorded.entry.fact else {
+                continue;
+            };
+            match (space.is_taken(above), full.get_mut(&space.vault)) {
+                (true, Some((_, _, last))) => *last = space,
+                (true, None) => {
+                    full.insert(&space.vault, (recorded.seq, space.seen, space));
+                }
+                (false, _) => {
+                    full.remove(&space.vault);
+                }
+            }
+        }
+        for (vault, (seq, since, space)) in full {
+            if self.policy.vaults.contains_key(vault) && self.is_recent(space.seen) {
+                all.push(Alert {
+                    text: format!(
+                        "the store of {vault} is {}; the policy warns at {}",
+                        space.said(),
+                        share(above)
+                    ),
+                    ..self.alert(AlertKind::Storage, rule, since, format!("{vault} {seq}"))
                 });
             }
         }

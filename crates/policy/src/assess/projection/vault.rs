@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use vouchsafe_model::fact::{KeyChange, KeyDeed, KeyKind, Pruning, VaultCoverage, Verification};
 use vouchsafe_model::policy::VerifyRule;
-use vouchsafe_model::{Time, VaultLocks};
+use vouchsafe_model::{Time, VaultLocks, VaultSpace};
 
 use crate::verification;
 
@@ -70,6 +70,7 @@ pub(in crate::assess) struct Vault {
     /// When the last of those ended that were clean and came before that.
     clean_before_coverage: Option<Time>,
     pub(in crate::assess) locks: Option<(u64, VaultLocks)>,
+    pub(in crate::assess) space: Option<(u64, VaultSpace)>,
     /// What prunes have hidden and could not remove, by its key.
     hidden: HashMap<Box<str>, (u64, Option<Time>)>,
     pub(in crate::assess) passphrase: Option<PassphraseAge>,

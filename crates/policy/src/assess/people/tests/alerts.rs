@@ -296,6 +296,49 @@ fn a_log_that_lags_is_told_once_for_each_stretch() {
 }
 
 #[test]
+fn a_store_is_told_of_once_for_each_time_that_it_fills() {
+    let mut world = World::with(&WATCHED.replace(
+        "  keys: { to: boss",
+        "  storage: { to: it, above: 80% }\n  keys: { to: boss",
+    ));
+    let at = day("03-10");
+    let says = |world: &mut World, minutes: u64, free: u64| {
+        let space = vouchsafe_model::VaultSpace {
+            vault: VaultName::new("v").unwrap(),
+            seen: later(at, minutes),
+            free,
+            total: 1000,
+        };
+        world.add(later(at, minutes), Fact::Space(space));
+        let told = world.alerts(later(at, minutes), AlertKind::Storage);
+        world.note_alerts(later(at, minutes));
+        told.into_iter().map(|a| a.text).collect::<Vec<String>>()
+    };
+    assert!(says(&mut world, 0, 201).is_empty());
+    assert_eq!(
+        says(&mut world, 5, 200),
+        ["the store of v is 80 % full: 200 B of 1000 B are free; the policy warns at 80%"]
+    );
+    assert!(says(&mut world, 10, 100).is_empty());
+    assert!(says(&mut world, 15, 300).is_empty());
+    assert_eq!(says(&mut world, 20, 0).len(), 1);
+    // What was measured long ago is not told as if it were so now.
+    let mut old = World::with(&WATCHED.replace(
+        "  keys: { to: boss",
+        "  storage: { to: it, above: 80% }\n  keys: { to: boss",
+    ));
+    let space = vouchsafe_model::VaultSpace {
+        vault: VaultName::new("v").unwrap(),
+        seen: at,
+        free: 0,
+        total: 1000,
+    };
+    old.add(at, Fact::Space(space));
+    let much_later = at.plus(Span::from_days(4));
+    assert_eq!(old.alerts(much_later, AlertKind::Storage), []);
+}
+
+#[test]
 fn a_key_is_told_ahead() {
     let world = World::with(WATCHED);
     assert_eq!(world.alerts(day("03-10"), AlertKind::Keys), []);
