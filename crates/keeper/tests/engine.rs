@@ -2,7 +2,7 @@
 
 #[allow(dead_code)]
 #[path = "../examples/engine/main.rs"]
-mod engine;
+mod example;
 
 use std::fs;
 use std::io::Cursor;
@@ -36,11 +36,11 @@ impl Bench {
         self.path(name).display().to_string()
     }
 
-    fn run(&self, verb: &str, words: &[&str]) -> engine::Done {
+    fn run(&self, verb: &str, words: &[&str]) -> example::Done {
         let (repository, password) = (self.text("repo"), self.text("password"));
         let mut all = vec![verb, &repository, &password];
         all.extend(words);
-        engine::work(&all)
+        example::work(&all)
     }
 
     fn good(&self, verb: &str, words: &[&str]) -> Value {
@@ -81,7 +81,7 @@ fn a_stream_that_is_shorter_or_longer_than_announced_is_no_backup() {
     let bench = Bench::new();
     for (announced, kept) in [(5, true), (4, false), (6, false)] {
         let (repository, password) = (bench.text("repo"), bench.text("password"));
-        let opened = engine::Engine::open(&repository, &password).unwrap();
+        let opened = example::Engine::open(&repository, &password).unwrap();
         let done = opened.backup_stream("dump", announced, Cursor::new(b"bytes"), true);
         assert_eq!(done.is_ok(), kept, "{announced}");
     }
