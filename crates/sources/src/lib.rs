@@ -7,6 +7,7 @@ mod checks;
 mod confine;
 mod exclude;
 mod failure;
+mod fetching;
 mod files;
 mod git;
 mod handed;
