@@ -116,7 +116,11 @@ impl SourceUrl {
     pub fn has_log(&self) -> bool {
         matches!(
             self.kind,
-            SourceKind::Postgres | SourceKind::MySql | SourceKind::Sqlite | SourceKind::Other(_)
+            SourceKind::Postgres
+                | SourceKind::MySql
+                | SourceKind::Sqlite
+                | SourceKind::MongoDb
+                | SourceKind::Other(_)
         )
     }
 
@@ -133,7 +137,10 @@ impl SourceUrl {
         };
         let before_query = rest.split_once('?').map_or(rest, |(before, _)| before);
         let database = before_query.split_once('/').map_or("", |(_, path)| path);
-        let has_servers = matches!(self.kind, SourceKind::Postgres | SourceKind::MySql);
+        let has_servers = matches!(
+            self.kind,
+            SourceKind::Postgres | SourceKind::MySql | SourceKind::MongoDb
+        );
         has_servers && database.is_empty()
     }
 
@@ -225,6 +232,11 @@ mod tests {
             assert_eq!(*url.kind(), SourceKind::MySql);
             assert!(url.has_log() && url.kind().is_connected());
         }
+        let mongo = |text: &str| SourceUrl::parse(text).unwrap();
+        assert!(mongo("mongodb://u@a,b:27018?replicaSet=rs0").can_be_rolled_forward());
+        assert!(mongo("mongodb://u@a/").can_be_rolled_forward());
+        let one = mongo("mongodb://u@a/shop?replicaSet=rs0");
+        assert!(one.has_log() && !one.can_be_rolled_forward());
         assert!(SourceUrl::parse("files:").is_err());
     }
 }

@@ -57,7 +57,7 @@ pub fn stand_in_for_mongod(folder: &Path, test: &str) -> io::Result<()> {
 }
 
 /// Is `mongod` until it is told to shut down; the exit code. It knows `--version`, `--dbpath DIR`, `--bind_ip SOCKET`
-/// and `--quiet`.
+/// `--quiet` and `--setParameter`, of which it has none.
 #[allow(clippy::print_stdout, clippy::print_stderr)]
 fn be_mongod(arguments: &[String]) -> i32 {
     if arguments.iter().any(|word| word == "--version") {
@@ -79,6 +79,8 @@ fn serve(arguments: &[String]) -> io::Result<()> {
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quiet" => {}
+            // What it would turn off is not there.
+            "--setParameter" if words.next().is_some() => {}
             "--dbpath" => data = words.next().map(PathBuf::from),
             "--bind_ip" => socket = words.next().map(PathBuf::from),
             other => return Err(io::Error::other(format!("{other} is not known"))),

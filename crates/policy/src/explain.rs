@@ -260,7 +260,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "P132",
-        "A log tells of pages of a whole server. A dump is made of statements, and no log can be replayed on top of it. Capture the server itself beside the dump, by a URL without a database, and give that protection the `logs`.",
+        "A log tells of a whole server. PostgreSQL's and MariaDB's is replayed over the files of one, and a dump is made of statements; MongoDB's oplog tells of all databases together, of which a point of one holds no more than that. Capture the whole server beside it, by a URL without a database, and give that protection the `logs`.",
     ),
     (
         "P136",

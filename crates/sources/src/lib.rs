@@ -7,6 +7,7 @@ mod checks;
 mod confine;
 mod exclude;
 mod failure;
+mod fetching;
 mod files;
 mod git;
 mod handed;
@@ -32,7 +33,7 @@ use vouchsafe_capture::Source;
 use vouchsafe_model::policy::Digests;
 use vouchsafe_model::{SecretRef, SourceKind, SourceUrl};
 
-pub use self::mongodb::MongoDbSource;
+pub use self::mongodb::{MongoDbLog, MongoDbSource};
 pub use exclude::{ExcludeError, Excludes};
 pub use files::FilesSource;
 pub use git::GitSource;
@@ -184,7 +185,7 @@ fn open_reading(
         SourceKind::MongoDb => {
             whole(url, exclude)?;
             let source = MongoDbSource::open(url, password, base, copy)?;
-            Ok(Box::new(source.checked_by(checks)))
+            Ok(Box::new(source.checked_by(checks).logged(ships_log)))
         }
         SourceKind::Other(kind) => Err(OpenSourceError::NotConnected {
             kind: kind.clone(),

@@ -10,6 +10,7 @@ use vouchsafe_translog::token::Token;
 use vouchsafe_translog::wal::Lsn;
 
 use crate::OpenSourceError;
+use crate::mongodb::{self, MongoDbLog};
 use crate::mysql::{self, MySqlLog};
 use crate::postgres::PostgresLog;
 use crate::sqlite::SqliteLog;
@@ -23,6 +24,8 @@ pub enum LogKind {
     Binlog,
     /// The write-ahead log of a SQLite database.
     Sqlite,
+    /// The oplog of a MongoDB replica set.
+    Oplog,
 }
 
 impl LogKind {
@@ -31,6 +34,7 @@ impl LogKind {
         match url.kind() {
             SourceKind::MySql => LogKind::Binlog,
             SourceKind::Sqlite => LogKind::Sqlite,
+            SourceKind::MongoDb => LogKind::Oplog,
             _ => LogKind::Wal,
         }
     }
@@ -41,6 +45,7 @@ impl LogKind {
             LogKind::Wal => "wal",
             LogKind::Binlog => "binlog",
             LogKind::Sqlite => "sqlite-wal",
+            LogKind::Oplog => "oplog",
         }
     }
 
@@ -51,6 +56,7 @@ impl LogKind {
             (LogKind::Binlog, Position::File { file, offset }) => {
                 mysql::binlog::written(file, offset)
             }
+            (LogKind::Oplog, Position::Mark(mark)) => mongodb::written(mark),
             (_, other) => other.to_string(),
         }
     }
@@ -58,7 +64,7 @@ impl LogKind {
     /// Whether a log that goes up to `reached` holds everything before `target`.
     pub fn reaches(self, reached: Position, target: Position) -> bool {
         match self {
-            LogKind::Wal | LogKind::Sqlite => reached >= target,
+            LogKind::Wal | LogKind::Sqlite | LogKind::Oplog => reached >= target,
             LogKind::Binlog => mysql::binlog::reaches(reached, target),
         }
     }
@@ -67,7 +73,7 @@ impl LogKind {
     /// server.
     pub fn aligned(self, told: Position, seen: Position) -> Position {
         match self {
-            LogKind::Wal | LogKind::Sqlite => told,
+            LogKind::Wal | LogKind::Sqlite | LogKind::Oplog => told,
             LogKind::Binlog => mysql::binlog::aligned(told, seen),
         }
     }
@@ -183,6 +189,7 @@ pub fn open_log(
         SourceKind::Postgres => Ok(Box::new(PostgresLog::open(url, password, base)?)),
         SourceKind::MySql => Ok(Box::new(MySqlLog::open(url, password, base)?)),
         SourceKind::Sqlite => Ok(Box::new(SqliteLog::open(url, base)?)),
+        SourceKind::MongoDb => Ok(Box::new(MongoDbLog::open(url, password, base)?)),
         kind => Err(OpenSourceError::NotConnected {
             kind: kind.to_string(),
             source_url: url.to_string(),

@@ -15,6 +15,7 @@ mod git;
 mod handed;
 mod mongo_shop;
 mod mongodb;
+mod mongodb_oplog;
 mod mysql;
 mod mysql_access;
 mod mysql_base;

@@ -16,9 +16,10 @@ use std::process::Command;
 
 use common::{Memory, World, all_to, assert_green, open};
 use mongo_shop::MongoShop;
+use mongo_shop::followed::{Followed, held};
 use mongodb::bson::doc;
 use mysql_inside::{MySql, SHOP, inside};
-use vouchsafe_capture::{Form, RestoreRequest};
+use vouchsafe_capture::{Form, RestoreRequest, Until};
 use vouchsafe_model::{SecretRef, SourceUrl};
 use vouchsafe_mongosim::Settings;
 
@@ -48,6 +49,13 @@ fn mongorestore(dir: &Path, port: u16, arguments: &[&str]) -> String {
     said
 }
 
+/// A directory for sockets. In a URI they stand where hosts do, of which case is lost, so it has no capital letters.
+fn sockets(name: &str) -> PathBuf {
+    let place = std::env::temp_dir().join(format!("vouchsafe-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&place).expect("a directory");
+    place
+}
+
 /// The archive of what `url` names, written as a file.
 fn archive(world: &World, url: &str, name: &str) -> String {
     let source = open(url);
@@ -66,8 +74,9 @@ fn archive(world: &World, url: &str, name: &str) -> String {
 #[test]
 fn mongorestore_restores_what_was_captured_of_one_database_and_of_all() {
     let world = World::new();
+    let sockets = sockets("archives");
     let there = Settings {
-        socket_dir: Some(world.dir.path().to_path_buf()),
+        socket_dir: Some(sockets.clone()),
         ..Settings::default()
     };
     let shop = MongoShop::new();
@@ -76,7 +85,7 @@ fn mongorestore_restores_what_was_captured_of_one_database_and_of_all() {
     for (n, url) in [&shop.url, &shop.all].into_iter().enumerate() {
         let archive = archive(&world, url, &format!("files-{n}"));
         let other = MongoShop::empty(&there);
-        let said = mongorestore(world.dir.path(), other.server.port(), &[&archive]);
+        let said = mongorestore(&sockets, other.server.port(), &[&archive]);
         assert!(said.contains("0 document(s) failed to restore"), "{said}");
         assert_eq!(other.hash("shop"), shop.hash("shop"));
         let view = other.command(
@@ -193,4 +202,81 @@ fn every_kind_of_change_to_a_mysql_database_is_seen_in_its_part() {
             }
         },
     );
+}
+
+#[test]
+fn mongorestore_replays_the_oplog_that_was_restored_beside_an_archive() {
+    let mut followed = Followed::new();
+    followed.catch_up();
+    let base = followed.base();
+    let shop = &followed.shop;
+    shop.insert(
+        "shop",
+        "orders",
+        (0..20).map(|n| doc! { "_id": format!("new {n}"), "list": [1, { "x": n }] }),
+    );
+    let updates = doc! { "q": { "_id": "new 7" }, "u": { "$set": { "list.1.x": 70 }, "$unset": { "gone": "" } } };
+    shop.command("shop", doc! { "update": "orders", "updates": [updates] });
+    shop.command(
+        "shop",
+        doc! { "delete": "orders", "deletes": [{ "q": { "_id": 5 }, "limit": 1 }] },
+    );
+    shop.command(
+        "shop",
+        doc! { "insert": "passing", "documents": [{ "_id": 1 }] },
+    );
+    shop.command(
+        "admin",
+        doc! { "renameCollection": "shop.passing", "to": "shop.nothing", "dropTarget": true },
+    );
+    let index = doc! { "key": { "note": 1 }, "name": "by_note" };
+    shop.command(
+        "shop",
+        doc! { "createIndexes": "orders", "indexes": [index] },
+    );
+    shop.transaction(
+        "shop",
+        &[
+            doc! { "insert": "orders", "documents": [{ "_id": "both" }] },
+            doc! { "insert": "log", "documents": [{ "_id": "both" }] },
+        ],
+    );
+    let state = followed.state();
+    followed
+        .shop
+        .insert("shop", "orders", [doc! { "_id": "later" }]);
+    followed.catch_up();
+    let to = followed.world.path("files");
+    let request = RestoreRequest {
+        form: Form::Files,
+        ..all_to(&to)
+    };
+    let fetched = followed.fetched(&base, &followed.log, Until::Position(state.place), &to);
+    let ctx = followed.world.ctx();
+    let restored = base.source.replay(
+        &ctx,
+        &base.point,
+        &request,
+        fetched.expect("fetches"),
+        false,
+    );
+    assert_eq!(restored.expect("restores").issues, []);
+    let sockets = sockets("oplog");
+    let other = MongoShop::empty(&Settings {
+        socket_dir: Some(sockets.clone()),
+        ..Settings::default()
+    });
+    let restore = |arguments: &[&str]| mongorestore(&sockets, other.server.port(), arguments);
+    // Not the accounts, of which there are none.
+    let archive = format!("--archive={}", to.join("archive").display());
+    restore(&["--nsExclude=admin.*", &archive]);
+    restore(&["--oplogReplay", to.join("log").to_str().expect("UTF-8")]);
+    // Of indexes the tool says more, and makes them in any order.
+    let documents = |held: Vec<(String, mongodb::bson::Document)>| -> Vec<_> {
+        let all = held.into_iter();
+        all.filter(|(name, _)| !name.contains('.')).collect()
+    };
+    assert_eq!(documents(held(&other)), documents(state.held));
+    let indexes = other.command("shop", doc! { "listIndexes": "orders" });
+    assert!(indexes.to_string().contains("by_note"), "{indexes}");
 }

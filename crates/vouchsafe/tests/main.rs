@@ -25,6 +25,7 @@ mod locked;
 mod mail;
 mod main_job;
 mod mongodb;
+mod mongodb_moment;
 mod mount;
 mod mysql;
 mod mysql_moment;

@@ -256,24 +256,18 @@ impl Lint<'_> {
             _ => false,
         };
         if let Way::Capture(url) = &subject.protection.way
-            && matches!(url.kind(), SourceKind::Postgres | SourceKind::MySql)
+            && matches!(
+                url.kind(),
+                SourceKind::Postgres | SourceKind::MySql | SourceKind::MongoDb
+            )
             && !url.names_whole_server()
             && subject.protection.log_every.is_some()
         {
-            let message =
-                format!("{id} is a dump, which no log can be replayed on; none is shipped");
+            let message = format!(
+                "{id} is one database, and a log is that of a whole server; none is shipped"
+            );
             let remedy =
                 "give the logs to a protection of the whole server: a URL without a database";
-            self.about(subject, Warning, "P132", "logs", message, remedy);
-        }
-        if let Way::Capture(url) = &subject.protection.way
-            && *url.kind() == SourceKind::MongoDb
-            && subject.protection.log_every.is_some()
-        {
-            let message = format!(
-                "{id} is captured at single moments; the oplog of MongoDB is not shipped yet"
-            );
-            let remedy = "take it out, and capture as often as the tier's RPO asks";
             self.about(subject, Warning, "P132", "logs", message, remedy);
         }
         let tier = subject.system.tier.as_ref();

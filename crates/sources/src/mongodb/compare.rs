@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use vouchsafe_capture::{CaptureContext, CaptureError, PointReader};
+use vouchsafe_capture::{CaptureContext, CaptureError, PointReader, Restored};
 use vouchsafe_host::files;
 use vouchsafe_model::{Difference, DigestManifest, Issue, Rung, RungOutcome};
 
@@ -15,6 +15,7 @@ use super::catalog::{Catalog, Collection, SCHEMA};
 use super::checks;
 use super::digest::{self, DOCUMENTS, Documents};
 use super::load::broken;
+use super::replay;
 use super::server;
 use super::session::unreadable;
 use super::stream::Entries;
@@ -114,11 +115,12 @@ fn manifest(ctx: &CaptureContext<'_>, entries: Entries, about: &About) -> Digest
 /// The rungs above the restore.
 pub(super) fn compare(
     ctx: &CaptureContext<'_>,
-    place: &Path,
+    restored: &Restored,
     expected: Option<&DigestManifest>,
     checks: &[String],
     point: &dyn PointReader,
 ) -> Result<Vec<Rung>, CaptureError> {
+    let place = restored.place.as_path();
     if is_archive(place)? {
         let mut rungs = without_server(ctx, place, expected)?;
         let about = about::parts(point)?.read_about(&place.display().to_string(), point)?;
@@ -127,21 +129,25 @@ pub(super) fn compare(
             Err(error) => error.to_string(),
         };
         rungs.push(not_climbed("opens", OPENS, &why));
+        if let Some(log) = &restored.replayed {
+            rungs.extend(replay::by_archive(ctx, log, "there is no server to ask")?);
+        }
         if !checks.is_empty() {
             rungs.push(not_climbed("checks", CHECKS, "there is no server to ask"));
         }
         return Ok(rungs);
     }
-    by_server(ctx, place, expected, checks)
+    by_server(ctx, restored, expected, checks)
 }
 
 fn by_server(
     ctx: &CaptureContext<'_>,
-    place: &Path,
+    restored: &Restored,
     expected: Option<&DigestManifest>,
     checks: &[String],
 ) -> Result<Vec<Rung>, CaptureError> {
-    let served = serve(ctx, place).and_then(|(server, about)| {
+    let replayed = restored.replayed.as_ref();
+    let served = serve(ctx, &restored.place).and_then(|(server, about)| {
         let mut session = server.session()?;
         let catalog = Catalog::read(&mut session, &about.database)?;
         Ok((server, session, about, catalog))
@@ -152,7 +158,10 @@ fn by_server(
         Err(error) => {
             opens.add(error.to_string());
             let mut rungs = vec![opens.rung("opens", OPENS, "a server of the source's version")];
-            rungs.extend(rest_skipped("opens"));
+            rungs.extend(match replayed {
+                Some(_) => replay::skipped("opens"),
+                None => rest_skipped("opens"),
+            });
             return Ok(rungs);
         }
     };
@@ -162,16 +171,17 @@ fn by_server(
         number(catalog.collections.len() as u64)
     );
     let mut rungs = vec![opens.rung("opens", OPENS, found)];
-    match expected {
-        None => rungs.extend(no_manifest()),
-        Some(expected) => {
+    match (replayed, expected) {
+        (Some(log), _) => rungs.extend(replay::by_server(ctx, &mut session, log, expected)?),
+        (None, None) => rungs.extend(no_manifest()),
+        (None, Some(expected)) => {
             let entries = digest::of_restored(ctx, &mut session, &about)?;
             rungs.extend(judge(expected, &manifest(ctx, entries, &about)));
-            if !checks.is_empty() {
-                let ask = |query: &str| checks::ask(&mut session, &about.database, query);
-                rungs.push(crate::checks::rung(&rungs, checks, ask));
-            }
         }
+    }
+    if !checks.is_empty() && (replayed.is_some() || expected.is_some()) {
+        let ask = |query: &str| checks::ask(&mut session, &about.database, query);
+        rungs.push(crate::checks::rung(&rungs, checks, ask));
     }
     drop(session);
     server.stop()?;
@@ -220,7 +230,9 @@ fn without_server(
 fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
     let (mut schema, mut grants) = (Findings::default(), Findings::default());
     let mut content = Findings::default();
-    for difference in expected.differences(actual) {
+    // Where a base lies in the log is not digested.
+    let is_content = |difference: &Difference| difference.part != replay::POSITION;
+    for difference in expected.differences(actual).into_iter().filter(is_content) {
         let part = difference.part.as_str();
         if part.starts_with(GRANTS) {
             grants.add(sentence(&difference, GRANTS));
@@ -288,7 +300,8 @@ fn not_climbed(name: &str, question: &str, why: &str) -> Rung {
 /// What differs between a point and a server that it was restored into; accounts are not restored there.
 pub(super) fn issues(expected: &DigestManifest, actual: Entries) -> Vec<Issue> {
     let mut expected = expected.clone();
-    expected.entries.retain(|key, _| !key.starts_with(GRANTS));
+    let is_restored = |key: &str| !key.starts_with(GRANTS) && key != replay::POSITION;
+    expected.entries.retain(|key, _| is_restored(key));
     let actual = DigestManifest {
         entries: actual,
         ..expected.clone()

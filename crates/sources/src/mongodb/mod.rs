@@ -11,6 +11,8 @@ pub(crate) mod databases;
 mod digest;
 mod extjson;
 mod load;
+mod oplog;
+mod replay;
 mod restore;
 mod server;
 mod session;
@@ -24,10 +26,11 @@ use std::time::Duration;
 
 use mongodb::bson::Timestamp;
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Form, PointReader, RestoreRequest, Restored,
-    Sink, Source, Spoiled,
+    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Form, Log, LogChart, LogRun,
+    PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, Until,
 };
 use vouchsafe_format::NodeKind;
+use vouchsafe_format::fragment::Position;
 use vouchsafe_host::secret;
 use vouchsafe_model::{DigestManifest, Rung, Secret, SecretRef, SourceUrl};
 
@@ -35,6 +38,7 @@ use self::about::About;
 use self::accounts::Accounts;
 use self::address::Address;
 use self::catalog::Catalog;
+use self::replay::Base;
 use self::server::Server;
 use self::session::{Session, unreadable};
 use self::stream::{ArchiveStream, Entries, Whole};
@@ -42,6 +46,9 @@ use crate::OpenSourceError;
 use crate::failure;
 use crate::node::made as node;
 use crate::spooled::Written;
+
+pub use self::oplog::MongoDbLog;
+pub(crate) use self::oplog::shown as written;
 
 /// A database, or all of a server's: `mongodb://user@host:27017/shop`, `mongodb://user@host`; what else may stand in
 /// the URL is told in the guide to databases.
@@ -51,8 +58,8 @@ use crate::spooled::Written;
 /// whoever reads it; what is declared is the same before and after, or there is no point.
 ///
 /// It is restored to a directory (these files), into a running server (`mongodb://user@host/other`), or as a server of
-/// its own in a new directory, for which this machine must have `mongod`. The manifest's method is
-/// [`MongoDbSource::METHOD`].
+/// its own in a new directory, for which this machine must have `mongod`. A point of all databases is brought to a later
+/// moment by the oplog, if that is shipped. The manifest's method is [`MongoDbSource::METHOD`].
 #[derive(Debug)]
 pub struct MongoDbSource {
     address: Address,
@@ -61,6 +68,8 @@ pub struct MongoDbSource {
     copy: Option<PathBuf>,
     /// Queries that a restored database must answer with true.
     checks: Vec<String>,
+    /// Whether the oplog is shipped.
+    ships_log: bool,
 }
 
 /// The oldest major version that lets all documents be read at one moment.
@@ -75,6 +84,8 @@ impl MongoDbSource {
     /// - `grants:user ID`, `grants:role ID`: SHA-256 of the document that the server keeps of it.
     /// - `documents:DB.NAME`: the number of documents and the sum, modulo 2^256, of the SHA-256 of each one's bytes, so
     ///   that the order does not matter.
+    /// - `position`, where the oplog is shipped, and not compared: from where on entries are needed, which was the last
+    ///   one at the moment of capture, both as `SECONDS:NUMBER`, and the SHA-256 of that one.
     pub const METHOD: &'static str = "mongodb-documents/1";
 
     /// The database at `url`; with `copy`, the same in the restored server there.
@@ -89,7 +100,15 @@ impl MongoDbSource {
             password: password.cloned(),
             copy,
             checks: Vec::new(),
+            ships_log: false,
         })
+    }
+
+    /// The same, noting where in the oplog it lies, if that is shipped.
+    #[must_use]
+    pub fn logged(mut self, ships_log: bool) -> MongoDbSource {
+        self.ships_log = ships_log;
+        self
     }
 
     /// The same, with queries that a restored database must answer with one true value each: the rung `checks`.
@@ -250,10 +269,30 @@ impl Source for MongoDbSource {
                 "users and roles are not in the point: the user may not read them".to_owned(),
             );
         }
+        // What is declared is the same before and after the moment: it is looked at once more in the end.
+        let moment = match moment {
+            Some(before) => session.hello()?.now.or(Some(before)),
+            None => None,
+        };
+        let mut lies = None;
         match moment {
-            Some(moment) => session.read_at(moment)?,
+            Some(moment) => {
+                about.cluster_time = about::cluster_time(moment);
+                let mark = oplog::entry::mark(moment);
+                lies = self.ships_log.then(|| Base::at(ctx, &mut session, mark));
+                session.read_at(moment)?;
+            }
             None => session.read_now(),
         }
+        let lies = match lies {
+            // A point without its log is worth more than none.
+            Some(Err(error)) => {
+                notes.push(format!("no log can be replayed over it: {error}"));
+                None
+            }
+            Some(Ok(base)) => Some(base.entry()),
+            None => None,
+        };
         let engine = about.engine();
         let (tell, told) = channel();
         let whole = Whole {
@@ -275,13 +314,14 @@ impl Source for MongoDbSource {
         let entries = wait(ctx, &told)?;
         // If the stream broke off, the sink says why.
         sink.leave()?;
-        let entries = entries.ok_or_else(|| {
+        let mut entries = entries.ok_or_else(|| {
             unreadable(
                 &self.shown(),
                 "its documents were not read to the end",
                 "run the capture again",
             )
         })?;
+        entries.extend(lies.map(|lies| (replay::POSITION.to_owned(), lies)));
         Ok(Captured {
             content_time,
             manifest: Some(DigestManifest {
@@ -302,7 +342,60 @@ impl Source for MongoDbSource {
         point: &dyn PointReader,
         request: &RestoreRequest,
     ) -> Result<Restored, CaptureError> {
-        restore::restore(ctx, self, point, request)
+        restore::restore(ctx, self, point, request, None)
+    }
+
+    /// The oplog is that of a whole server.
+    fn replays(&self) -> bool {
+        self.address.database.is_empty()
+    }
+
+    /// Files are an archive with the log beside it, which `mongorestore` replays.
+    fn replays_as(&self, _form: Form) -> bool {
+        self.replays()
+    }
+
+    fn log_needed_from(&self, manifest: &DigestManifest, _runs: &[LogRun]) -> Option<Position> {
+        replay::needed_from(manifest)
+    }
+
+    fn plan_replay(
+        &self,
+        point: &dyn PointReader,
+        chart: &LogChart,
+        until: Until,
+    ) -> Result<ReplayPlan, ReplayError> {
+        replay::plan(point, chart, until)
+    }
+
+    fn fetch_log(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        log: &Log<'_>,
+        until: Until,
+        to: &Path,
+    ) -> Result<FetchedLog, ReplayError> {
+        replay::fetch(ctx, point, log, until, to)
+    }
+
+    fn replay(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &RestoreRequest,
+        fetched: FetchedLog,
+        keep_log: bool,
+    ) -> Result<Restored, ReplayError> {
+        let place = fetched.place.clone();
+        let is_files = request.form == Form::Files && restore::running(&request.to).is_none();
+        let restored = restore::restore(ctx, self, point, request, Some(fetched));
+        match (&restored, is_files) {
+            (Ok(_), _) if keep_log => {}
+            (Ok(_), true) => replay::keep_for_tools(&place)?,
+            _ => replay::forget(&place)?,
+        }
+        Ok(restored?)
     }
 
     /// A server where this machine has `mongod` of the source's major version; otherwise the archive, of which all is
@@ -327,7 +420,9 @@ impl Source for MongoDbSource {
     /// Of a restored server: `opens` (it starts and tells its collections), `schema` (everything is declared as it
     /// was), `grants` (users and roles), `content` (each collection document by document, by digest) and, where there
     /// are any, `checks`. Of an archive: `archive` (it is whole, with every sum right), `schema`, `grants` and `content`
-    /// of what it holds, and `opens`, which is skipped with the reason.
+    /// of what it holds, and `opens`, which is skipped with the reason. After a replay `schema`, `grants` and `content`,
+    /// which are of the base, give way to `position` (documents and their numbers are as the log left them), `moment`
+    /// (what came next is not there), `tokens` (no heartbeat is missing) and `base` (the rest is that of the base).
     fn compare(
         &self,
         ctx: &CaptureContext<'_>,
@@ -335,7 +430,7 @@ impl Source for MongoDbSource {
         expected: Option<&DigestManifest>,
         point: &dyn PointReader,
     ) -> Result<Vec<Rung>, CaptureError> {
-        compare::compare(ctx, &restored.place, expected, &self.checks, point)
+        compare::compare(ctx, restored, expected, &self.checks, point)
     }
 
     /// Removes a document, so that only `content` sees it; where there is none it adds one, and where there is no

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Form, PointReader, RestoreRequest, Restored, TreePath,
+    CaptureContext, CaptureError, FetchedLog, Form, PointReader, RestoreRequest, Restored, TreePath,
 };
 use vouchsafe_host::files;
 use vouchsafe_host::machine;
@@ -18,6 +18,7 @@ use super::catalog::Catalog;
 use super::compare;
 use super::digest;
 use super::load::{Target, load};
+use super::replay;
 use super::server::{self, Server};
 use super::session::Session;
 use crate::failure;
@@ -31,12 +32,13 @@ pub(super) fn running(to: &Path) -> Option<&str> {
     to.to_str()?.strip_prefix("mongodb:")
 }
 
-/// Restores as [`MongoDbSource`] says.
+/// Restores as [`MongoDbSource`] says, and replays a log over it that was fetched for that.
 pub(super) fn restore(
     ctx: &CaptureContext<'_>,
     source: &MongoDbSource,
     point: &dyn PointReader,
     request: &RestoreRequest,
+    fetched: Option<FetchedLog>,
 ) -> Result<Restored, CaptureError> {
     failure::check_interrupt(ctx)?;
     let running = running(&request.to);
@@ -45,7 +47,15 @@ pub(super) fn restore(
         // A constant that is a name.
         let _ = root.push(about::DIRECTORY.as_bytes());
         let scope = Scope::below(root).narrowed(point, request.include.as_ref())?;
-        return tree::restore(ctx, point, &scope, request);
+        let request = RestoreRequest {
+            // The log that was fetched lies there, and nothing else.
+            force: request.force || fetched.is_some(),
+            ..request.clone()
+        };
+        let mut restored = tree::restore(ctx, point, &scope, &request)?;
+        restored.items += u64::from(fetched.is_some());
+        restored.replayed = fetched;
+        return Ok(restored);
     }
     if let Some(part) = request.include.as_ref().filter(|i| !i.names().is_empty()) {
         return Err(CaptureError::Unreadable {
@@ -59,21 +69,30 @@ pub(super) fn restore(
     let parts = about::parts(point)?;
     let about = parts.read_about(&shown, point)?;
     let archive = parts.open_archive(&shown, point)?;
-    match running {
+    let mut restored = match running {
         Some(rest) => {
             let manifest = parts.read_manifest(&shown, point)?;
-            into_running(
-                ctx,
-                source,
+            let held = Held {
                 archive,
-                &about,
-                manifest.as_ref(),
-                rest,
-                request.force,
-            )
+                about: &about,
+                manifest: manifest.as_ref(),
+                log: fetched.as_ref(),
+            };
+            into_running(ctx, source, held, rest, request.force)?
         }
-        None => as_server(ctx, &parts, archive, &about, request),
-    }
+        None => as_server(ctx, &parts, archive, (&about, fetched.as_ref()), request)?,
+    };
+    restored.replayed = fetched;
+    Ok(restored)
+}
+
+/// What is restored into a server that runs.
+struct Held<'a> {
+    archive: Box<dyn Read + Send + 'a>,
+    about: &'a About,
+    manifest: Option<&'a DigestManifest>,
+    /// The log that is replayed over it.
+    log: Option<&'a FetchedLog>,
 }
 
 /// A new server in `to`, stopped in the end, with all that the archive holds.
@@ -81,15 +100,20 @@ fn as_server(
     ctx: &CaptureContext<'_>,
     parts: &Parts,
     archive: Box<dyn Read + Send + '_>,
-    about: &About,
+    (about, log): (&About, Option<&FetchedLog>),
     request: &RestoreRequest,
 ) -> Result<Restored, CaptureError> {
     // Before anything is made.
     server::program(ctx, &about.server_version)?;
     let to = &request.to;
-    if files::exists(to).map_err(failure::file)?
-        && !files::list_dir(to).map_err(failure::file)?.is_empty()
-    {
+    let is_there = files::exists(to).map_err(failure::file)?;
+    let mut names = match is_there {
+        true => files::list_dir(to).map_err(failure::file)?,
+        false => Vec::new(),
+    };
+    // The log that was fetched lies there.
+    names.retain(|name| log.is_none() || name != replay::LOG);
+    if !names.is_empty() {
         let message = if request.force {
             "a server is made in an empty place only, also by --force; remove what is there first"
         } else {
@@ -111,6 +135,10 @@ fn as_server(
         replaces: false,
     };
     let loaded = load(ctx, &mut session, archive, &target)?;
+    if let Some(log) = log {
+        ctx.progress.phase("replay the log", None, Some(log.bytes));
+        replay::apply(ctx, &mut session, &log.place, (about.accounts, false))?;
+    }
     drop(session);
     server.stop()?;
     Ok(Restored {
@@ -125,12 +153,16 @@ fn as_server(
 fn into_running(
     ctx: &CaptureContext<'_>,
     source: &MongoDbSource,
-    archive: Box<dyn Read + Send + '_>,
-    about: &About,
-    manifest: Option<&DigestManifest>,
+    held: Held<'_>,
     rest: &str,
     force: bool,
 ) -> Result<Restored, CaptureError> {
+    let Held {
+        archive,
+        about,
+        manifest,
+        log,
+    } = held;
     let target = |message: String| CaptureError::Target {
         place: vouchsafe_model::source_url::redact(rest),
         message,
@@ -179,7 +211,14 @@ fn into_running(
     };
     ctx.progress.phase("load the archive", None, None);
     let loaded = load(ctx, &mut session, archive, &into)?;
-    let issues = verify(ctx, &mut session, &loaded.catalog, manifest, &shown_name)?;
+    let issues = match log {
+        Some(log) => {
+            ctx.progress.phase("replay the log", None, Some(log.bytes));
+            replay::apply(ctx, &mut session, &log.place, (false, force))?;
+            replay::differences(ctx, &mut session, log, manifest)?
+        }
+        None => verify(ctx, &mut session, &loaded.catalog, manifest, &shown_name)?,
+    };
     Ok(Restored {
         items: loaded.collections,
         bytes: loaded.bytes,

@@ -105,7 +105,9 @@ impl Server {
             .arg(confined.seen(DATA))
             .arg("--bind_ip")
             .arg(socket)
-            .arg("--quiet");
+            .arg("--quiet")
+            // What has outlived its time at the source has not at the moment that is restored.
+            .args(["--setParameter", "ttlMonitorEnabled=false"]);
         let child = ctx.spawn.spawn(command);
         let child = child
             .map_err(|e| failure::program(PROGRAM, &e.into(), "see that it is installed whole"))?;

@@ -25,6 +25,8 @@ pub(super) struct Session {
     tls: Tls,
     /// The number of the last error that the server told.
     code: Cell<Option<i32>>,
+    /// How long one portion of documents may take.
+    portion: Duration,
 }
 
 /// The server's number for what a user may not do.
@@ -79,9 +81,17 @@ impl Session {
             shown,
             tls: address.tls,
             code: Cell::new(None),
+            portion: PORTION,
         };
         session.command("admin", doc! { "ping": 1 })?;
         Ok(session)
+    }
+
+    /// The same, waiting no longer for documents than for the answer to a command.
+    #[must_use]
+    pub(super) fn impatient(mut self) -> Session {
+        self.portion = PATIENCE;
+        self
     }
 
     /// The server, for people.
@@ -212,9 +222,10 @@ impl Session {
             .client
             .database(db)
             .collection::<RawDocumentBuf>(collection);
+        let longest = self.portion;
         let asked = self.runtime.block_on(async {
             let find = collection.find(filter).no_cursor_timeout(true);
-            tokio::time::timeout(PORTION, find.session(reads).into_future()).await
+            tokio::time::timeout(longest, find.session(reads).into_future()).await
         });
         self.cursor = Some(self.answered(asked)?);
         Ok(())
@@ -229,9 +240,9 @@ impl Session {
         let (Some(cursor), Some(reads)) = (&mut self.cursor, &mut self.reads) else {
             return Ok(false);
         };
-        let (shown, tls) = (&self.shown, self.tls);
+        let (shown, tls, longest) = (&self.shown, self.tls, self.portion);
         let asked = self.runtime.block_on(async {
-            tokio::time::timeout(PORTION, async {
+            tokio::time::timeout(longest, async {
                 let mut taken = 0;
                 while taken < portion {
                     if !cursor
@@ -290,6 +301,11 @@ impl Session {
             tokio::time::timeout(PORTION, insert.into_future()).await
         });
         self.answered(asked).map(drop)
+    }
+
+    /// The number of the last error that the server told.
+    pub(super) fn told(&self) -> Option<i32> {
+        self.code.get()
     }
 
     /// Whether the last error was that the user may not do this.

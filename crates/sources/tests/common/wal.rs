@@ -226,7 +226,7 @@ impl LogReader for MemoryLog {
         take: &mut dyn FnMut(LogPart<'_>) -> io::Result<()>,
     ) -> Result<(), CaptureError> {
         let (Position::Byte(from), Position::Byte(to)) = (from, to) else {
-            panic!("not by bytes");
+            return self.read_marks(run, (from, to), take);
         };
         for at in run.first..=run.last {
             let part = &self.parts[at as usize];
@@ -246,6 +246,33 @@ impl LogReader for MemoryLog {
                 span: span.expect("a range"),
                 commits: part.piece.commits,
                 log: &part.log[(cut_from - begin) as usize..(cut_to - begin) as usize],
+            })
+            .map_err(CaptureError::vault)?;
+        }
+        Ok(())
+    }
+}
+
+impl MemoryLog {
+    /// What is counted by marks is handed out whole.
+    fn read_marks(
+        &self,
+        run: &LogRun,
+        (from, to): (Position, Position),
+        take: &mut dyn FnMut(LogPart<'_>) -> io::Result<()>,
+    ) -> Result<(), CaptureError> {
+        for at in run.first..=run.last {
+            let part = &self.parts[at as usize];
+            let span = part.piece.span;
+            if span.to() <= from || to <= span.from() {
+                continue;
+            }
+            take(LogPart {
+                sequence: at,
+                timeline: part.piece.timeline,
+                span,
+                commits: part.piece.commits,
+                log: &part.log,
             })
             .map_err(CaptureError::vault)?;
         }

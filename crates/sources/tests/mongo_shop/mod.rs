@@ -8,6 +8,9 @@
     unreachable_pub
 )]
 
+pub mod followed;
+pub mod random;
+
 use std::path::PathBuf;
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, Regex, Timestamp, doc};
@@ -148,6 +151,31 @@ impl MongoShop {
             .runtime
             .block_on(async { collection.insert_many(raw).await });
         done.expect("inserts");
+    }
+
+    /// Runs commands in one transaction.
+    pub fn transaction(&self, db: &str, commands: &[Document]) {
+        self.runtime.block_on(async {
+            let mut session = self.client.start_session().await.expect("a session");
+            session.start_transaction().await.expect("begins");
+            let db = self.client.database(db);
+            for command in commands {
+                let run = db.run_command(command.clone());
+                let done = run.session(&mut session).await;
+                done.unwrap_or_else(|error| panic!("{command}: {error}"));
+            }
+            session.commit_transaction().await.expect("commits");
+        });
+    }
+
+    /// The newest entry of the oplog.
+    pub fn newest(&self) -> Timestamp {
+        let said = self.command("admin", doc! { "hello": 1 });
+        let last = said
+            .get_document("lastWrite")
+            .expect("what was written last");
+        let time = last.get_document("opTime").expect("its time");
+        time.get_timestamp("ts").expect("a time stamp")
     }
 
     /// What the server says of all that a database holds.

@@ -378,11 +378,14 @@ fn show_plan(session: &Session, plan: &RestorePlan) -> Result<(), Failure> {
         plan.vault
     )];
     if let Some(log) = log {
+        // Where positions count no bytes, headers do not tell how many there are.
+        let much = match log.bytes {
+            0 => "the log".to_owned(),
+            bytes => format!("{} of log at most", human_bytes(bytes)),
+        };
         lines.push(format!(
-            "  replay {} of log at most, {}, up to {}",
-            human_bytes(log.bytes),
-            log.shown,
-            log.until
+            "  replay {much}, {}, up to {}",
+            log.shown, log.until
         ));
     }
     Ok(session.output.text(&lines.join("\n"))?)

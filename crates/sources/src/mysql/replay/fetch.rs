@@ -17,6 +17,7 @@ use super::reach::{Reach, leads_to, reaches};
 use super::sieve::{Sieve, Verdict};
 use super::{Base, LOG, base_of, not_covered, plan, shown, too_early};
 use crate::failure;
+use crate::fetching::no_end;
 use crate::place::refuse_existing;
 
 /// So many bytes are read behind the target, for a look at what comes next.
@@ -196,21 +197,10 @@ impl Fetching<'_> {
                 }
                 _ => false,
             });
-        if let Some(next) = next {
-            let goes_on = format!(
-                "it breaks off there and goes on at {}, so that is not its end; name a moment before",
-                shown(next)
-            );
-            return Err(self.broken(shown(reach.to), goes_on));
+        match no_end(chart, next.map(shown)) {
+            Some(message) => Err(self.broken(shown(reach.to), message)),
+            None => Ok(()),
         }
-        if let Some(problem) = chart.problems.first() {
-            let unknown = format!(
-                "its end is not known, because {} cannot be read ({}); name a moment",
-                problem.place, problem.message
-            );
-            return Err(self.broken(shown(reach.to), unknown));
-        }
-        Ok(())
     }
 
     fn broken(&self, at: String, message: impl Into<String>) -> ReplayError {

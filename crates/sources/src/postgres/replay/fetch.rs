@@ -19,6 +19,7 @@ use super::segments::Segments;
 use super::sieve::{Sieve, Verdict};
 use super::{LOG, base_of, leads_to, not_covered, plan};
 use crate::failure;
+use crate::fetching::no_end;
 use crate::place::refuse_existing;
 
 /// So many bytes are read behind the target, for a look at what comes next.
@@ -247,21 +248,11 @@ impl Fetching<'_> {
         let mut pieces = chart.runs.iter().flat_map(|(_, pieces)| pieces);
         let beyond =
             pieces.find(|piece| piece.timeline == own && pass.next < super::lsn(piece.span.to()));
-        if let Some(piece) = beyond {
-            let goes_on = format!(
-                "it breaks off there and goes on at {}, so that is not its end; name a moment before",
-                super::lsn(piece.span.from())
-            );
-            return Err(self.broken(pass.next, goes_on));
+        let next = beyond.map(|piece| super::lsn(piece.span.from()).to_string());
+        match no_end(chart, next) {
+            Some(message) => Err(self.broken(pass.next, message)),
+            None => Ok(()),
         }
-        if let Some(problem) = chart.problems.first() {
-            let unknown = format!(
-                "its end is not known, because {} cannot be read ({}); name a moment",
-                problem.place, problem.message
-            );
-            return Err(self.broken(pass.next, unknown));
-        }
-        Ok(())
     }
 
     /// All of them, also those that are not followed: the recovery begins a timeline with a number that none has had.

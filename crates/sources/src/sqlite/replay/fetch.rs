@@ -15,6 +15,7 @@ use vouchsafe_translog::sqlite::{Looked, RecordReader, Step};
 
 use super::{Base, Reach, Ripe, base_of, not_covered, too_early};
 use crate::failure;
+use crate::fetching::{Room, no_end};
 
 /// The records up to the target, and those of the next look that found something.
 pub(super) const RECORDS: &str = "records";
@@ -33,24 +34,17 @@ pub(in crate::sqlite) fn fetch(
     let planned = super::plan(point, &log.chart, until)?;
     ctx.progress
         .phase("fetch the log", None, Some(planned.bytes));
-    let place = beside(to)?;
-    let made: Vec<PathBuf> = place
-        .ancestors()
-        .take_while(|path| !path.as_os_str().is_empty() && matches!(files::exists(path), Ok(false)))
-        .map(Path::to_path_buf)
-        .collect();
-    files::remove_tree(&place).map_err(failure::file)?;
-    files::create_dir_all(&place, files::PRIVATE_DIR).map_err(failure::file)?;
+    let room = Room::make(beside(to)?)?;
     let fetching = Fetching {
         ctx,
         log,
         until,
         base: base_of(point)?,
-        place: place.clone(),
+        place: room.place().to_path_buf(),
     };
     let fetched = fetching.fetch();
     if fetched.is_err() {
-        let _ = files::remove_tree(made.last().unwrap_or(&place));
+        room.give_up();
     }
     fetched
 }
@@ -176,20 +170,11 @@ impl Fetching<'_> {
     fn must_have_no_more(&self, pass: &Pass, reach: &Reach<'_>) -> Result<(), ReplayError> {
         let chart = &self.log.chart;
         let mut begins = chart.runs.iter().map(|(run, _)| run.from);
-        if let Some(next) = begins.find(|from| reach.run.to < *from) {
-            let goes_on = format!(
-                "it breaks off there and goes on at {next}, so that is not its end; name a moment before"
-            );
-            return Err(self.broken(pass, goes_on));
+        let next = begins.find(|from| reach.run.to < *from);
+        match no_end(chart, next.map(|next| next.to_string())) {
+            Some(message) => Err(self.broken(pass, message)),
+            None => Ok(()),
         }
-        if let Some(problem) = chart.problems.first() {
-            let unknown = format!(
-                "its end is not known, because {} cannot be read ({}); name a moment",
-                problem.place, problem.message
-            );
-            return Err(self.broken(pass, unknown));
-        }
-        Ok(())
     }
 
     fn broken(&self, pass: &Pass, message: impl Into<String>) -> ReplayError {
