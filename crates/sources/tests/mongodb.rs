@@ -173,6 +173,9 @@ fn a_busy_mongodb_database_is_captured_at_one_moment() {
 fn a_mongodb_database_is_restored_as_files_and_into_a_running_server() {
     let world = World::new();
     let shop = MongoShop::new();
+    let roles = [doc! { "role": "readWrite", "db": "shop" }];
+    let user = doc! { "createUser": "app", "pwd": "sesame", "roles": roles.to_vec() };
+    shop.command("shop", user);
     let source = open(&shop.url);
     let (captured, point) = with_manifest(&world, source.as_ref(), None);
 
@@ -186,6 +189,14 @@ fn a_mongodb_database_is_restored_as_files_and_into_a_running_server() {
     let archive = std::fs::read(world.path("files/archive")).expect("an archive");
     assert_eq!(archive, content(&point, "/mongodb/archive"));
     assert_eq!(archive[..4], [0x6d, 0xe2, 0x99, 0x81]);
+    // `mongorestore` finds users and roles only if they come before everything else.
+    let at = |word: &str| {
+        let word = word.as_bytes();
+        let found = archive.windows(word.len()).position(|w| w == word);
+        found.unwrap_or_else(|| panic!("{word:?} is not in it"))
+    };
+    assert!(at("authSchema") < at("customer 1"));
+    assert!(at("SCRAM-SHA-256") < at("customer 1"));
     let about: serde_json::Value =
         serde_json::from_slice(&content(&point, "/mongodb/about.json")).expect("JSON");
     assert_eq!(about["database"], "shop");

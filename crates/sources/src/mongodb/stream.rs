@@ -75,19 +75,20 @@ impl ArchiveStream {
             accounts,
         } = whole;
         let (mut namespaces, mut parts) = (Vec::new(), Vec::new());
-        for collection in &catalog.collections {
-            namespaces.push(collection.namespace());
-            parts.push(match collection.is_view {
-                true => Part::View,
-                false => Part::Collection(collection.clone()),
-            });
-        }
+        // `mongorestore` looks for them before it restores anything, and only among what comes first.
         for (namespace, documents) in accounts
             .iter()
             .flat_map(|a| a.clone().namespaces(&database))
         {
             namespaces.push(namespace);
             parts.push(Part::Accounts(documents));
+        }
+        for collection in &catalog.collections {
+            namespaces.push(collection.namespace());
+            parts.push(match collection.is_view {
+                true => Part::View,
+                false => Part::Collection(collection.clone()),
+            });
         }
         let prelude = Prelude {
             header: Header {
