@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let mut phases = Phases::default();
     let done = prepare(&mut phases).and_then(|variables| {
         phases.time("run the tests", || {
-            let mut command = Command::new(workspace::cargo());
+            let mut command = workspace::cargo();
             command
                 .current_dir(workspace::root()?)
                 .args(["test", "--locked", "--workspace", "--test", TESTS])

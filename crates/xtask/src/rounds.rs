@@ -1,7 +1,5 @@
 //! `cargo xtask rounds`: more rounds of the test in which the server, the shipper or the network dies.
 
-use std::process::Command;
-
 use crate::{program, servers, workspace};
 
 const USAGE: &str = "\
@@ -22,7 +20,7 @@ const NUMBERS: [(&str, &str, u64); 4] = [
 /// Runs the test that many times over. Whatever it finds can be found again by its seed.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let variables = variables(arguments)?;
-    let mut command = Command::new(workspace::cargo());
+    let mut command = workspace::cargo();
     command
         .current_dir(workspace::root()?)
         .args([

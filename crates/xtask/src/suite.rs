@@ -92,7 +92,7 @@ impl<'a> Call<'a> {
     }
 
     fn command(&self, oracles: &Oracles) -> Result<Command, String> {
-        let mut command = Command::new(workspace::cargo());
+        let mut command = workspace::cargo();
         command
             .current_dir(workspace::root()?)
             .arg("test")

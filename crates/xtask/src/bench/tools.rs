@@ -160,7 +160,7 @@ pub(crate) fn install(dir: &Path) -> Result<(), String> {
     }
     for (kind, package) in [(Kind::Rustic, "rustic-rs"), (Kind::Bupstash, "bupstash")] {
         if kind.find(&place).is_none() {
-            let mut command = Command::new(workspace::cargo());
+            let mut command = workspace::cargo();
             command
                 .args(["install", "--locked", package, "--root"])
                 .arg(&place);
@@ -221,7 +221,7 @@ fn released(what: &[&str], place: &str) -> Result<PathBuf, String> {
         return Ok(PathBuf::from(built).join(place));
     }
     let root = workspace::root()?;
-    let mut command = Command::new(workspace::cargo());
+    let mut command = workspace::cargo();
     command
         .current_dir(&root)
         .args(["build", "--release"])

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -48,7 +47,7 @@ pub(crate) struct Member {
 
 /// Asks `cargo metadata`, without resolving versions.
 pub(crate) fn load(root: &Path) -> Result<Graph, String> {
-    let text = program::read(Command::new(workspace::cargo()).current_dir(root).args([
+    let text = program::read(workspace::cargo().current_dir(root).args([
         "metadata",
         "--format-version",
         "1",
