@@ -47,7 +47,8 @@ impl Accounts {
         Ok(Some(out))
     }
 
-    /// As an archive announces them, each with its documents.
+    /// As an archive announces them, each with its documents. What has none is left out: `mongorestore` asks the server to
+    /// take over what is announced, also if it brought nothing.
     pub(super) fn namespaces(
         self,
         database: &str,
@@ -56,7 +57,9 @@ impl Accounts {
             "" => ("admin".to_owned(), ""),
             database => (database.to_owned(), OF_ONE),
         };
-        KEPT.into_iter().zip(self.0).map(move |(kept, documents)| {
+        let all = KEPT.into_iter().zip(self.0);
+        let held = all.filter(|(_, documents)| !documents.is_empty());
+        held.map(move |(kept, documents)| {
             let collection = format!("{before}{kept}");
             let namespace = Namespace {
                 db: db.clone(),
