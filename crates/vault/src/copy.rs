@@ -1,6 +1,7 @@
 //! Copying a snapshot from one repository to another: blobs are re-used, the source of the data is not read again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use vouchsafe_capture::Progress;
 use vouchsafe_format::{Id, Snapshot};
@@ -103,6 +104,8 @@ fn drive(
     }
     let engine = Engine::start(machine, workshop, to.chunker(), to.threads());
     let shared = Arc::clone(engine.shared());
+    // Blobs are copied as soon as it is known which are missing, and may be before that is announced.
+    shared.counters.held.store(true, Ordering::Release);
     Engine::watched(&shared, progress, &to.env().interrupt, || {
         let _ = (|| {
             shared.apply(CopyMachine::start)?;
@@ -110,6 +113,7 @@ fn drive(
             if let Some((blobs, bytes)) = shared.apply(|machine, _| Ok(machine.wanted()))? {
                 progress.phase("copy", Some(blobs), Some(bytes));
             }
+            shared.counters.held.store(false, Ordering::Release);
             shared.wait_until(CopyMachine::is_ready_for_snapshot)?;
             if write {
                 shared.apply(CopyMachine::write_snapshot)?;

@@ -1,6 +1,7 @@
 //! What is told while copies and readings go on: how much there is, and in the end just that much.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::common::*;
 use vouchsafe_capture::{NoProgress, Progress};
@@ -14,6 +15,8 @@ struct Told(Mutex<Vec<Phase>>);
 
 impl Progress for Told {
     fn phase(&self, name: &str, items: Option<u64>, bytes: Option<u64>) {
+        // Nothing of it is told before this comes back.
+        std::thread::sleep(Duration::from_millis(300));
         let phase = (name.to_owned(), items.zip(bytes), (0, 0));
         self.0.lock().unwrap().push(phase);
     }

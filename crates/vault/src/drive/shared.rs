@@ -1,7 +1,7 @@
 //! What the threads of one operation share: the machine behind a lock, the queues of its jobs.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(crate) struct Shared<M> {
 pub(crate) struct Counters {
     pub(crate) items: AtomicU64,
     pub(crate) bytes: AtomicU64,
+    /// Not shown yet: what is done belongs to something that was not announced.
+    pub(crate) held: AtomicBool,
 }
 
 pub(super) struct State<M> {
@@ -269,6 +271,9 @@ impl<M: Machine> Shared<M> {
     }
 
     pub(super) fn show(&self, progress: &dyn Progress, shown: &mut (u64, u64)) {
+        if self.counters.held.load(Ordering::Acquire) {
+            return;
+        }
         let items = self.counters.items.load(Ordering::Relaxed);
         let bytes = self.counters.bytes.load(Ordering::Relaxed);
         if (items, bytes) != *shown {
