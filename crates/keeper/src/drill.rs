@@ -63,6 +63,10 @@ impl Keeper {
         let mut chosen = self.select(&order.names)?;
         if order.names.is_empty() {
             chosen.retain(|(_, p)| p.way.is_connected());
+            // One that has no point yet is an error, and must keep no other from being drilled.
+            let facts = self.facts()?;
+            let catalogue = Catalogue::of(&facts);
+            chosen.sort_by_key(|(_, p)| catalogue.newest(&p.id, true).is_none());
         }
         if let Some((_, p)) = chosen.iter().find(|(_, p)| !p.way.is_connected()) {
             return Err(crate::run::not_connected(p));

@@ -57,6 +57,19 @@ fn what_is_due_is_drilled_once() {
 }
 
 #[test]
+fn a_system_without_a_point_keeps_no_other_from_its_drill() {
+    let w = Workspace::new();
+    w.ok(["init"]);
+    // Others come before it by name.
+    w.ok(["run", "website"]);
+    let done = w.run(["drill", "--due"]);
+    assert_eq!(done.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(said.contains("no recovery point"), "{said}");
+    assert_eq!(words(&facts(&w, "drill"), "protection").len(), 1);
+}
+
+#[test]
 fn a_worker_reads_vaults_back_and_rehearses_restores_without_being_told() {
     let w = Workspace::new();
     w.ok(["init"]);
