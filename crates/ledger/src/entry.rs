@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use vouchsafe_model::{Entry, Fact, Time};
+use vouchsafe_model::{Entry, Fact, Issue, Outcome, RunId, Time};
 
 /// The form of entries that is read and written.
 pub(crate) const ENTRY_VERSION: u32 = 1;
@@ -57,7 +57,63 @@ fn fact(kind: &str, body: &[u8]) -> serde_json::Result<Fact> {
         "obligation-due" => serde_json::from_slice(body).map(Fact::ObligationDue),
         "recovery-point" => serde_json::from_slice(body).map(Fact::RecoveryPoint),
         "copy" => serde_json::from_slice(body).map(Fact::Copy),
+        "verification" => serde_json::from_slice(body).map(Fact::Verification),
+        "log-shipped" => serde_json::from_slice(body).map(Fact::LogShipped),
+        "expired" => serde_json::from_slice(body).map(Fact::Expired),
+        "run-opened" => serde_json::from_slice(body).map(RunOpened::fact),
+        "run-closed" => serde_json::from_slice(body).map(RunClosed::fact),
         _ => serde_json::from_slice(body),
+    }
+}
+
+/// What stands in [`Fact::RunOpened`].
+#[derive(Deserialize)]
+struct RunOpened {
+    run: RunId,
+    deed: String,
+    subject: String,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl RunOpened {
+    fn fact(self) -> Fact {
+        let RunOpened {
+            run,
+            deed,
+            subject,
+            reason,
+        } = self;
+        Fact::RunOpened {
+            run,
+            deed,
+            subject,
+            reason,
+        }
+    }
+}
+
+/// What stands in [`Fact::RunClosed`].
+#[derive(Deserialize)]
+struct RunClosed {
+    run: RunId,
+    outcome: Outcome,
+    #[serde(default)]
+    issues: Vec<Issue>,
+}
+
+impl RunClosed {
+    fn fact(self) -> Fact {
+        let RunClosed {
+            run,
+            outcome,
+            issues,
+        } = self;
+        Fact::RunClosed {
+            run,
+            outcome,
+            issues,
+        }
     }
 }
 
@@ -237,7 +293,13 @@ mod tests {
             }
             kinds.insert(kind.to_owned());
         }
-        for kind in ["obligation-due", "recovery-point", "copy"] {
+        for kind in [
+            "obligation-due",
+            "recovery-point",
+            "copy",
+            "run-opened",
+            "run-closed",
+        ] {
             assert!(kinds.contains(kind), "{kinds:?}");
         }
     }

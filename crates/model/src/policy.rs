@@ -396,6 +396,8 @@ pub struct Protection {
     pub exclude: Vec<String>,
     /// How much of a database's rows is digested.
     pub digests: Digests,
+    /// The data directory of a server on this host, which is read instead of asking the server for its files.
+    pub data_directory: Option<PathBuf>,
     /// When it runs; nothing means that the policy does not say.
     pub schedule: Option<Schedule>,
     /// When a run may start and must end.

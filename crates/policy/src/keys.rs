@@ -7,6 +7,7 @@ mod vaults;
 
 pub(crate) use alerts::{ALERTS, MAIL};
 use declared::{FRONT_MORE, REQUIREMENT, TABLES};
+pub(crate) use more::MANUAL;
 use more::{DUTY_MORE, PLAN_MORE, PROTECTION_MORE, SYSTEM_MORE};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
 
@@ -472,34 +473,10 @@ pub(crate) static READS: Section = section(
             Text,
             "How much of a database's rows is digested at capture and compared by drills: full, sample or none.",
         ),
-    ],
-);
-
-pub(crate) static MANUAL: Section = section(
-    "manual",
-    &[
         key(
-            "from",
+            "data_directory",
             Text,
-            "What the person backs up, as a URL: confluence:site, firewall:name.",
-        ),
-        key("every", Schedule, "How often."),
-        key(
-            "accept",
-            Text,
-            "Pattern of the file names that are accepted.",
-        ),
-        key("instructions", Text, "What the person has to do."),
-        key("copies", COPIES, "The vaults that receive it."),
-        key(
-            "grace",
-            Length,
-            "How long after the end of its period it still counts as on time.",
-        ),
-        key(
-            "format",
-            Word(&["archive", "xml", "json", "yaml", "text", "any"]),
-            "As what the file has to open; by its name if not given.",
+            "The data directory of a PostgreSQL server on this host: a base is read from its files, which is faster than asking the server for them.",
         ),
     ],
 );

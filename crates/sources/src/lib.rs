@@ -85,6 +85,14 @@ pub enum OpenSourceError {
         /// The source, passwords hidden.
         source_url: String,
     },
+    /// A data directory was given to something that is not a whole PostgreSQL server.
+    #[error(
+        "{source_url}: `data_directory` has a meaning only for a whole PostgreSQL server (postgres://user@host, without a database); remove it"
+    )]
+    DataDirectoryMeaningless {
+        /// The source, passwords hidden.
+        source_url: String,
+    },
 }
 
 /// What a policy says of a source beside its URL.
@@ -98,6 +106,8 @@ pub struct Settings<'a> {
     pub digests: Digests,
     /// Queries that must give one true value each in the restored database.
     pub checks: &'a [String],
+    /// The data directory of a server on this host, to be read instead of asking the server for its files.
+    pub data_directory: Option<&'a Path>,
     /// Whether the log is shipped: then a point says where in it it lies, where that is not so anyway.
     pub ships_log: bool,
     /// Where relative places start: the policy's folder.
@@ -112,6 +122,7 @@ impl<'a> Settings<'a> {
             password: None,
             digests: Digests::Full,
             checks: &[],
+            data_directory: None,
             ships_log: false,
             base,
         }
@@ -148,9 +159,16 @@ fn open_reading(
         password,
         digests,
         checks,
+        data_directory,
         ships_log,
         base,
     } = *settings;
+    let is_base = url.kind() == &SourceKind::Postgres && !postgres::names_database(url);
+    if data_directory.is_some() && !is_base {
+        return Err(OpenSourceError::DataDirectoryMeaningless {
+            source_url: url.to_string(),
+        });
+    }
     match url.kind() {
         SourceKind::Files => Ok(Box::new(FilesSource::open(url, exclude, base, copy)?)),
         SourceKind::Sqlite => {
@@ -170,6 +188,7 @@ fn open_reading(
                 return Ok(Box::new(source));
             }
             let source = PostgresBaseSource::open(url, password, base, copy)?;
+            let source = source.reading_directory(data_directory);
             Ok(Box::new(source.checked_by(checks)))
         }
         SourceKind::MySql => {

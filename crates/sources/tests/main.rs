@@ -24,6 +24,7 @@ mod mysql_moment;
 mod postgres;
 mod postgres_access;
 mod postgres_base;
+mod postgres_directory;
 mod postgres_moment;
 mod postgres_wal;
 mod sqlite;

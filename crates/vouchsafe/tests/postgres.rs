@@ -145,6 +145,15 @@ fn a_database_is_captured_restored_and_drilled_and_every_damage_is_caught() {
 
 #[test]
 fn a_whole_server_is_captured_and_drilled_and_every_damage_is_caught() {
+    whole_server(false);
+}
+
+#[test]
+fn a_whole_server_is_read_from_its_own_files_and_drilled() {
+    whole_server(true);
+}
+
+fn whole_server(from_files: bool) {
     let shop = Shop::new();
     let w = &shop.work;
     shop.server
@@ -155,15 +164,29 @@ fn a_whole_server_is_captured_and_drilled_and_every_damage_is_caught() {
     assert!(
         Command::new("sh")
             .args(["-c", hba])
-            .env("PGDATA", data)
+            .env("PGDATA", &data)
             .status()
             .unwrap()
             .success()
     );
     shop.server.sql_in("postgres", "SELECT pg_reload_conf()");
     let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
-    fs::write(w.path("policy.yaml"), policy.replace("/shop?", "?")).unwrap();
+    let mut policy = policy.replace("/shop?", "?");
+    if from_files {
+        let key = format!("    data_directory: {data}\n    source:");
+        policy = policy.replacen("    source:", &key, 1);
+        assert!(policy.contains("data_directory"), "{policy}");
+    }
+    fs::write(w.path("policy.yaml"), policy).unwrap();
     common::vaults::agree(w);
+    if from_files {
+        let (_, said) = w.exits(1, ["run", "shop"]);
+        assert!(said.contains("grant the user EXECUTE"), "{said}");
+        shop.server.sql_in(
+            "postgres",
+            "GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop TO backup",
+        );
+    }
     w.ok(["run", "shop"]);
     let before = added(&w.ok(["run", "shop", "--json"]));
     shop.server

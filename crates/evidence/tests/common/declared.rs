@@ -60,6 +60,7 @@ fn protection(name: &str, way: Way) -> Protection {
             negative_control: Some(every("every year", Period::Year)),
             checks: Vec::new(),
         }),
+        data_directory: None,
         log_every: None,
         log_keep: None,
     }

@@ -166,6 +166,9 @@ fn reads(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
     }
     let kept = "the source's password is kept elsewhere";
     diff.other(&at("password"), &old.password, &new.password, kept);
+    let read = "the server's files are read from elsewhere";
+    let directories = (&old.data_directory, &new.data_directory);
+    diff.other(&at("data_directory"), directories.0, directories.1, read);
     let digests = |p: &Protection| match p.digests {
         vouchsafe_model::policy::Digests::Full => 2,
         vouchsafe_model::policy::Digests::Sample => 1,

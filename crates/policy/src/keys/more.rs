@@ -3,7 +3,7 @@
 use super::Form::{
     Any, Flag, Known, Length, List, Reference, Schedule, Section as Map, Text, Word,
 };
-use super::{Form, Section, TEXTS, key, section};
+use super::{COPIES, Form, Section, TEXTS, key, section};
 
 const ROLES: Form = Known("roles");
 const DOCUMENTS: Form = Any(&[Reference("documents"), List(&Reference("documents"))]);
@@ -198,5 +198,35 @@ pub(crate) static DUTY_MORE: Section = section(
             "Whether each person says so for themselves.",
         ),
         key("systems", SYSTEMS, "Which systems it is about."),
+    ],
+);
+
+/// What a person backs up and hands in.
+pub(crate) static MANUAL: Section = section(
+    "manual",
+    &[
+        key(
+            "from",
+            Text,
+            "What the person backs up, as a URL: confluence:site, firewall:name.",
+        ),
+        key("every", Schedule, "How often."),
+        key(
+            "accept",
+            Text,
+            "Pattern of the file names that are accepted.",
+        ),
+        key("instructions", Text, "What the person has to do."),
+        key("copies", COPIES, "The vaults that receive it."),
+        key(
+            "grace",
+            Length,
+            "How long after the end of its period it still counts as on time.",
+        ),
+        key(
+            "format",
+            Word(&["archive", "xml", "json", "yaml", "text", "any"]),
+            "As what the file has to open; by its name if not given.",
+        ),
     ],
 );

@@ -1,6 +1,6 @@
 //! The parts that plans, systems and protections share: schedule, window, keep, copies, verify, drill, logs, password.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vouchsafe_model::policy::{
     CopyRule, Digests, DrillRule, Keep, KeepCounts, Length, Location, Schedule, VerifyRule, Window,
@@ -194,6 +194,11 @@ pub(super) fn digests(ctx: &mut Ctx, item: &Item) -> Option<Digests> {
         "none" => Digests::None,
         _ => Digests::Full,
     })
+}
+
+/// Reads where the files of a server are: below the policy's folder unless the path is absolute.
+pub(super) fn directory(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<PathBuf> {
+    ctx.text(item).map(|text| path_from(&text, base))
 }
 
 /// A rule without a rhythm cannot be kept, and is left out with a warning.

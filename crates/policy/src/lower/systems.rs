@@ -260,6 +260,7 @@ impl Reader<'_> {
         let password = fields.get(ctx, "password");
         let exclude = fields.get(ctx, "exclude");
         let digests = fields.get(ctx, "digests");
+        let directory = fields.get(ctx, "data_directory");
         if let Some(from) = from {
             self.declared.manual.insert(id.clone(), from);
         }
@@ -271,6 +272,7 @@ impl Reader<'_> {
             digests: digests
                 .and_then(|i| parts::digests(ctx, i))
                 .unwrap_or_default(),
+            data_directory: directory.and_then(|i| parts::directory(ctx, i, self.base)),
             schedule: rules.schedule,
             window: rules.window.unwrap_or_default(),
             keep: rules.keep.unwrap_or_default(),
@@ -412,18 +414,43 @@ fn format(ctx: &mut Ctx, item: &Item) -> Option<HandedFormat> {
 fn senseless(way: &Way) -> &'static [&'static str] {
     match way {
         Way::Capture(url) => match url.kind() {
-            SourceKind::Files => &["password", "digests", "logs"],
-            SourceKind::Sqlite => &["password", "exclude", "digests"],
-            SourceKind::Git => &["exclude", "digests", "logs"],
-            SourceKind::Postgres | SourceKind::MySql => &["exclude"],
-            SourceKind::MongoDb => &["exclude", "digests"],
+            SourceKind::Files => &["password", "digests", "logs", "data_directory"],
+            SourceKind::Sqlite => &["password", "exclude", "digests", "data_directory"],
+            SourceKind::Git => &["exclude", "digests", "logs", "data_directory"],
+            SourceKind::Postgres if url.names_whole_server() => &["exclude"],
+            SourceKind::Postgres => &["exclude", "data_directory"],
+            SourceKind::MySql => &["exclude", "data_directory"],
+            SourceKind::MongoDb => &["exclude", "digests", "data_directory"],
             SourceKind::Other(_) => &[],
         },
-        Way::Orchestrate(_) => &["exclude", "digests", "verify"],
-        Way::Observe(_) => &["exclude", "digests", "window", "copies", "verify"],
-        Way::Manual { .. } => &["password", "exclude", "digests", "window", "logs"],
+        Way::Orchestrate(_) => &["exclude", "digests", "data_directory", "verify"],
+        Way::Observe(_) => &[
+            "exclude",
+            "digests",
+            "data_directory",
+            "window",
+            "copies",
+            "verify",
+        ],
+        Way::Manual { .. } => &[
+            "password",
+            "exclude",
+            "digests",
+            "data_directory",
+            "window",
+            "logs",
+        ],
         Way::Replica(_) => &[
-            "exclude", "digests", "schedule", "window", "keep", "copies", "verify", "drill", "logs",
+            "exclude",
+            "digests",
+            "data_directory",
+            "schedule",
+            "window",
+            "keep",
+            "copies",
+            "verify",
+            "drill",
+            "logs",
         ],
     }
 }

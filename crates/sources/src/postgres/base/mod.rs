@@ -1,7 +1,11 @@
 //! A whole PostgreSQL server, copied file by file while it runs.
 
 mod compare;
+mod directory;
 mod label;
+mod manifest;
+mod pages;
+mod parts;
 mod pieces;
 mod restore;
 mod spoil;
@@ -21,8 +25,9 @@ use vouchsafe_host::process::{Command, Stdout};
 use vouchsafe_host::secret;
 use vouchsafe_model::{DigestEntry, DigestManifest, Rung, Secret, SecretRef, SourceUrl};
 
+use self::directory::Base;
 use self::label::Label;
-use self::tree::Tree;
+use self::tree::{Found, Tree};
 use super::about::About;
 use super::address::Address;
 use super::dump::Door;
@@ -47,6 +52,8 @@ pub struct PostgresBaseSource {
     copy: Option<PathBuf>,
     /// Queries that a restored server must answer with true, in the database `postgres`.
     checks: Vec<String>,
+    /// Where the server's files are read instead of being asked for.
+    directory: Option<PathBuf>,
 }
 
 /// The directory of the data in a point.
@@ -59,7 +66,7 @@ const REMEDY: &str = "the user needs the attribute REPLICATION, a line `host rep
 impl PostgresBaseSource {
     /// The way in which the manifest is made: `system` is the server's identifier, `start` and `end` are the timeline and
     /// the positions in its log between which the files were copied, `files` the SHA-256 that the server states for its
-    /// own list of files, sizes and SHA-256s (`backup_manifest`), `checksums` whether pages carry checksums.
+    /// own list of files, sizes and checksums (`backup_manifest`), `checksums` whether pages carry checksums.
     pub const METHOD: &'static str = "postgres-base/1";
 
     /// The server at `url`; with `copy`, the restored server there.
@@ -75,7 +82,16 @@ impl PostgresBaseSource {
             password: password.cloned(),
             copy,
             checks: Vec::new(),
+            directory: None,
         })
+    }
+
+    /// The same, with the server's data directory as it is seen from here: its files are read from there, several at a
+    /// time, while the server knows of it (`pg_backup_start`), instead of being asked for through `pg_basebackup`.
+    #[must_use]
+    pub fn reading_directory(mut self, directory: Option<&Path>) -> PostgresBaseSource {
+        self.directory = directory.map(Path::to_path_buf);
+        self
     }
 
     /// The same, with queries that a restored server must answer with one true value each: the rung `checks`.
@@ -105,6 +121,43 @@ impl PostgresBaseSource {
                 self.password()?,
             )?)),
             Some(place) => Ok(Door::Own(Arc::new(serve(ctx, place)?.0))),
+        }
+    }
+
+    /// What `pg_basebackup` writes.
+    fn through_the_server(
+        &self,
+        ctx: &CaptureContext<'_>,
+        door: &Door,
+        about: &About,
+        cut: u32,
+        sink: &mut dyn Sink,
+    ) -> Result<Found, CaptureError> {
+        let programs = programs::for_dumping(ctx, about.major)?;
+        let command = Command::new(programs.join("pg_basebackup"))
+            .args(["--pgdata=-", "--format=tar", "--wal-method=fetch"])
+            .args(["--checkpoint=fast", "--manifest-checksums=CRC32C"])
+            .args(["--label=vouchsafe", "--no-password"])
+            .stdout(Stdout::Pipe);
+        let command = match door {
+            Door::Login(_) => command,
+            // A copy that was damaged on purpose is captured as it is.
+            Door::Own(_) => command.arg("--no-verify-checksums"),
+        };
+        let command = door.reach(command, DATABASE);
+        let failed = |e: &_| programs::failed("pg_basebackup", e, REMEDY);
+        let mut child = ctx.spawn.spawn(command).map_err(|e| failed(&e.into()))?;
+        let reader = child.stdout_reader().ok_or_else(|| {
+            session::unreadable(&self.shown(), "pg_basebackup gives nothing", "run it again")
+        })?;
+        let read = Tree::new(ctx, cut).read(reader, sink);
+        // If the program failed, that is why the archive is cut off.
+        let ended = child.finish().map_err(|e| failed(&e.into()));
+        match (read, ended) {
+            (Err(CaptureError::Interrupted), _) => Err(CaptureError::Interrupted),
+            (_, Err(error)) => Err(error),
+            (Err(error), Ok(_)) => Err(error),
+            (Ok(found), Ok(_)) => Ok(found),
         }
     }
 
@@ -158,35 +211,17 @@ impl Source for PostgresBaseSource {
         let cut = *about
             .cut
             .insert(pages_cut(size.parse().unwrap_or_default()));
-        drop(session);
-        let programs = programs::for_dumping(ctx, about.major)?;
-        let command = Command::new(programs.join("pg_basebackup"))
-            .args(["--pgdata=-", "--format=tar", "--wal-method=fetch"])
-            .args(["--checkpoint=fast", "--manifest-checksums=SHA256"])
-            .args(["--label=vouchsafe", "--no-password"])
-            .stdout(Stdout::Pipe);
-        let command = match &door {
-            Door::Login(_) => command,
-            // A copy that was damaged on purpose is captured as it is.
-            Door::Own(_) => command.arg("--no-verify-checksums"),
-        };
-        let command = door.reach(command, DATABASE);
-        let failed = |e: &_| programs::failed("pg_basebackup", e, REMEDY);
-        let mut child = ctx.spawn.spawn(command).map_err(|e| failed(&e.into()))?;
-        let reader = child.stdout_reader().ok_or_else(|| {
-            session::unreadable(&self.shown(), "pg_basebackup gives nothing", "run it again")
-        })?;
         let content_time = ctx.clock.now();
         sink.enter(node(about::DIRECTORY, NodeKind::Dir, content_time))?;
         sink.enter(node(DATA, NodeKind::Dir, content_time))?;
-        let read = Tree::new(ctx, cut).read(reader, sink);
-        // If the program failed, that is why the archive is cut off.
-        let ended = child.finish().map_err(|e| failed(&e.into()));
-        let found = match (read, ended) {
-            (Err(CaptureError::Interrupted), _) => return Err(CaptureError::Interrupted),
-            (_, Err(error)) => return Err(error),
-            (Err(error), Ok(_)) => return Err(error),
-            (Ok(found), Ok(_)) => found,
+        let found = match (&self.directory, &door) {
+            (Some(root), Door::Login(_)) => {
+                Base::new(ctx, &self.shown(), root, &about, cut, session).read(sink)?
+            }
+            _ => {
+                drop(session);
+                self.through_the_server(ctx, &door, &about, cut, sink)?
+            }
         };
         door.close(ctx)?;
         sink.leave()?;

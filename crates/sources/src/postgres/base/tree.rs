@@ -48,15 +48,15 @@ const SMALL: u64 = 1 << 20;
 /// Most that waits in memory.
 const MOST_HELD: u64 = 256 << 20;
 /// How much of the end of `backup_manifest` is kept: the ranges of the log and the checksum.
-const END: usize = 64 << 10;
+pub(super) const END: usize = 64 << 10;
 
 /// How large the parts of the log are.
-const LOG_CUT: u32 = 1 << 20;
+pub(super) const LOG_CUT: u32 = 1 << 20;
 
-const GLOBAL: &str = "global";
-const LOG: &str = "pg_wal";
-const MANIFEST: &str = "backup_manifest";
-const LABEL: &str = "backup_label";
+pub(super) const GLOBAL: &str = "global";
+pub(super) const LOG: &str = "pg_wal";
+pub(super) const MANIFEST: &str = "backup_manifest";
+pub(super) const LABEL: &str = "backup_label";
 
 impl<'a> Tree<'a> {
     /// Files of pages are cut every `cut` bytes.

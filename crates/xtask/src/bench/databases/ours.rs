@@ -106,6 +106,14 @@ impl Ours {
         command
     }
 
+    /// The same, reading bases from the server's own directory.
+    pub(crate) fn reading(mut self, data: &Path) -> Self {
+        let source = "    tier: standard\n";
+        let directory = format!("    data_directory: \"{}\"\n{source}", data.display());
+        self.policy = self.policy.replacen(source, &directory, 1);
+        self
+    }
+
     /// The words for a shell in our folder that restore the newest point as a server below `to`.
     pub(crate) fn restore_words(&self, to: &Path) -> String {
         format!(

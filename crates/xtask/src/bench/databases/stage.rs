@@ -63,7 +63,8 @@ impl<'a> Stage<'a> {
             area.folder("ours"),
             &server.url(),
             &Vault::Folder,
-        );
+        )
+        .reading(server.data());
         Ok(Self {
             options,
             area,
