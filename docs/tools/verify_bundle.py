@@ -15,6 +15,9 @@ It checks that every file is the one that bundle.intoto.json names and the key h
 signed, that each population has the rows, by their keys, that its query yields from ledger.export, and that each
 sample is the one that its seed yields. Then it runs verify_ledger.py over ledger.export.
 
+Whether a time stamp of an authority is genuine is not examined: for each N in timestamps/,
+`openssl ts -verify -token_in -in N.token -data N.head -CAfile ROOT.pem` does so with the authority's root.
+
 Queries and seeds, the other columns, and all that reports and statements say are what the owner of the key has signed:
 nothing of that is computed again. Of the populations that are judged (duties, failures) each row must be in the record
 and its period, and whether one is left out is not known.
@@ -109,6 +112,18 @@ class Examination:
             if "entry" in value:
                 yield value["seq"], value["entry"]
 
+    def stamps(self):
+        """The time stamps that lie beside the record are those of its entries."""
+        tokens = sorted((self.folder / "timestamps").glob("*.token"))
+        entries = dict(self.entries()) if tokens else {}
+        for path in tokens:
+            entry = entries.get(int(path.stem), {})
+            held = entry.get("token", "").encode(), entry.get("note", "").encode()
+            if held != (base64.b64encode(path.read_bytes()), path.with_suffix(".head").read_bytes()):
+                self.note(f"timestamps/{path.name}: not the time stamp of that entry")
+        if tokens:
+            print(f"{len(tokens)} time stamps are those of the record; openssl ts -verify tells whether they are genuine")
+
     def populations(self, ledger):
         entries = list(self.entries())
         tables, judged = {}, 0
@@ -191,6 +206,7 @@ def examine(options):
     predicate = found.tried(found.files)
     if predicate is not None:
         found.tried(found.statements)
+        found.tried(found.stamps)
         found.tried(lambda: found.samples(found.populations(predicate["ledger"])))
         found.tried(lambda: found.record(options.head, predicate["ledger"]))
     return found.wrong

@@ -16,10 +16,8 @@ The last line is the outcome, and the exit code says the same:
 """
 import argparse, base64, datetime, functools, hashlib, json, re, sys
 
-class Wrong(Exception):
-    """An entry (or `-`), and why the record is not what was signed."""
-class Refused(Exception):
-    """Why nothing can be examined."""
+class Wrong(Exception): """An entry (or `-`), and why the record is not what was signed."""
+class Refused(Exception): """Why nothing can be examined."""
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, Refused)
 
 def unbase64(text):
@@ -35,7 +33,6 @@ ORDER = 2**252 + 27742317777372353535851937790883648493
 D, D2 = (n * -121665 * pow(121666, P - 2, P) % P for n in (1, 2))
 ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
 NEUTRAL, BASE = (0, 1, 1, 0), (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")
-
 def decode(data):
     """The point that 32 bytes stand for; None if they stand for none, or for one of the eight of small order."""
     sign, y = divmod(int.from_bytes(data, "little"), 2**255)
@@ -46,21 +43,16 @@ def decode(data):
     x = x if x & 1 == sign else P - x
     point = (x, y, 1, x * y % P)
     return None if v * x * x % P != u or y >= P or vanishes(point) else point
-
 def add(p, q):
-    a = (p[1] - p[0]) * (q[1] - q[0]) % P
-    b = (p[1] + p[0]) * (q[1] + q[0]) % P
-    c = p[3] * D2 % P * q[3] % P
-    d = 2 * p[2] * q[2] % P
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
+    c, d = p[3] * D2 % P * q[3] % P, 2 * p[2] * q[2] % P
     e, f, g, h = b - a, d - c, d + c, b + a
     return (e * f % P, g * h % P, f * g % P, e * h % P)
-
 def vanishes(point):
     """Whether eight times the point is the neutral one."""
     for _ in range(3):
         point = add(point, point)
     return point[0] == 0 and point[1] == point[2]
-
 def weighted_sum(pairs):
     """The sum of weight x point over pairs of them: one pass over the bits of all weights, the highest first."""
     total = NEUTRAL
@@ -87,7 +79,6 @@ def all_signed(items):
         scalars[BASE] -= weight * s
     pairs += [(scalar % ORDER, decode(public)) for public, scalar in scalars.items()]
     return all(point for _, point in pairs) and vanishes(weighted_sum(pairs))
-
 def first_unsigned(items):
     """The place of the first item that is not signed; None if all are."""
     return None if all_signed(items) else next(n for n, item in enumerate(items) if not all_signed([item]))
@@ -95,7 +86,6 @@ def first_unsigned(items):
 # --- The tree, RFC 6962, section 2.1. ---
 def join(left, right):
     return hashlib.sha256(b"\x01" + left + right).digest()
-
 class Tree:
     """The right edge of a growing tree, and the root at each size that it had."""
     def __init__(self):
@@ -114,6 +104,9 @@ NOTE = re.compile("([^\0-\t\v-\x1f]+\n)\n((?:\u2014 [^\\s+\0-\x1f]+ [A-Za-z0-9+/
 HEAD = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,19})\n([A-Za-z0-9+/]{43}=)\n([^\n]+\n)*")
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 LATEST = datetime.datetime(9999, 12, 30, 22, tzinfo=datetime.timezone.utc)
+# RFC 3161: version and policy, SHA-256 of what is stamped, serial number, second and fraction of the time.
+STAMP = re.compile(rb"\x02\x01\x01\x06.{2,40}?\x30(?:\x31\x30\x0d|\x2f\x30\x0b)\x06\x09\x60\x86\x48\x01\x65\x03"
+                   rb"\x04\x02\x01(?:\x05\x00)?\x04\x20(.{32})\x02.{2,40}?\x18.(\d{14})(?:\.(\d+))?Z", re.DOTALL)
 
 def opened(note):
     """The text of a signed note; name, key id and bytes of each signature under it. ValueError if it is none."""
@@ -122,7 +115,6 @@ def opened(note):
         raise ValueError("not a signed note")
     lines = [(name, unbase64(data)) for _, name, data in (line.split(" ") for line in found[2].split("\n")[:-1])]
     return found[1], [(name, data[:4].hex(), data[4:]) for name, data in lines]
-
 class Key:
     """A public key as C2SP writes it: name, id and base64 of its kind and 32 bytes, with `+` between them."""
     def __init__(self, text, kind=LEDGER):
@@ -150,7 +142,6 @@ def head_in(note):
         return (found[1], int(found[2]), unbase64(found[3])) if int(found[2]) < 2**64 else ("", -1, b"")
     except (ValueError, TypeError):
         return "", -1, b""
-
 def read_head(note, key):
     """Size and root of a head that the key has signed."""
     origin, size, root = head_in(note)
@@ -160,7 +151,6 @@ def read_head(note, key):
 
 # --- What the entries themselves tell. Texts of times sort as the times do. ---
 ANSWERS = {"recovery-point", "copy", "verification", "drill", "key-change"}
-
 def moment(text):
     time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     if time.tzinfo is None or time > LATEST:
@@ -168,13 +158,11 @@ def moment(text):
     return time
 def written(time):
     return time.astimezone(datetime.timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
 def time_in(text):
     """This text, which must be a time as entries have them."""
     if written(moment(text)) != text:
         raise ValueError(f"`{text}` is not a time")
     return text
-
 def parsed(data):
     """JSON that everybody reads alike: no key twice in an object, no half letters, no numbers without an end."""
     def once(pairs):
@@ -184,13 +172,11 @@ def parsed(data):
     value = json.loads(data.decode(), object_pairs_hook=once)
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     return value
-
 def texts(values):
     """These values, which must be a list of texts."""
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise TypeError("not texts")
     return values
-
 def answered(entry):
     """The obligations that an entry answers."""
     if entry["fact"] == "people" and texts([entry["deed"]]) == ["attested"]:
@@ -256,7 +242,7 @@ class Examination:
         except Refused:
             pass
         self.export, self.keys, self.witnesses = export, [begin], {text: Key(text, WITNESS) for text in witnesses}
-        self.published, self.strange, self.met = {}, [], 0
+        self.published, self.strange, self.met, self.stamped = {}, [], 0, {}
         for note in heads:
             self.published.setdefault(head_in(note)[1], []).append(note)
         self.tree, self.account, self.waiting, self.seen = Tree(), Account(), [], {}
@@ -295,6 +281,8 @@ class Examination:
         try:
             if entry["fact"] == "witnessed":
                 self.witness(place, entry["witness"], entry["note"], (entry["tree_size"], entry["root"], entry["seen"]))
+            elif entry["fact"] == "timestamped":
+                self.stamp(place, entry)
             self.account.note(place, entry)
         except MALFORMED:
             raise Wrong(place, "it has not the form of an entry that this program knows") from None
@@ -323,6 +311,17 @@ class Examination:
             raise Wrong(place, f"the witness {key.name} has seen another record of {size} entries")
         if size >= self.seen.get(text, (0, 0))[0]:
             self.seen[text] = (size, time)
+    def stamp(self, place, entry):
+        """Whether a time stamp is genuine is not examined: that would need more than the standard library."""
+        note, seen, who = texts([entry[name] for name in ("note", "seen", "authority")])
+        imprint, second, fraction = STAMP.search(unbase64(entry["token"])).groups(b"")
+        stamped, (origin, size, root) = (second + fraction.ljust(6, b"0"))[:20].decode(), head_in(note)
+        good = imprint == hashlib.sha256(note.encode()).digest() and stamped == re.sub("[^0-9]", "", time_in(seen))
+        good = good and origin == self.keys[0].name and any(key.accepts(note) is not None for key in self.keys)
+        good = good and repr((size, root.hex())) == repr((entry["tree_size"], entry["root"])) and size <= self.tree.size
+        if not good or root != self.tree.roots[size]:
+            raise Wrong(place, "the time stamp is of another record, or not of what is stated")
+        self.stamped[who] = max((size, seen), self.stamped.get(who, (0, "")))
     def is_ours(self, note):
         """Whether a head that was seen elsewhere is of this record; that one is not is told at the end."""
         try:
@@ -370,13 +369,14 @@ def examine(options):
     for text, (size, time) in found.seen.items():
         known = "" if text in found.witnesses else ", if this key is the witness's: give --witness"
         told.append(f"witnessed up to {size} entries at {EPOCH + datetime.timedelta(seconds=time)} by {text}{known}")
+    for who, (size, seen) in found.stamped.items():
+        told.append(f"stamped up to {size} entries at {seen} by {who}, if that is genuine: see openssl ts -verify")
     gaps = found.account.close(options.until and written(moment(options.until)))
     for line in told + ["! " + gap for gap in gaps]:
         # Without what would write over the lines of this program.
         print("".join(letter if letter.isprintable() else "\ufffd" for letter in line))
     print(f"{'gaps' if gaps else 'sound'} {found.tree.size}: every entry is what was signed")
     return 1 if gaps and options.strict else 0
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="EXPORT")

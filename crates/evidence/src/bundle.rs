@@ -1,7 +1,9 @@
 //! A bundle: everything of one report in one archive that can be checked where we are not installed.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest, Sha256};
 use vouchsafe_model::Time;
+use vouchsafe_model::fact::{Fact, Recorded};
 
 use crate::oscal::oscal;
 use crate::populations::{csv, populations};
@@ -61,6 +63,29 @@ pub fn population_files(input: &ReportInput<'_>) -> Vec<ReportFile> {
     files
 }
 
+/// The time stamps of the period, and the newest, as files that `openssl ts -verify` reads: by the number of its entry
+/// each has the head that was stamped and the authority's token.
+pub(crate) fn time_stamps(input: &ReportInput<'_>) -> Vec<ReportFile> {
+    let stamp = |recorded: &'_ Recorded| match &recorded.entry.fact {
+        Fact::Timestamped(stamp) => Some((recorded.seq, recorded.entry.at, stamp.clone())),
+        _ => None,
+    };
+    let all: Vec<_> = input.facts.iter().filter_map(stamp).collect();
+    let newest = all.iter().map(|(seq, _, _)| *seq).max();
+    let mut files = Vec::new();
+    for (seq, at, stamp) in all {
+        let is_of_period = input.from <= at && at < input.to;
+        let token = BASE64_STANDARD.decode(&stamp.token).ok();
+        let Some(token) = token.filter(|_| is_of_period || Some(seq) == newest) else {
+            continue;
+        };
+        let path = |kind: &str| format!("timestamps/{seq}.{kind}");
+        files.push(ReportFile::new(path("head"), stamp.note));
+        files.push(ReportFile::new(path("token"), token));
+    }
+    files
+}
+
 /// What a bundle has beside the report.
 pub struct BundleParts {
     /// The ledger's export; its head is the one that the report speaks of.
@@ -84,6 +109,7 @@ pub fn bundle<E>(
     sign: impl Fn(&str, &str) -> Result<String, E>,
 ) -> Result<Vec<ReportFile>, E> {
     let mut files = population_files(input);
+    files.extend(time_stamps(input));
     let mut lines = String::new();
     for text in statements(input) {
         lines.push_str(&sign(PAYLOAD_TYPE, &text)?);
@@ -172,7 +198,12 @@ from the ledger's export, that each sample is the one that its seed yields, and 
 
 which checks each entry of the record, its place, and all signatures. Nothing else is computed again: queries and
 seeds, the other columns of the populations, and what report and statements say are as the owner of the key has signed
-them. Give it heads that you have from elsewhere, such
+them. Whether a time stamp of an authority is genuine, neither program can tell; OpenSSL can, with the authority's root
+certificate (ROOT.pem) as the authority publishes it, for each N in timestamps/:
+
+    openssl ts -verify -token_in -in timestamps/N.token -data timestamps/N.head -CAfile ROOT.pem
+
+Give the first program heads that you have from elsewhere, such
 as a vault (--head FILE): only they show that the end of the record was cut off, or that somebody with the key wrote
 it anew. Without the Python programs:
 
@@ -192,6 +223,7 @@ WHAT IS IN IT
     policy.yaml                the policy that was judged by
     ledger.export              the whole record: docs/ledger-format.md of the project describes it
     ledger.vkey, ledger.pem    the public key in two forms
+    timestamps/                for each time stamp of an authority, by its entry, the head and the token, if there are any
     verify_bundle.py, verify_ledger.py, SHA256SUMS, bundle.intoto.json
 
 A field in a CSV file that begins with = + - @ has an apostrophe before it, so that no spreadsheet computes it.

@@ -8,6 +8,7 @@ mod drills;
 mod failures;
 mod gather;
 mod late;
+mod outside;
 mod page;
 mod parts;
 mod period;

@@ -5,10 +5,11 @@ use vouchsafe_host::files::FileError;
 use vouchsafe_host::lockfile::LockError;
 use vouchsafe_host::sandbox::SandboxError;
 use vouchsafe_host::secret::SecretError;
-use vouchsafe_ledger::{LedgerError, WitnessError};
+use vouchsafe_ledger::{LedgerError, StampError, WitnessError};
 use vouchsafe_model::{HoldName, PointId, ProtectionId, SystemName, VaultName};
 use vouchsafe_store::StoreError;
 use vouchsafe_store::kms::KmsError;
+use vouchsafe_store::post::PostError;
 use vouchsafe_vault::logs::LogError;
 use vouchsafe_vault::{
     BackupError, CopyError, DumpError, KeyChangeError, LookupError, OpenError, PruneError,
@@ -350,6 +351,12 @@ pub enum KeeperError {
     /// A witness's key or signature is none.
     #[error(transparent)]
     Witness(#[from] WitnessError),
+    /// What an authority answered is no time stamp of the head.
+    #[error(transparent)]
+    Stamp(#[from] StampError),
+    /// An authority could not be asked.
+    #[error(transparent)]
+    Post(#[from] PostError),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -410,6 +417,8 @@ impl KeeperError {
             | KeeperError::NothingKnown { .. }
             | KeeperError::Hold { .. }
             | KeeperError::Witness(_)
+            | KeeperError::Stamp(StampError::Roots)
+            | KeeperError::Post(PostError::Plain { .. } | PostError::NotBuilt { .. })
             | KeeperError::Change { .. }
             | KeeperError::Refused { .. }
             | KeeperError::Secret(_) => Category::CannotStart,

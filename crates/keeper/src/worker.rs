@@ -175,6 +175,7 @@ impl Keeper {
         let mut not_before = next;
         let mut next_publishing = next.plus(PUBLISH_EVERY);
         let mut next_mail = next;
+        let mut next_stamp = next;
         let mut tried = Tried::default();
         loop {
             match found.recv_timeout(LOOK) {
@@ -232,6 +233,16 @@ impl Keeper {
                     Err(error) => {
                         tell(None, &chain(&error), reporter);
                         next_mail = clock.now().plus(AFTER_FAILURE);
+                    }
+                }
+            }
+            if clock.now() >= next_stamp {
+                match self.stamp_if_due(reporter) {
+                    Ok(false) => {}
+                    Ok(true) => next_stamp = clock.now().plus(AFTER_FAILURE),
+                    Err(error) => {
+                        tell(None, &chain(&error), reporter);
+                        next_stamp = clock.now().plus(AFTER_FAILURE);
                     }
                 }
             }

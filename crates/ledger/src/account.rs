@@ -187,6 +187,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::Joined { .. }
         | Fact::LedgerKeyRotated(_)
         | Fact::Witnessed(_)
+        | Fact::Timestamped(_)
         | Fact::Held(_)
         | Fact::HoldReleased(_)
         | Fact::Expired(_)

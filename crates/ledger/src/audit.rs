@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vouchsafe_model::{Entry, Fact, SigningKeyChange, Time, Witnessing};
+use vouchsafe_model::{Entry, Fact, SigningKeyChange, Time, Timestamping, Witnessing};
 
 use crate::account::Account;
 use crate::entry::{Unreadable, parse_entry};
@@ -11,7 +11,8 @@ use crate::key::VerifyingKey;
 use crate::keys::Keys;
 use crate::merkle::{Frontier, TreeHash, leaf_hash};
 use crate::rotation;
-use crate::verify::{Problem, ProblemKind, SeenBy, VerifyReport};
+use crate::stamp::{StampRoots, StampToken};
+use crate::verify::{Expected, Problem, ProblemKind, SeenBy, StampedBy, VerifyReport};
 use crate::witness::WitnessKey;
 
 /// How many problems are listed; more are counted.
@@ -37,6 +38,10 @@ pub(crate) struct Auditor {
     witnesses: Vec<WitnessKey>,
     /// What each witness has seen last.
     seen: BTreeMap<String, SeenBy>,
+    /// The roots that are trusted to stamp times.
+    stamp_roots: Option<StampRoots>,
+    /// What each authority has stamped last, whether it is trusted or not.
+    stamped: BTreeMap<(bool, String), StampedBy>,
     problems: Vec<Problem>,
     unlisted: u64,
     account: Account,
@@ -45,11 +50,7 @@ pub(crate) struct Auditor {
 
 impl Auditor {
     /// `first` is the key that the record was begun with.
-    pub(crate) fn new(
-        first: VerifyingKey,
-        published: &[String],
-        witnesses: &[WitnessKey],
-    ) -> Auditor {
+    pub(crate) fn new(first: VerifyingKey, expected: &Expected<'_>) -> Auditor {
         let mut auditor = Auditor {
             keys: Keys::new(first),
             frontier: Frontier::new(),
@@ -58,14 +59,16 @@ impl Auditor {
             shift: 0,
             published: BTreeMap::new(),
             matched: (0, 0),
-            witnesses: witnesses.to_vec(),
+            witnesses: expected.witnesses.to_vec(),
             seen: BTreeMap::new(),
+            stamp_roots: expected.stamp_roots.cloned(),
+            stamped: BTreeMap::new(),
             problems: Vec::new(),
             unlisted: 0,
             account: Account::default(),
             span: None,
         };
-        for note in published {
+        for note in expected.heads {
             match SignedHead::peek(note) {
                 Some((_, size)) => {
                     let there = auditor.published.entry(size).or_default();
@@ -134,8 +137,10 @@ impl Auditor {
     pub(crate) fn note(&mut self, place: u64, entry: &Entry) {
         let (first, _) = self.span.unwrap_or((entry.at, entry.at));
         self.span = Some((first, entry.at));
-        if let Fact::Witnessed(witnessing) = &entry.fact {
-            self.check_witnessing(place, witnessing);
+        match &entry.fact {
+            Fact::Witnessed(witnessing) => self.check_witnessing(place, witnessing),
+            Fact::Timestamped(stamp) => self.check_stamp(place, stamp),
+            _ => {}
         }
         self.account.note(place, entry);
     }
@@ -196,6 +201,7 @@ impl Auditor {
             set_back: accounted.set_back,
             breaks: accounted.breaks,
             witnesses: self.seen.into_values().collect(),
+            stamps: self.stamped.into_values().collect(),
         }
     }
 
@@ -313,6 +319,46 @@ impl Auditor {
                 is_known: known,
             };
             self.seen.insert(stated.witness.clone(), seen);
+        }
+    }
+
+    /// Holds what an authority has stamped against the record.
+    fn check_stamp(&mut self, place: u64, stated: &Timestamping) {
+        let token = StampToken::from_base64(&stated.token);
+        let fact = token.as_ref().map_err(Clone::clone);
+        let why = match fact.and_then(|token| token.fact(&stated.note)) {
+            Ok(fact) if fact != *stated => Some("the time stamp says something else".to_owned()),
+            Ok(_) => SignedHead::parse_by(&stated.note, &self.keys)
+                .err()
+                .map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        let (authority, size) = (&stated.authority, stated.tree_size);
+        let (Ok(token), None) = (token, &why) else {
+            let what = format!(
+                "entry {place} says that {authority} has stamped the record: {}",
+                why.unwrap_or_default()
+            );
+            return self.report(ProblemKind::Stamp, Some(place), what);
+        };
+        let root = usize::try_from(size).ok().and_then(|n| self.roots.get(n));
+        if root.is_none_or(|root| root.to_string() != stated.root) {
+            let what = format!("{authority} has stamped another record of {size} entries");
+            return self.report(ProblemKind::Stamp, Some(place), what);
+        }
+        let roots = self.stamp_roots.as_ref();
+        let is_trusted = roots.is_some_and(|roots| token.check_roots(roots).is_ok());
+        let key = (!is_trusted, authority.clone());
+        if self.stamped.get(&key).is_none_or(|last| last.size <= size) {
+            let stamped = StampedBy {
+                authority: authority.clone(),
+                size,
+                at: stated.seen,
+                accuracy_micros: stated.accuracy_micros,
+                entry: place,
+                is_trusted,
+            };
+            self.stamped.insert(key, stamped);
         }
     }
 

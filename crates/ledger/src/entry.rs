@@ -128,7 +128,7 @@ fn as_written(text: &str) -> Option<Time> {
 fn times_are_as_written(fact: &Fact, frame: &Frame<'_>) -> bool {
     let matters = matches!(
         fact,
-        Fact::ObligationDue(_) | Fact::Horizon { .. } | Fact::Witnessed(_)
+        Fact::ObligationDue(_) | Fact::Horizon { .. } | Fact::Witnessed(_) | Fact::Timestamped(_)
     );
     let is_good = |stated: &Stated<'_>| match stated {
         Stated::Nothing => true,

@@ -18,6 +18,7 @@ pub mod merkle;
 pub mod proof;
 pub mod publish;
 pub mod rebuild;
+pub mod stamp;
 pub mod tiles;
 pub mod verify;
 pub mod witness;
@@ -53,9 +54,10 @@ pub use merkle::{Frontier, TreeHash, leaf_hash};
 pub use proof::{ProofError, Proven, check_proof};
 pub use publish::{ObjectError, PublishedObject, PublishedObjects, Seal, Unseal};
 pub use rebuild::{RebuildError, Rebuilt, rebuild};
+pub use stamp::{LONGEST_STAMP, StampError, StampQuery, StampRoots, StampToken};
 pub use tiles::TilesError;
 pub use verify::{
-    Expected, Outcome, Problem, ProblemKind, SeenBy, VerifyError, VerifyReport, verify_export,
-    verify_export_by,
+    Expected, Outcome, Problem, ProblemKind, SeenBy, StampedBy, VerifyError, VerifyReport,
+    verify_export, verify_export_by,
 };
 pub use witness::{Cosigned, WitnessError, WitnessKey, WitnessSigner};

@@ -12,6 +12,7 @@ use crate::line::parse_line;
 use crate::publish::{
     ObjectError, PublishedObjects, Unseal, key_name, parse_head_name, parse_segment_name,
 };
+use crate::verify::Expected;
 use crate::verify::Problem;
 
 /// Entries whose every byte was checked against signed heads. Only [`rebuild`] makes one.
@@ -129,7 +130,7 @@ pub fn rebuild(
     let covered = notes.keys().last().copied().unwrap_or(0);
     let segments = list_segments(objects, ledger_id)?;
     let mut check = Check {
-        auditor: Auditor::new(first, &[], &[]),
+        auditor: Auditor::new(first, &Expected::default()),
         notes,
         heads: Vec::new(),
         entries: Vec::new(),

@@ -59,7 +59,7 @@ impl Ledger {
         self.verify_self()?;
         let head = self.head()?;
         let first = self.keys.first().clone();
-        let mut auditor = Auditor::new(first, expected.heads, expected.witnesses);
+        let mut auditor = Auditor::new(first, expected);
         self.each_row(0..head.size, |row| {
             match auditor.entry(row.seq, row.leaf, &row.signature, &row.body) {
                 Some(found) if found != row.root => Err(self.corrupt(Corruption::Root {

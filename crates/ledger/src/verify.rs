@@ -13,6 +13,7 @@ use crate::head::SignedHead;
 use crate::key::{KeyError, VerifyingKey};
 use crate::keys::Keys;
 use crate::line::{is_entry, parse_line};
+use crate::stamp::StampRoots;
 use crate::whole::Unnoted;
 use crate::witness::WitnessKey;
 
@@ -47,6 +48,8 @@ pub enum ProblemKind {
     KeyChange,
     /// A witness is said to have seen what it has not signed, or has seen another record.
     Witness,
+    /// A time stamp that is none, that is of something else, or of another record.
+    Stamp,
 }
 
 /// How an examination came out, in one word. `docs/ledger-format.md` says what each means; other programs that examine
@@ -88,6 +91,23 @@ pub struct SeenBy {
     pub is_known: bool,
 }
 
+/// Up to where an authority has stamped the record, at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StampedBy {
+    /// The authority, by its certificate.
+    pub authority: String,
+    /// How many entries existed then.
+    pub size: u64,
+    /// When, by the authority's clock.
+    pub at: Time,
+    /// By how many microseconds that may be wrong, if the authority says so.
+    pub accuracy_micros: Option<u64>,
+    /// The entry that holds the time stamp.
+    pub entry: u64,
+    /// Whether its certificate leads to a root that was learnt elsewhere. Otherwise anybody may have made it.
+    pub is_trusted: bool,
+}
+
 /// What is known from elsewhere about a record that is to be examined.
 #[derive(Clone, Debug, Default)]
 pub struct Expected<'a> {
@@ -97,6 +117,8 @@ pub struct Expected<'a> {
     pub heads: &'a [String],
     /// The public keys of witnesses.
     pub witnesses: &'a [WitnessKey],
+    /// The roots of the authorities that are trusted to stamp times.
+    pub stamp_roots: Option<&'a StampRoots>,
     /// A time up to which the record should reach.
     pub until: Option<Time>,
 }
@@ -145,6 +167,8 @@ pub struct VerifyReport {
     pub set_back: Vec<SetBack>,
     /// Who has seen it besides its owner.
     pub witnesses: Vec<SeenBy>,
+    /// Up to where authorities have stamped it with a time.
+    pub stamps: Vec<StampedBy>,
     /// Where the record says of itself that it is broken.
     pub breaks: Vec<BreakNote>,
 }
@@ -239,7 +263,7 @@ pub fn verify_export_by(
     let header = read_header(&mut lines)?;
     let key = VerifyingKey::parse(expected.vkey.unwrap_or(&header.public_key))?;
     let first = first_key(&header, &key);
-    let mut auditor = Auditor::new(first, expected.heads, expected.witnesses);
+    let mut auditor = Auditor::new(first, expected);
     let head = each_line(&mut auditor, &mut lines)?;
     check_header(&mut auditor, &header, &key);
     check_size(&mut auditor, &header);

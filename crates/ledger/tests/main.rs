@@ -20,6 +20,7 @@ mod projection;
 mod proofs;
 mod published;
 mod rotation;
+mod stamp;
 mod tree;
 mod verifiers;
 mod witness;

@@ -11,7 +11,7 @@ use crate::log::{LogGap, LogShipped};
 use crate::manifest::Engine;
 use crate::obligation::Obligation;
 use crate::people_fact::PeopleFact;
-use crate::record::{SigningKeyChange, Witnessing};
+use crate::record::{SigningKeyChange, Timestamping, Witnessing};
 use crate::space::VaultSpace;
 use crate::{Span, Time};
 
@@ -513,6 +513,8 @@ pub enum Fact {
     LedgerKeyRotated(SigningKeyChange),
     /// A party outside has seen the record.
     Witnessed(Witnessing),
+    /// An authority has stamped a head of the record with its time.
+    Timestamped(Timestamping),
     /// The record is broken here: what was before cannot be continued. Every report shows it.
     Break {
         /// Why.

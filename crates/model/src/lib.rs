@@ -49,7 +49,7 @@ pub use people::{DutyKind, People, PeopleDuty};
 pub use people_fact::PeopleFact;
 pub use period::{Fulfilment, PeriodAssessment, PeriodCounts, PeriodVerdict};
 pub use policy::{Access, Limits, MinTls, Policy, Protection, System, Vault};
-pub use record::{SigningKeyChange, Witnessing};
+pub use record::{SigningKeyChange, Timestamping, Witnessing};
 pub use secret::{Secret, SecretRef};
 pub use size::human_bytes;
 pub use source_url::{SourceKind, SourceUrl};

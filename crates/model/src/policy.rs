@@ -503,6 +503,21 @@ pub struct Policy {
     pub alerts: BTreeMap<AlertKind, AlertRule>,
     /// The server by which they are told; nobody is written to without one.
     pub mail: Option<Mail>,
+    /// Who stamps the record's heads with the time; nobody if nothing.
+    pub timestamps: Option<Stamps>,
+}
+
+/// An authority of time stamps (RFC 3161), and how often it stamps the record's head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stamps {
+    /// Its address.
+    pub authority: String,
+    /// The file with the certificates of the roots that it must lead to.
+    pub root: PathBuf,
+    /// How much time lies between two at most.
+    pub every: Span,
+    /// The oldest version of TLS that is spoken.
+    pub min_tls: MinTls,
 }
 
 impl Policy {

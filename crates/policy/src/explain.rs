@@ -463,6 +463,10 @@ pub const CODES: &[(&str, &str)] = &[
         "P192",
         "A system with `{}` in its name stands for many: `instances: { list: [ANNA, BEN] }` makes a system of each name. Without a list there is nothing to put into the name, and two systems of one name would be one.",
     ),
+    (
+        "P196",
+        "An authority of time stamps (RFC 3161) needs an address that can be reached with TLS, and a root: the certificate, learnt from the authority itself, that its own must lead to. Without a root anybody could answer in its place.",
+    ),
 ];
 
 /// What the code means, why it matters, and what to do; nothing if there is no such code.
@@ -505,6 +509,7 @@ mod tests {
             include_str!("lower/fields.rs"),
             include_str!("lower/parts.rs"),
             include_str!("lower/people.rs"),
+            include_str!("lower/record.rs"),
             include_str!("lower/systems.rs"),
             include_str!("lower/tables.rs"),
             include_str!("lower/vaults.rs"),

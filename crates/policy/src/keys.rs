@@ -3,6 +3,7 @@
 mod alerts;
 pub(crate) mod declared;
 pub(crate) mod more;
+pub(crate) mod record;
 mod vaults;
 
 pub(crate) use alerts::{ALERTS, MAIL};
@@ -153,7 +154,7 @@ pub(crate) static ROOT: Section = Section {
             "What others ask for, by their own numbers, and the keys of this file that fulfil it.",
         ),
     ],
-    shared: &[&TABLES, &alerts::TOLD],
+    shared: &[&TABLES, &alerts::TOLD, &record::RECORD],
 };
 
 pub(crate) static FRONT: Section = Section {

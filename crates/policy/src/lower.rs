@@ -8,6 +8,7 @@ mod instances;
 mod merge;
 mod parts;
 mod people;
+mod record;
 mod systems;
 mod tables;
 mod vaults;
@@ -94,6 +95,7 @@ fn empty(base: &Path, digest: String) -> Policy {
         people: Default::default(),
         alerts: BTreeMap::new(),
         mail: None,
+        timestamps: None,
     }
 }
 
@@ -123,6 +125,7 @@ fn read(
     policy.duties = duties.iter().map(|d| d.duty.clone()).collect();
     policy.people = people::people(ctx, &policy, &duties, &more);
     alerts::alerts(ctx, fields, &policy.base.clone(), &more, &mut policy);
+    policy.timestamps = record::timestamps(ctx, fields, base);
     lowered.clauses = tables::clauses(ctx, fields);
     more.requirements = declared::requirements(ctx, fields);
     more.everywhere = defaults.location.clone().unwrap_or_default();

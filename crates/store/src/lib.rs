@@ -12,6 +12,7 @@ mod memory;
 mod open;
 mod overlay;
 mod paced;
+pub mod post;
 mod prefixed;
 pub mod probe;
 pub mod remote;

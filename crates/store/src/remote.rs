@@ -8,6 +8,8 @@ mod dal;
 mod http;
 #[cfg(feature = "kms")]
 pub(crate) mod kms;
+#[cfg(feature = "http")]
+pub(crate) mod post;
 #[cfg(feature = "rest")]
 mod rest;
 #[cfg(feature = "runtime")]

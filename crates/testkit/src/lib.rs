@@ -9,6 +9,7 @@
     clippy::unwrap_used
 )]
 
+pub mod authority;
 pub mod azurite;
 pub mod ceph;
 pub mod mail;

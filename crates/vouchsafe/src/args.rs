@@ -352,6 +352,8 @@ pub(crate) enum Ledger {
     Cosign(ledger::Cosign),
     /// Take in a head that a witness has signed: it is recorded and published.
     Witnessed(ledger::Witnessed),
+    /// Have the newest head stamped with its time by an authority (RFC 3161): it is recorded and published.
+    Timestamp(ledger::Timestamp),
     /// Print head, public key and the newest entries.
     Show {
         /// How many entries.

@@ -43,6 +43,7 @@ mod rounds;
 mod space;
 mod sqlite_moment;
 mod storage;
+mod timestamps;
 mod uploads;
 mod verify;
 mod verify_killed;

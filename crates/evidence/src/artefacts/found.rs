@@ -7,7 +7,7 @@ use vouchsafe_model::{Policy, Strength, human_bytes};
 
 use super::asked::Kind;
 use super::{Artefact, Presence};
-use crate::report::content::ReportContent;
+use crate::report::content::{OutsideKind, ReportContent};
 use crate::words::{count, figure, len};
 
 use Presence::{Absent, Here, InPart};
@@ -497,8 +497,20 @@ impl Found<'_> {
             0 => "no break, no silence".to_owned(),
             n => format!("{} about it", count(len(n), "alarm")),
         };
+        let outside = l.outside.iter().map(|part| {
+            let size = count(part.tree_size, "entry");
+            match part.kind {
+                OutsideKind::Witness => format!(" {} has seen {size} of it.", part.who),
+                OutsideKind::TimeStamp => format!(
+                    " {} has stamped {size} of it at {}.",
+                    part.who,
+                    part.at.minute()
+                ),
+            }
+        });
+        let outside: String = outside.collect();
         let says = format!(
-            "{} under one signed head; {} hold heads of it; {alarms}.",
+            "{} under one signed head; {} hold heads of it; {alarms}.{outside}",
             count(l.size, "entry"),
             count(len(l.witnesses.len()), "vault")
         );

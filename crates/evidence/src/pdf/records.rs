@@ -170,7 +170,25 @@ pub(super) fn ledger(c: &ReportContent) -> Vec<Block> {
             ],
         )
     });
-    vec![
+    let outside = l.outside.iter().map(|part| {
+        let cells = vec![
+            part.who.clone(),
+            part.kind.word().to_owned(),
+            figure(part.tree_size),
+            part.at.minute(),
+            figure(part.behind),
+        ];
+        (Tone::Plain, cells)
+    });
+    let outside = match l.outside.is_empty() {
+        true => None,
+        false => Some(table(
+            "Who outside has seen or stamped a head, as the record says",
+            &["who", "how", "entries", "when, by their clock", "behind"],
+            outside.collect(),
+        )),
+    };
+    let mut out = vec![
         section("The ledger, and how to verify it"),
         Block::Text(format!(
             "{} under this signed head:",
@@ -186,12 +204,16 @@ pub(super) fn ledger(c: &ReportContent) -> Vec<Block> {
             &["vault", "entries", "published", "behind"],
             rows.collect(),
         ),
+    ];
+    out.extend(outside);
+    out.extend([
         Block::Text(
             "Whoever has the public key from elsewhere can verify an export of the ledger:"
                 .to_owned(),
         ),
         Block::Code(format!("{}\n{}", l.export_command, l.verify_command)),
-    ]
+    ]);
+    out
 }
 
 pub(super) fn reading(c: &ReportContent) -> Vec<Block> {

@@ -101,6 +101,7 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::Joined { .. } => "joined",
         Fact::LedgerKeyRotated(_) => "ledger-key-rotated",
         Fact::Witnessed(_) => "witnessed",
+        Fact::Timestamped(_) => "timestamped",
         Fact::Break { .. } => "break",
     }
 }
@@ -216,6 +217,15 @@ fn sentence(fact: &Fact) -> String {
             count(seen.tree_size, "entry"),
             seen.root,
             seen.seen.minute()
+        ),
+        Fact::Timestamped(stamp) => format!(
+            "{} has stamped the head over {}, root {}, with the time {} (serial number {}, policy {}).",
+            stamp.authority,
+            count(stamp.tree_size, "entry"),
+            stamp.root,
+            stamp.seen,
+            stamp.serial,
+            stamp.policy
         ),
         Fact::Break {
             reason,

@@ -344,6 +344,9 @@ pub struct LedgerPart {
     pub witnesses: Vec<WitnessPart>,
     /// Vaults of the policy that have never received a head.
     pub unwitnessed: Vec<VaultName>,
+    /// Who outside has seen a head or stamped it with a time, as the record says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<OutsidePart>,
     /// Entries that this report was made from and that the head does not cover yet.
     pub not_covered: u64,
     /// The export that the next command reads.
@@ -363,6 +366,43 @@ pub struct WitnessPart {
     pub at: Time,
     /// Entries of the ledger that this vault has not seen.
     pub behind: u64,
+}
+
+/// Somebody outside, and the newest head that they have seen or stamped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsidePart {
+    /// In which way.
+    pub kind: OutsideKind,
+    /// A witness by the name of its key, an authority by its certificate.
+    pub who: String,
+    /// Entries under that head.
+    pub tree_size: u64,
+    /// When, by their clock.
+    pub at: Time,
+    /// The fact that holds what they have signed.
+    pub seq: u64,
+    /// Entries of the ledger since.
+    pub behind: u64,
+}
+
+/// In which way somebody outside vouches for a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutsideKind {
+    /// Has seen it, and that it goes on from what they had seen before.
+    Witness,
+    /// Has stamped it with a time (RFC 3161).
+    TimeStamp,
+}
+
+impl OutsideKind {
+    /// For people.
+    pub fn word(self) -> &'static str {
+        match self {
+            OutsideKind::Witness => "witness",
+            OutsideKind::TimeStamp => "time stamp",
+        }
+    }
 }
 
 /// A word and what it means.

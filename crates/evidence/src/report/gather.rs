@@ -474,6 +474,7 @@ fn ledger(input: &ReportInput<'_>) -> LedgerPart {
             .filter(|v| !seen.contains(v))
             .cloned()
             .collect(),
+        outside: super::outside::outside(input),
         not_covered: len(input.facts.iter().filter(|r| r.seq >= l.size).count()),
         export_command: "vouchsafe ledger export --output ledger.export".to_owned(),
         verify_command: format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use vouchsafe_model::{Outcome, VaultName, human_bytes};
 
-use super::content::{AppendixRow, Meaning, ReportContent};
+use super::content::{AppendixRow, Meaning, OutsidePart, ReportContent};
 use super::parts::{TableRow, Tone, brief, issues, reference, table, when, when_or, yes_no};
 use crate::words::{count, figure, outcome};
 
@@ -204,13 +204,43 @@ pub(super) fn ledger(c: &ReportContent) -> Markup {
         h3 { "The head, as signed" }
         pre { (l.checkpoint) }
         h3 { "Who has seen a head" }
-        @if rows.is_empty() {
+        @if rows.is_empty() && l.outside.is_empty() {
             p { (yes_no(false, "", "nobody")) " No head was published to any vault: the host's own word is all there is." }
-        } @else {
+        } @else if !rows.is_empty() {
             (table("Newest head in each vault", &["vault", "published", "#entries under it", "#entries since"], &rows))
         }
         @for vault in &l.unwitnessed { p { (yes_no(false, "", "never published")) " Vault " (vault) " has never received a head." } }
+        (outside(&l.outside))
         (offline(c))
+    }
+}
+
+fn outside(parts: &[OutsidePart]) -> Markup {
+    let rows: Vec<TableRow> = parts
+        .iter()
+        .map(|part| {
+            TableRow::new(
+                Tone::Plain,
+                vec![
+                    html! { (part.who) },
+                    html! { (part.kind.word()) },
+                    when(part.at),
+                    html! { (figure(part.tree_size)) },
+                    html! { (figure(part.behind)) },
+                    html! { (part.seq) },
+                ],
+            )
+        })
+        .collect();
+    html! {
+        @if !rows.is_empty() {
+            p { "As the record says; whether each has really signed that is for the examination below to find out. "
+                "A witness has seen that the record goes on from what it knew; an authority's time stamp shows that it "
+                "existed then, up to that entry." }
+            (table("Who outside has seen or stamped a head", &[
+                "who", "how", "when, by their clock", "#entries under it", "#entries since", "fact",
+            ], &rows))
+        }
     }
 }
 

@@ -161,5 +161,6 @@ pub fn policy() -> Policy {
         people: Default::default(),
         alerts: Default::default(),
         mail: None,
+        timestamps: None,
     }
 }

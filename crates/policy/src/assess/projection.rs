@@ -178,6 +178,7 @@ impl Projection {
             | Fact::Published { .. }
             | Fact::LedgerKeyRotated(_)
             | Fact::Witnessed(_)
+            | Fact::Timestamped(_)
             | Fact::Joined { .. } => {}
         }
     }

@@ -10,6 +10,7 @@ use vouchsafe_model::{ChangeDecision, PointId, PolicyChange, Span, Strength, Tim
 mod alerts;
 mod measures;
 mod people;
+mod record;
 
 use super::*;
 use crate::retention::{PointAge, Verdict, decide};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use vouchsafe_model::policy::MinTls;
 
 /// What `ledger verify` is to judge by, besides key and heads.
 #[derive(Debug, Args)]
@@ -10,6 +11,9 @@ pub(crate) struct VerifyBy {
     /// The public key of a witness, as it was learnt from the witness; may be given several times.
     #[arg(long, value_name = "VKEY")]
     pub(crate) witness: Vec<String>,
+    /// Certificates (PEM) of the roots that you trust to vouch for authorities of time stamps.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tsa_root: Option<PathBuf>,
     /// A time (RFC 3339) up to which the record should reach: after its last horizon it is silent.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
@@ -82,4 +86,33 @@ pub(crate) struct Witnessed {
     /// The witness's public key, as the witness has told it.
     #[arg(long, value_name = "VKEY")]
     pub(crate) witness: String,
+}
+
+/// `ledger timestamp`
+#[derive(Debug, Args)]
+pub(crate) struct Timestamp {
+    /// Ask this authority for a time stamp of the newest head (RFC 3161); the policy's if not given.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["query", "reply"])]
+    pub(crate) tsa: Option<String>,
+    /// Write the request to this file instead, to be carried to an authority.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["reply", "root"])]
+    pub(crate) query: Option<PathBuf>,
+    /// Take in the answer to such a request.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reply: Option<PathBuf>,
+    /// Certificates (PEM) of the roots that the authority's certificate must lead to, as the authority publishes them;
+    /// the policy's if not given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken: 1.2 or 1.3; the policy's if not given, else 1.3.
+    #[arg(long, value_name = "VERSION", value_parser = min_tls)]
+    pub(crate) min_tls: Option<MinTls>,
+}
+
+fn min_tls(text: &str) -> Result<MinTls, String> {
+    match text {
+        "1.2" => Ok(MinTls::V1_2),
+        "1.3" => Ok(MinTls::V1_3),
+        _ => Err("it must be 1.2 or 1.3".to_owned()),
+    }
 }

@@ -33,6 +33,7 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         false => Some(keeper.log_positions(&order)?),
     };
     let done = keeper.run(&order, &console)?;
+    let unstamped = keeper.stamp_if_due(&console)?;
     let logs = match &positions {
         Some(positions) => keeper.logs_reach(positions, &console)?,
         None => Vec::new(),
@@ -42,7 +43,7 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         let rows: Vec<_> = reports.iter().map(run_json).collect();
         session.output.json(&serde_json::json!({
             "event": "result", "runs": rows, "less_locked": done.less_locked,
-            "unpublished": done.unpublished,
+            "unpublished": done.unpublished, "unstamped": unstamped,
             "logs": logs.iter().map(log_json).collect::<Vec<_>>(),
         }))?;
     } else if reports.is_empty() {
@@ -56,6 +57,7 @@ pub(crate) fn run(session: &Session, args: &Run) -> Result<Exit, Failure> {
         }
     }
     Ok(match logs.iter().all(|log| log.complete) {
+        true if unstamped && run_exit(&done) == Exit::Met => Exit::NotMet,
         true => run_exit(&done),
         false => Exit::Incomplete,
     })

@@ -10,7 +10,7 @@ use vouchsafe_ledger::{Expected, Outcome, VerifyReport, VerifyingKey, verify_exp
 
 use crate::args::Ledger;
 use crate::args::ledger::VerifyBy;
-use crate::commands::{ledger_proofs, ledger_witness};
+use crate::commands::{ledger_proofs, ledger_stamp, ledger_witness};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
 
@@ -32,6 +32,7 @@ pub(crate) fn ledger(session: &Session, args: &Ledger) -> Result<Exit, Failure> 
         Ledger::CheckProof(args) => ledger_proofs::check(session, args),
         Ledger::Cosign(args) => ledger_witness::cosign(session, args),
         Ledger::Witnessed(args) => ledger_witness::witnessed(session, args),
+        Ledger::Timestamp(args) => ledger_stamp::timestamp(session, args),
     }
 }
 
@@ -50,11 +51,14 @@ fn verify(
         VerifyingKey::parse(key).map_err(|e| Failure::Usage(vouchsafe_keeper::chain(&e)))?;
     }
     let witnesses = ledger_witness::keys(&by.witness)?;
+    let roots = by.tsa_root.as_deref().map(ledger_stamp::roots);
+    let roots = roots.transpose()?;
     let until = by.until.as_deref().map(|text| session.time(text));
     let expected = Expected {
         vkey: key,
         heads: &published,
         witnesses: &witnesses,
+        stamp_roots: roots.as_ref(),
         until: until.transpose()?,
     };
     let report = match export {
@@ -78,9 +82,11 @@ fn verify(
     if session.output.json {
         session.output.json(&json(&report))?;
     } else {
-        session
-            .output
-            .text(&text(&report, key.is_some() || export.is_none()))?;
+        session.output.text(&text(
+            &report,
+            key.is_some() || export.is_none(),
+            roots.is_some(),
+        ))?;
     }
     Ok(Exit::judged(match report.outcome() {
         Outcome::Sound => true,
@@ -110,11 +116,15 @@ fn json(report: &VerifyReport) -> serde_json::Value {
         "witnesses": report.witnesses.iter().map(|w| serde_json::json!({
             "witness": w.witness, "size": w.size, "at": w.at, "entry": w.entry, "key_known": w.is_known,
         })).collect::<Vec<_>>(),
+        "stamps": report.stamps.iter().map(|s| serde_json::json!({
+            "authority": s.authority, "size": s.size, "at": s.at, "accuracy_micros": s.accuracy_micros,
+            "entry": s.entry, "authority_trusted": s.is_trusted,
+        })).collect::<Vec<_>>(),
         "breaks": report.breaks.iter().map(|b| serde_json::json!({ "entry": b.seq, "reason": b.reason })).collect::<Vec<_>>(),
     })
 }
 
-fn text(report: &VerifyReport, key_known: bool) -> String {
+fn text(report: &VerifyReport, key_known: bool, roots_given: bool) -> String {
     let mut lines = vec![
         format!("ledger {}", report.origin),
         format!("public key {}", report.public_key),
@@ -148,6 +158,8 @@ fn text(report: &VerifyReport, key_known: bool) -> String {
             seen.witness
         ));
     }
+    let stamps = report.stamps.iter();
+    lines.extend(stamps.map(|stamp| ledger_stamp::line(stamp, roots_given)));
     for problem in &report.problems {
         let place = problem
             .first_wrong
@@ -230,7 +242,7 @@ fn show(session: &Session, last: u64) -> Result<Exit, Failure> {
 
 /// The short words of a fact: ids, names, outcome.
 fn summary(fact: &serde_json::Value) -> String {
-    const SHOWN: [&str; 10] = [
+    const SHOWN: [&str; 11] = [
         "protection",
         "vault",
         "deed",
@@ -240,6 +252,7 @@ fn summary(fact: &serde_json::Value) -> String {
         "outcome",
         "until",
         "tree_size",
+        "authority",
         "reason",
     ];
     let mut words = Vec::new();

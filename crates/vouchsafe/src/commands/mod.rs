@@ -14,6 +14,7 @@ pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 mod ledger_proofs;
+mod ledger_stamp;
 mod ledger_witness;
 pub(crate) mod lint;
 pub(crate) mod look;
