@@ -12,6 +12,7 @@ mod custody;
 mod document;
 pub mod drill;
 mod drill_moment;
+mod erasures;
 mod error;
 mod events;
 mod hidden;

@@ -7,6 +7,7 @@ mod vaults;
 
 pub(crate) use alerts::{ALERTS, MAIL};
 use declared::{FRONT_MORE, REQUIREMENT, TABLES};
+pub(crate) use more::LOGS;
 use more::{DUTY_MORE, PLAN_MORE, PROTECTION_MORE, SYSTEM_MORE};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
 
@@ -389,14 +390,6 @@ pub(crate) static DRILL: Section = section(
     ],
 );
 
-pub(crate) static LOGS: Section = section(
-    "logs",
-    &[
-        key("every", Exact, "How often a piece of the log is shipped."),
-        key("keep", Length, "How long the log is kept."),
-    ],
-);
-
 pub(crate) static SYSTEM: Section = Section {
     name: "system",
     own: &[
@@ -471,6 +464,11 @@ pub(crate) static READS: Section = section(
             "digests",
             Text,
             "How much of a database's rows is digested at capture and compared by drills: full, sample or none.",
+        ),
+        key(
+            "erasure",
+            Map(&more::ERASING),
+            "How a subject of the register of erasures is erased from what a restore brings back.",
         ),
     ],
 );

@@ -1,6 +1,7 @@
 //! What a policy promises less than it seems to: findings with place, reason and remedy.
 
 mod detection;
+mod erasures;
 mod platform;
 mod protections;
 mod tables;
@@ -244,6 +245,7 @@ impl Lint<'_> {
         }
         self.detection(system);
         self.together(system);
+        self.erasures(system);
     }
 }
 

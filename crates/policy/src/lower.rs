@@ -3,6 +3,7 @@
 mod alerts;
 mod custody;
 mod declared;
+mod erasure;
 mod fields;
 mod instances;
 mod merge;
@@ -94,6 +95,7 @@ fn empty(base: &Path, digest: String) -> Policy {
         people: Default::default(),
         alerts: BTreeMap::new(),
         mail: None,
+        erasure: None,
     }
 }
 
@@ -117,6 +119,7 @@ fn read(
         policy.front = tables::front(ctx, item, &mut more);
     }
     more.root = declared::root(ctx, fields);
+    policy.erasure = erasure::register(&more.root, base);
     let defaults = tables::defaults(ctx, fields, &tables);
     policy.systems = systems::systems(ctx, fields, base, &tables, &defaults, &mut more);
     let duties = tables::duties(ctx, fields, &mut more.duties);

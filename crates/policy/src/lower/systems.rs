@@ -12,6 +12,7 @@ use crate::declared::Declared;
 use crate::keys;
 use crate::located::Item;
 use crate::lower::declared;
+use crate::lower::erasure;
 use crate::lower::fields::{Ctx, Fields};
 use crate::lower::parts::{self, Rules};
 use crate::lower::tables::{Defaults, Tables, reference, section};
@@ -27,7 +28,7 @@ const WAYS: [&str; 6] = [
     "replica",
 ];
 /// Keys that belong to what is read, not to the system.
-const OF_SOURCE: [&str; 2] = ["password", "exclude"];
+const OF_SOURCE: [&str; 3] = ["password", "exclude", "erasure"];
 
 /// Reads every system.
 pub(super) fn systems(
@@ -260,6 +261,8 @@ impl Reader<'_> {
         let password = fields.get(ctx, "password");
         let exclude = fields.get(ctx, "exclude");
         let digests = fields.get(ctx, "digests");
+        let erasing = fields.get(ctx, "erasure");
+        let erasure = erasing.and_then(|i| erasure::rule(ctx, i, &way));
         if let Some(from) = from {
             self.declared.manual.insert(id.clone(), from);
         }
@@ -271,6 +274,7 @@ impl Reader<'_> {
             digests: digests
                 .and_then(|i| parts::digests(ctx, i))
                 .unwrap_or_default(),
+            erasure,
             schedule: rules.schedule,
             window: rules.window.unwrap_or_default(),
             keep: rules.keep.unwrap_or_default(),

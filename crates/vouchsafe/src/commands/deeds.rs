@@ -295,6 +295,7 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             CompareBy::Time => Compare::SizeAndTime,
             CompareBy::Content => Compare::Content,
         },
+        without_erasures: args.reason.clone().filter(|_| args.without_erasures),
     };
     let plan = keeper.plan_restore(&order)?;
     if plan.log.is_some() || args.dry_run {
@@ -317,6 +318,7 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             "place": report.restored.place.display().to_string(),
             "issues": report.restored.issues,
             "replayed": report.restored.replayed.as_ref().map(replayed_json),
+            "erasures": report.erasures,
         }))?;
     } else {
         session.output.text(&format!(
