@@ -27,7 +27,9 @@ pub fn replay_text(replay: &ErasureReplay) -> String {
     let subjects = count(replay.subjects, "subject");
     match &replay.result {
         ReplayResult::Replayed { found, left: 0 } => {
-            format!("{subjects} of the register looked for: {found} were there and are erased, none is left")
+            format!(
+                "{subjects} of the register looked for: {found} were there and are erased, none is left"
+            )
         }
         ReplayResult::Replayed { found, left } => format!(
             "{subjects} of the register looked for: {found} were there, and {left} ARE STILL FOUND"
@@ -69,7 +71,9 @@ pub(crate) struct Replays {
 impl Replays {
     pub(crate) fn of(facts: &[Recorded], (from, to): (Time, Time)) -> Replays {
         let mut out = Replays::default();
-        let within = facts.iter().filter(|r| from <= r.entry.at && r.entry.at < to);
+        let within = facts
+            .iter()
+            .filter(|r| from <= r.entry.at && r.entry.at < to);
         for recorded in within {
             match &recorded.entry.fact {
                 Fact::ErasuresReplayed(replay) => match replay.result {
@@ -94,11 +98,27 @@ impl Replays {
     /// With figures; nothing if nothing is recorded.
     pub(crate) fn says(&self) -> Option<String> {
         let parts = [
-            (self.clean, "restore", "with every erased subject gone afterwards"),
-            (self.unclean, "restore", "AFTER WHICH ERASED SUBJECTS WERE LEFT or that was not finished"),
+            (
+                self.clean,
+                "restore",
+                "with every erased subject gone afterwards",
+            ),
+            (
+                self.unclean,
+                "restore",
+                "AFTER WHICH ERASED SUBJECTS WERE LEFT or that was not finished",
+            ),
             (self.left_out, "restore", "without erasures, by order"),
-            (self.drilled, "drill", "that looked for erased subjects and found none"),
-            (self.red, "drill", "THAT FOUND ERASED SUBJECTS or could not look"),
+            (
+                self.drilled,
+                "drill",
+                "that looked for erased subjects and found none",
+            ),
+            (
+                self.red,
+                "drill",
+                "THAT FOUND ERASED SUBJECTS or could not look",
+            ),
         ];
         let said: Vec<String> = parts
             .into_iter()
@@ -135,18 +155,28 @@ mod tests {
 
     #[test]
     fn a_replay_counts_by_its_result_and_within_the_period_only() {
-        let left_out = || ReplayResult::LeftOut { reason: "forensics".to_owned() };
+        let left_out = || ReplayResult::LeftOut {
+            reason: "forensics".to_owned(),
+        };
         let facts = [
             recorded(10, ReplayResult::Replayed { found: 3, left: 0 }),
             recorded(11, ReplayResult::Replayed { found: 3, left: 1 }),
-            recorded(12, ReplayResult::Failed { message: "no table".to_owned() }),
+            recorded(
+                12,
+                ReplayResult::Failed {
+                    message: "no table".to_owned(),
+                },
+            ),
             recorded(13, left_out()),
             recorded(20, left_out()),
         ];
         let found = Replays::of(&facts, (Time::from_secs(10), Time::from_secs(20)));
         assert_eq!((found.clean, found.unclean, found.left_out), (1, 2, 1));
         let said = found.says().unwrap();
-        assert!(said.contains("1 restore with every") && said.contains("2 restores AFTER"), "{said}");
+        assert!(
+            said.contains("1 restore with every") && said.contains("2 restores AFTER"),
+            "{said}"
+        );
         assert_eq!(Replays::default().says(), None);
     }
 

@@ -7,14 +7,15 @@ use vouchsafe_evidence::{count, len, register_digest, replay_text};
 use vouchsafe_host::{files, inode};
 use vouchsafe_model::fact::{Fact, Issue};
 use vouchsafe_model::{
-    ErasedSubject, ErasureReplay, ErasureRule, PointId, Protection, ReplayResult, VaultName,
+    ErasedSubject, ErasureReplay, ErasureRule, PointId, Policy, Protection, ReplayResult, Time,
+    VaultName,
 };
 use vouchsafe_policy::{LARGEST_REGISTER, erased_subjects};
 
 use crate::error::{Category, KeeperError, chain};
-use crate::events::{Event, Reporter};
+use crate::events::{Event, Reporter, Silent};
 use crate::keeper::Keeper;
-use crate::restore::RestoreOrder;
+use crate::restore::{RestoreOrder, RestorePlan};
 
 /// The lines of the register that concern one system, and how its subjects are erased.
 #[derive(Debug)]
@@ -51,6 +52,32 @@ pub(crate) enum Afterwards {
 /// From which point, what was restored, and what came of the register.
 pub(crate) type WithErasures = (PointId, Restored, Option<ErasureReplay>);
 
+/// What is seen of the register that a policy names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegisterState {
+    /// The policy names none, or it can be read from its first line to its last.
+    Usable,
+    /// There is no such file.
+    Absent,
+    /// It cannot be read, or holds what is no subject: why, with the line.
+    Faulty(String),
+}
+
+/// Looks at the register that `policy` names; times in it are judged at `now`.
+pub fn register_state(policy: &Policy, now: Time) -> RegisterState {
+    let Some(register) = &policy.erasure else {
+        return RegisterState::Usable;
+    };
+    match files::read(&register.file, LARGEST_REGISTER) {
+        Err(e) if e.is_not_found() => RegisterState::Absent,
+        Err(e) => RegisterState::Faulty(chain(&e)),
+        Ok(text) => match erased_subjects(&text, policy, now) {
+            Ok(_) => RegisterState::Usable,
+            Err(fault) => RegisterState::Faulty(fault.to_string()),
+        },
+    }
+}
+
 /// How many lines of the register an issue names.
 const NAMED: usize = 12;
 /// Targets that are no files of this machine.
@@ -75,7 +102,9 @@ impl Keeper {
         let text = files::read(&register.file, LARGEST_REGISTER);
         let text = text.map_err(|e| {
             let why = chain(&e);
-            failed(format!("{why}; put it there, for nobody can be erased without it"))
+            failed(format!(
+                "{why}; put it there, for nobody can be erased without it"
+            ))
         })?;
         let real = files::canonicalize(&register.file)?;
         if inode::lstat(&real)?.mode & 0o077 != 0 {
@@ -96,6 +125,26 @@ impl Keeper {
             subjects,
             rule: rule.clone(),
         }))
+    }
+
+    /// How many subjects of the register a restore would look for and erase; nothing where it would not.
+    pub fn planned_erasures(
+        &self,
+        order: &RestoreOrder,
+        plan: &RestorePlan,
+    ) -> Result<Option<u64>, KeeperError> {
+        let (_, protection) = self
+            .policy
+            .protection(&plan.protection)
+            .ok_or_else(|| self.unknown(&plan.protection.to_string()))?;
+        let without = order.without_erasures.as_deref();
+        let silent = Silent::default();
+        Ok(
+            match self.afterwards(protection, &order.request(), without, &silent)? {
+                Afterwards::Replay(register) => Some(len(register.subjects.len())),
+                _ => None,
+            },
+        )
     }
 
     /// What a restore has to do with the register, looked at before anything is written.
@@ -244,6 +293,19 @@ impl Keeper {
         });
         self.stop_if_asked()?;
         Ok(Some(replay))
+    }
+}
+
+impl RestoreOrder {
+    /// What the source is asked for.
+    pub(crate) fn request(&self) -> RestoreRequest {
+        RestoreRequest {
+            to: self.to.clone(),
+            include: self.include.clone(),
+            force: self.force,
+            compare: self.compare,
+            form: self.form,
+        }
     }
 }
 

@@ -63,6 +63,7 @@ pub use against::{PointsAgainst, points_against};
 pub use change::{Bound, DecisionOrder};
 pub use coverage::{CoverageReport, CoveredThing, Standing};
 pub use document::document_of;
+pub use erasures::{RegisterState, register_state};
 pub use error::{Category, KeeperError, chain};
 pub use events::{Event, Reporter, Silent};
 pub use holds::HoldOrder;

@@ -197,13 +197,7 @@ impl Keeper {
             catalogue: &catalogue,
             protection,
             vault: self.vault(&plan.vault)?,
-            request: RestoreRequest {
-                to: order.to.clone(),
-                include: order.include.clone(),
-                force: order.force,
-                compare: order.compare,
-                form: order.form,
-            },
+            request: order.request(),
             reporter,
         };
         let (point, restored, erasures) =

@@ -248,7 +248,13 @@ impl Controls<'_> {
                 "nobody of the register is there to be left in, and nobody else was named; say by `someone` under `erasure` who is there"
             }
         };
-        control("left-in", detail.to_owned(), ERASURE_RUNG, &climbed, pair_green)
+        control(
+            "left-in",
+            detail.to_owned(),
+            ERASURE_RUNG,
+            &climbed,
+            pair_green,
+        )
     }
 
     fn overlay(&self) -> Arc<Overlay> {

@@ -149,7 +149,10 @@ mod tests {
             systems: BTreeSet::new(),
         };
         let shown = format!("{subject:?} {:?}", SubjectId::Number(4711));
-        assert!(!shown.contains("anna") && !shown.contains("4711"), "{shown}");
+        assert!(
+            !shown.contains("anna") && !shown.contains("4711"),
+            "{shown}"
+        );
         assert_eq!(SubjectId::Number(-7).expose(), "-7");
     }
 
@@ -165,10 +168,15 @@ mod tests {
         };
         let clean = replay(ReplayResult::Replayed { found: 2, left: 0 });
         let json = serde_json::to_string(&clean).unwrap();
-        assert!(json.contains("\"result\":\"replayed\",\"found\":2,\"left\":0"), "{json}");
+        assert!(
+            json.contains("\"result\":\"replayed\",\"found\":2,\"left\":0"),
+            "{json}"
+        );
         assert_eq!(serde_json::from_str::<ErasureReplay>(&json).unwrap(), clean);
         assert!(clean.is_clean());
-        let left_out = ReplayResult::LeftOut { reason: "a court's order".to_owned() };
+        let left_out = ReplayResult::LeftOut {
+            reason: "a court's order".to_owned(),
+        };
         for result in [ReplayResult::Replayed { found: 2, left: 1 }, left_out] {
             assert!(!replay(result).is_clean());
         }

@@ -14,7 +14,7 @@ const AHEAD: Span = Span::from_hours(24);
 
 /// What is wrong with a register. It names the line, and nothing that stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}{}: {message}; {remedy}", column.map_or(String::new(), |c| format!(", column {c}")))]
+#[error("line {line}{}: {message}; {remedy}", .column.map_or(String::new(), |c| format!(", column {c}")))]
 pub struct RegisterFault {
     /// From 1.
     pub line: u64,
@@ -169,7 +169,10 @@ mod tests {
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].id, SubjectId::Number(4711));
         assert_eq!((all[1].id.expose().as_str(), all[1].line), ("anna", 3));
-        let (shop, crm) = (SystemName::new("shop").unwrap(), SystemName::new("crm").unwrap());
+        let (shop, crm) = (
+            SystemName::new("shop").unwrap(),
+            SystemName::new("crm").unwrap(),
+        );
         assert!(all[0].concerns(&shop) && all[0].concerns(&crm));
         assert!(all[1].concerns(&shop) && !all[1].concerns(&crm));
         assert_eq!(read("").unwrap(), []);

@@ -445,7 +445,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "P184",
-        "How subjects are erased is said, and whose data was erased is not: `erasure: { file: PATH }` at the root of the policy names the register that is replayed, a file with one JSON object a line.",
+        "How subjects are erased is said, and whose data was erased is not: `erasure: { file: PATH }` at the root of the policy names the register that is replayed, a file with one JSON object a line. Where that file has a fault, its line is told, and nothing that it concerns is restored or drilled until it is right.",
     ),
     (
         "P185",

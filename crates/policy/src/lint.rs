@@ -6,6 +6,7 @@ mod platform;
 mod protections;
 mod tables;
 
+pub use erasures::unusable_register;
 use vouchsafe_model::policy::System;
 use vouchsafe_model::{Kms, Policy, Span, Time};
 

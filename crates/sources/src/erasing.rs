@@ -363,6 +363,9 @@ mod tests {
         let mut data = people(&[1], &[]);
         data.fails = true;
         let error = run(&mut data, &[7, 1], false).unwrap_err().to_string();
-        assert!(error.contains("line 1 of the register: it is read-only"), "{error}");
+        assert!(
+            error.contains("line 1 of the register: it is read-only"),
+            "{error}"
+        );
     }
 }

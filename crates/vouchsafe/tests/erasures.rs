@@ -63,7 +63,10 @@ fn last(said: &str) -> Value {
 fn control(said: &str, name: &str) -> Value {
     let all = last(said);
     let text = all.to_string();
-    let drills = all["drills"].as_array().cloned().unwrap_or_else(|| vec![all]);
+    let drills = all["drills"]
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| vec![all]);
     let mut controls = drills
         .iter()
         .filter_map(|drill| drill["negative_controls"].as_array())
@@ -76,7 +79,10 @@ fn control(said: &str, name: &str) -> Value {
 fn rung(said: &str) -> Value {
     let all = last(said);
     let text = all.to_string();
-    let drills = all["drills"].as_array().cloned().unwrap_or_else(|| vec![all]);
+    let drills = all["drills"]
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| vec![all]);
     let mut rungs = drills
         .iter()
         .filter_map(|drill| drill["ladder"]["rungs"].as_array())
@@ -132,7 +138,10 @@ fn erased_subjects_stay_erased_in_postgresql() {
     let refused = w.exits(2, ["restore", "shop", "--to", "./files"]).1;
     assert!(refused.contains("--without-erasures"), "{refused}");
     assert!(!w.path("files").exists());
-    w.exits(2, ["restore", "shop", "--to", "./files", "--without-erasures"]);
+    w.exits(
+        2,
+        ["restore", "shop", "--to", "./files", "--without-erasures"],
+    );
     let reason = ["--without-erasures", "--reason", "order of a court"];
     w.ok([&["restore", "shop", "--to", "./files"], &reason[..]].concat());
     w.ok([&["restore", "shop", "--to", &target("whole")], &reason[..]].concat());
@@ -144,10 +153,21 @@ fn erased_subjects_stay_erased_in_postgresql() {
     // In a drill, whose test leaves one of the register in.
     let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
     assert_eq!(rung(&said)["outcome"], "green");
-    assert!(rung(&said)["actual"].as_str().unwrap().contains("2 were there"), "{said}");
+    assert!(
+        rung(&said)["actual"]
+            .as_str()
+            .unwrap()
+            .contains("2 were there"),
+        "{said}"
+    );
     let left_in = control(&said, "left-in");
     assert_eq!(left_in["first_red"], "erasure", "{left_in}");
-    assert!(left_in["damage"]["detail"].as_str().unwrap().contains("of the register"));
+    assert!(
+        left_in["damage"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("of the register")
+    );
     assert_eq!(control(&said, "wrong-row")["first_red"], "content");
 
     // A point without anybody of the register: somebody else is looked for.
@@ -155,13 +175,24 @@ fn erased_subjects_stay_erased_in_postgresql() {
     let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
     let left_in = control(&said, "left-in");
     assert_eq!(left_in["first_red"], "erasure", "{left_in}");
-    assert!(left_in["damage"]["detail"].as_str().unwrap().contains("somebody"));
+    assert!(
+        left_in["damage"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("somebody")
+    );
 
     // What the database would say of an identifier stays there.
-    private(&w.path("erased.jsonl"), &(line("17") + &line("\"anna-4711\"")));
+    private(
+        &w.path("erased.jsonl"),
+        &(line("17") + &line("\"anna-4711\"")),
+    );
     let (said, told) = w.exits(3, ["restore", "shop", "--to", &target("third"), "--json"]);
     assert!(said.contains("line 2 of the register"), "{said}");
-    assert!(!format!("{said}{told}").contains("anna-4711"), "{said}{told}");
+    assert!(
+        !format!("{said}{told}").contains("anna-4711"),
+        "{said}{told}"
+    );
 }
 
 #[test]
@@ -174,7 +205,10 @@ fn erased_subjects_stay_erased_in_a_whole_server() {
     let data = server.sql_in("postgres", "SHOW data_directory");
     let hba =
         "printf 'host replication all 127.0.0.1/32 scram-sha-256\\n' >> \"$PGDATA/pg_hba.conf\"";
-    let done = Command::new("sh").args(["-c", hba]).env("PGDATA", data).status();
+    let done = Command::new("sh")
+        .args(["-c", hba])
+        .env("PGDATA", data)
+        .status();
     assert!(done.unwrap().success());
     server.sql_in("postgres", "SELECT pg_reload_conf()");
     server.sql_in("shop", TABLES);
@@ -218,7 +252,8 @@ fn erased_subjects_stay_erased_in_mariadb() {
     let w = workspace(&systems, &(line("17") + &line("4711")));
     w.ok(["run", "shop"]);
     let target = |name: &str| server.url("root", name);
-    let left = |name: &str| server.sql_in(name, "SELECT group_concat(id ORDER BY id) FROM customers");
+    let left =
+        |name: &str| server.sql_in(name, "SELECT group_concat(id ORDER BY id) FROM customers");
     w.ok(["restore", "shop/dump", "--to", &target("again")]);
     assert_eq!(left("again"), "18,19");
     let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
@@ -230,13 +265,24 @@ fn erased_subjects_stay_erased_in_mariadb() {
     // A text that begins with a number is not that number here.
     private(&w.path("erased.jsonl"), &line("\"18th\""));
     let (_, told) = w.exits(3, ["restore", "shop/dump", "--to", &target("loosely")]);
-    assert!(told.contains("line 1 of the register") && !told.contains("18th"), "{told}");
+    assert!(
+        told.contains("line 1 of the register") && !told.contains("18th"),
+        "{told}"
+    );
     assert_eq!(left("loosely"), "17,18,19");
 }
 
 fn sqlite(w: &Workspace, database: &str, sql: &str) -> String {
-    let run = Command::new("sqlite3").arg(w.path(database)).arg(sql).output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let run = Command::new("sqlite3")
+        .arg(w.path(database))
+        .arg(sql)
+        .output()
+        .unwrap();
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
     String::from_utf8_lossy(&run.stdout).trim().to_owned()
 }
 
@@ -252,8 +298,13 @@ fn little_shop(rule: &str, register: &str) -> Workspace {
 #[test]
 fn erased_subjects_stay_erased_in_sqlite() {
     let w = little_shop(RULE, &(line("17") + &line("\"18\"")));
+    let planned = w.ok(["restore", "shop", "--to", "./again.db", "--dry-run"]);
+    assert!(planned.contains("look for 2 subjects"), "{planned}");
     w.ok(["restore", "shop", "--to", "./again.db"]);
-    assert_eq!(sqlite(&w, "again.db", "SELECT group_concat(id) FROM customers"), "19");
+    assert_eq!(
+        sqlite(&w, "again.db", "SELECT group_concat(id) FROM customers"),
+        "19"
+    );
     // Not even in pages that are free.
     let bytes = fs::read(w.path("again.db")).unwrap();
     assert!(!bytes.windows(16).any(|part| part == b"anna@example.com"));
@@ -262,10 +313,14 @@ fn erased_subjects_stay_erased_in_sqlite() {
     assert_eq!(rung(&said)["outcome"], "green");
     assert_eq!(control(&said, "left-in")["first_red"], "erasure");
     // Systems that the register does not name are left alone.
-    let other = "{\"subject\": 17, \"erased\": \"2026-03-01T12:00:00Z\", \"systems\": [\"shop\"]}\n";
+    let other =
+        "{\"subject\": 17, \"erased\": \"2026-03-01T12:00:00Z\", \"systems\": [\"shop\"]}\n";
     private(&w.path("erased.jsonl"), other);
     w.ok(["restore", "shop", "--to", "./third.db"]);
-    assert_eq!(sqlite(&w, "third.db", "SELECT count(*) FROM customers"), "2");
+    assert_eq!(
+        sqlite(&w, "third.db", "SELECT count(*) FROM customers"),
+        "2"
+    );
 }
 
 #[test]
@@ -286,15 +341,24 @@ fn who_is_left_makes_a_restore_incomplete_and_it_stays_marked() {
     // What fails is all undone, and told.
     let orders_last = r#""DELETE FROM customers WHERE id = :subject""#;
     let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
-    let failing = policy.replace("\"DELETE FROM orders WHERE customer = :subject\"", orders_last);
+    let failing = policy.replace(
+        "\"DELETE FROM orders WHERE customer = :subject\"",
+        orders_last,
+    );
     assert_ne!(failing, policy);
     fs::write(w.path("policy.yaml"), failing).unwrap();
     common::vaults::agree(&w);
     let (_, told) = w.exits(3, ["restore", "shop", "--to", "./third.db"]);
     assert!(told.contains("could not be replayed"), "{told}");
-    assert_eq!(sqlite(&w, "third.db", "SELECT count(*) FROM customers"), "3");
+    assert_eq!(
+        sqlite(&w, "third.db", "SELECT count(*) FROM customers"),
+        "3"
+    );
     assert!(w.path("third.db.erasures-pending").exists());
-    assert_eq!(facts(&w, "erasures-replayed").pop().unwrap()["result"], "failed");
+    assert_eq!(
+        facts(&w, "erasures-replayed").pop().unwrap()["result"],
+        "failed"
+    );
     // Once it is right, the mark goes.
     let right = fs::read_to_string(w.path("policy.yaml")).unwrap();
     let both = format!("\"DELETE FROM orders WHERE customer = :subject\", {orders_last}");
@@ -330,7 +394,12 @@ fn erased_subjects_stay_erased_among_files() {
     for name in ["home/17/deep", "home/170", "letters/2026", "outside/17"] {
         fs::create_dir_all(w.path("people").join(name)).unwrap();
     }
-    for name in ["home/17/deep/a", "home/170/a", "letters/2026/anna.txt", "letters/joanna.txt"] {
+    for name in [
+        "home/17/deep/a",
+        "home/170/a",
+        "letters/2026/anna.txt",
+        "letters/joanna.txt",
+    ] {
         fs::write(w.path("people").join(name), name).unwrap();
     }
     fs::create_dir_all(w.path("elsewhere/17")).unwrap();
@@ -345,14 +414,25 @@ fn erased_subjects_stay_erased_among_files() {
         let place = w.path("again").join(gone);
         assert!(fs::symlink_metadata(place).is_err(), "{gone}");
     }
-    for there in ["again/home/170/a", "again/letters/joanna.txt", "elsewhere/17/kept"] {
+    for there in [
+        "again/home/170/a",
+        "again/letters/joanna.txt",
+        "elsewhere/17/kept",
+    ] {
         assert!(w.path(there).exists(), "{there}");
     }
     let (said, _) = w.exits(0, ["drill", "people", "--negative", "--json"]);
     assert_eq!(control(&said, "left-in")["first_red"], "erasure");
     assert_eq!(control(&said, "wrong-content")["first_red"], "identity");
     // Only a part of it.
-    w.ok(["restore", "people", "--to", "./part", "--include", "letters"]);
+    w.ok([
+        "restore",
+        "people",
+        "--to",
+        "./part",
+        "--include",
+        "letters",
+    ]);
     assert!(!w.path("part/letters/2026/anna.txt").exists());
 }
 
@@ -361,11 +441,21 @@ fn without_a_register_that_can_be_read_nothing_is_restored() {
     let w = little_shop(RULE, &(line("17") + "{\"subject\": \"anna-4711\"}\n"));
     let target = ["restore", "shop", "--to", "./again.db"];
     let (_, told) = w.exits(2, target);
-    assert!(told.contains("erased.jsonl") && told.contains("line 2"), "{told}");
+    assert!(
+        told.contains("erased.jsonl") && told.contains("line 2"),
+        "{told}"
+    );
     assert!(!told.contains("anna-4711"), "{told}");
     assert!(w.exits(2, ["drill", "shop"]).1.contains("line 2"));
+    let (found, _) = w.exits(1, ["lint", "--json"]);
+    assert!(
+        found.contains("P184") && found.contains("line 2"),
+        "{found}"
+    );
     fs::remove_file(w.path("erased.jsonl")).unwrap();
     assert!(w.exits(2, target).1.contains("erased.jsonl"));
+    let (found, _) = w.exits(1, ["lint", "--json"]);
+    assert!(found.contains("the register is not here"), "{found}");
     assert!(!w.path("again.db").exists() && !w.path("again.db.erasures-pending").exists());
     assert!(facts(&w, "erasures-replayed").is_empty());
     // Others can read it: told, and no obstacle.
@@ -379,7 +469,10 @@ fn identifiers_stand_in_no_message_and_no_entry() {
     let rule = RULE
         .replace("WHERE id =", "WHERE email =")
         .replace("SELECT id", "SELECT email");
-    let w = little_shop(&rule, &(line("\"anna@example.com\"") + &line("\"ben@example.com\"")));
+    let w = little_shop(
+        &rule,
+        &(line("\"anna@example.com\"") + &line("\"ben@example.com\"")),
+    );
     let mut told = String::new();
     let mut tell = |(out, err): (String, String)| told.push_str(&(out + &err));
     tell(w.exits(3, ["restore", "shop", "--to", "./again.db", "--json"]));

@@ -29,8 +29,7 @@ impl Climb<'_> {
         let expected = format!("none of {subjects} of the register {digest} is found");
         let request = self.request(point);
         let erasing = register.erasing(self.spare);
-        let erased =
-            self.in_sandbox(|ctx| self.source.erase(ctx, restored, &request, &erasing));
+        let erased = self.in_sandbox(|ctx| self.source.erase(ctx, restored, &request, &erasing));
         let (actual, green) = match erased {
             Ok(erased) => {
                 climbed.spared = erased.spared;

@@ -5,12 +5,42 @@ use vouchsafe_model::{ErasureRule, SourceKind, System};
 
 use crate::lint::Lint;
 use crate::problem::Level::{Note, Warning};
+use crate::problem::{Lowered, Problem};
+
+/// What is said of a register that cannot be used: a fault in it, or that it is not on this machine, where the policy may
+/// only be looked at.
+pub fn unusable_register(lowered: &Lowered, fault: Option<&str>) -> Problem {
+    let (line, column) = lowered.place("erasure/file");
+    let (level, message, remedy) = match fault {
+        Some(fault) => (
+            Warning,
+            format!("the register cannot be used: {fault}"),
+            "correct it: until then nothing that it concerns is restored or drilled",
+        ),
+        None => (
+            Note,
+            "the register is not here".to_owned(),
+            "put it there where the policy is in force: without it nothing that it concerns is restored or drilled",
+        ),
+    };
+    Problem {
+        code: "P184",
+        level,
+        line,
+        column,
+        message,
+        remedy: remedy.to_owned(),
+    }
+}
 
 impl Lint<'_> {
     /// What of a system's protections would bring back whose data was erased.
     pub(super) fn erasures(&mut self, system: &System) {
         for protection in system.protections.values() {
-            let several = format!("systems/{}/protections/{}", system.name, protection.id.protection);
+            let several = format!(
+                "systems/{}/protections/{}",
+                system.name, protection.id.protection
+            );
             let path = match self.lowered.places.contains_key(&several) {
                 true => several,
                 false => format!("systems/{}", system.name),
@@ -21,7 +51,8 @@ impl Lint<'_> {
                         "{} says how a subject is erased, and the policy names no file of whom: nothing is replayed",
                         protection.id
                     );
-                    let remedy = "write erasure: { file: ./erased.jsonl } at the root of the policy";
+                    let remedy =
+                        "write erasure: { file: ./erased.jsonl } at the root of the policy";
                     self.say(Warning, "P184", &format!("{path}/erasure"), message, remedy);
                 }
                 (Some(register), Some(ErasureRule::Statements { someone: None, .. }))
@@ -31,8 +62,7 @@ impl Lint<'_> {
                         "nothing shows that `find` of {} would find anybody: a drill that finds nobody is green",
                         protection.id
                     );
-                    let remedy =
-                        "write someone: \"SELECT id FROM customers LIMIT 1\", who is looked for in the drill's own test";
+                    let remedy = "write someone: \"SELECT id FROM customers LIMIT 1\", who is looked for in the drill's own test";
                     self.say(Warning, "P183", &format!("{path}/erasure"), message, remedy);
                 }
                 (Some(_), None) if self.is_personal(system) => {
@@ -48,10 +78,7 @@ impl Lint<'_> {
             return;
         };
         match url.kind() {
-            SourceKind::Files
-            | SourceKind::Postgres
-            | SourceKind::MySql
-            | SourceKind::Sqlite => {
+            SourceKind::Files | SourceKind::Postgres | SourceKind::MySql | SourceKind::Sqlite => {
                 let message = format!(
                     "a restore of {} brings back people whose data was erased since",
                     protection.id

@@ -69,7 +69,7 @@ fn refuse(
 }
 
 /// Keys that mean nothing here.
-fn stray(ctx: &mut Ctx, fields: Fields<'_>, keys: &[&str], what: &str) -> bool {
+fn stray(ctx: &mut Ctx, fields: Fields<'_>, keys: &[&'static str], what: &str) -> bool {
     let mut found = false;
     for key in keys {
         if let Some(item) = fields.get(ctx, key) {
@@ -82,17 +82,32 @@ fn stray(ctx: &mut Ctx, fields: Fields<'_>, keys: &[&str], what: &str) -> bool {
 }
 
 fn places(ctx: &mut Ctx, item: &Item, fields: Fields<'_>) -> Option<ErasureRule> {
-    if stray(ctx, fields, &["database", "find", "erase", "someone"], "files") {
+    if stray(
+        ctx,
+        fields,
+        &["database", "find", "erase", "someone"],
+        "files",
+    ) {
         return None;
     }
     let Some(listed) = fields.get(ctx, "paths") else {
         let message = "it does not say which files belong to a subject";
-        return refuse(ctx, item.place(), message, "write paths: [ \"home/{subject}\" ]");
+        return refuse(
+            ctx,
+            item.place(),
+            message,
+            "write paths: [ \"home/{subject}\" ]",
+        );
     };
     let place = listed.place();
     let paths = ctx.texts(listed);
     if paths.is_empty() {
-        return refuse(ctx, place, "`paths` names nothing", "write \"home/{subject}\"");
+        return refuse(
+            ctx,
+            place,
+            "`paths` names nothing",
+            "write \"home/{subject}\"",
+        );
     }
     for path in &paths {
         if let Some((message, remedy)) = wrong_path(path) {
@@ -164,7 +179,8 @@ fn statements(
         _ => {}
     }
     let Some(find) = fields.get(ctx, "find") else {
-        let message = "it does not say how a subject is found, so nobody could see that they are gone";
+        let message =
+            "it does not say how a subject is found, so nobody could see that they are gone";
         let remedy = "write find: \"SELECT count(*) FROM customers WHERE id = :subject\"";
         return refuse(ctx, item.place(), message, remedy);
     };
@@ -176,13 +192,23 @@ fn statements(
     let place = erase.place();
     let (query, erase) = (ctx.text(find)?, ctx.texts(erase));
     if erase.is_empty() {
-        return refuse(ctx, place, "`erase` has no statement", "write one, or several");
+        return refuse(
+            ctx,
+            place,
+            "`erase` has no statement",
+            "write one, or several",
+        );
     }
     let placed = erase.iter().map(|sql| (sql, place));
     for (sql, place) in std::iter::once((&query, find.place())).chain(placed) {
         if !sql.contains(IN_STATEMENT) {
             let message = format!("`{sql}` does not say `:subject`, so it is about everybody");
-            return refuse(ctx, place, message, "write `:subject` where the identifier belongs");
+            return refuse(
+                ctx,
+                place,
+                message,
+                "write `:subject` where the identifier belongs",
+            );
         }
     }
     let someone = fields.get(ctx, "someone").and_then(|i| ctx.text(i));

@@ -360,7 +360,8 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_subject_goes_and_the_rest_stays() {
-        let (dir, mut folder) = folder(&["home/{subject}/**", "**/{subject}.json", "m/u-{subject}-*"]);
+        let (dir, mut folder) =
+            folder(&["home/{subject}/**", "**/{subject}.json", "m/u-{subject}-*"]);
         make(
             &dir,
             &[
@@ -429,7 +430,10 @@ mod tests {
         }
         folder.erase(&SubjectId::Number(1)).unwrap();
         assert!(!dir.path().join("home/1").exists());
-        let mode = fs::metadata(dir.path().join("home")).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join("home"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o555);
         let writable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(dir.path().join("home"), writable).unwrap();

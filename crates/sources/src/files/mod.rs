@@ -9,8 +9,8 @@ mod walk;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader, RestoreRequest,
-    Restored, Sink, Source, Spoiled, TreePath,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader,
+    RestoreRequest, Restored, Sink, Source, Spoiled, TreePath,
 };
 use vouchsafe_host::inode;
 use vouchsafe_model::{DigestManifest, Rung, SourceUrl};

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader, RestoreRequest,
-    Restored, Sink, Source, Spoiled, StreamContent,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader,
+    RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_host::secret;

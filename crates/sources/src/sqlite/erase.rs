@@ -90,7 +90,9 @@ fn value(subject: &SubjectId) -> Value {
 /// What the database says may hold values, its number does not.
 fn fault(error: &rusqlite::Error) -> Fault {
     let number = match error {
-        rusqlite::Error::SqliteFailure(failure, _) => format!("SQLite's error {}", failure.extended_code),
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            format!("SQLite's error {}", failure.extended_code)
+        }
         _ => "SQLite could not do it".to_owned(),
     };
     Fault::new(
@@ -218,6 +220,9 @@ mod tests {
         let mut database = Database::prepare(&connection, &said).unwrap();
         let fault = database.erase(&SubjectId::Number(17)).unwrap_err();
         assert!(fault.message.contains("SQLite's error"), "{fault:?}");
-        assert!(!fault.message.contains("anna") && !fault.message.contains("17"), "{fault:?}");
+        assert!(
+            !fault.message.contains("anna") && !fault.message.contains("17"),
+            "{fault:?}"
+        );
     }
 }

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
     CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Form, Log,
-    LogChart, LogRun, MANIFEST_NAME, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source,
-    Spoiled, Until,
+    LogChart, LogRun, MANIFEST_NAME, PointReader, ReplayError, ReplayPlan, RestoreRequest,
+    Restored, Sink, Source, Spoiled, Until,
 };
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::{files, inode};

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use vouchsafe_capture::{
     CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Log, LogChart,
-    LogRun, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, Until,
+    LogRun, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled,
+    Until,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_format::fragment::Position;

@@ -159,9 +159,10 @@ fn arguments(kinds: &[Kind], subject: Option<&SubjectId>) -> Result<PgArguments,
     for kind in kinds {
         let added = match kind {
             Kind::Text => out.add(subject.expose()),
-            Kind::Uuid => out.add(Uuid(as_uuid(&subject.expose()).ok_or_else(|| {
-                wrong("it is compared with a UUID, and it is none")
-            })?)),
+            Kind::Uuid => out
+                .add(Uuid(as_uuid(&subject.expose()).ok_or_else(|| {
+                    wrong("it is compared with a UUID, and it is none")
+                })?)),
             Kind::Int8 => out.add(as_number::<i64>(subject)?),
             Kind::Int4 => out.add(as_number::<i32>(subject)?),
             Kind::Int2 => out.add(as_number::<i16>(subject)?),
