@@ -99,6 +99,10 @@ fn erased_subjects_stay_erased_in_postgresql() {
         "CREATE DATABASE shop; CREATE ROLE backup LOGIN PASSWORD 'open sesame'; GRANT pg_read_all_data TO backup",
     );
     server.sql_in("shop", TABLES);
+    let more = "CREATE TABLE notes (n serial PRIMARY KEY, words text NOT NULL, price numeric); \
+        INSERT INTO notes (words, price) SELECT 'note ' || n, n FROM generate_series(1, 5000) n; \
+        GRANT SELECT ON notes TO backup";
+    server.sql_in("shop", more);
     let systems = format!(
         "  shop:\n    source: \"postgres://backup@localhost:{}/shop?sslmode=verify-full&sslrootcert={}\"\n    \
          password: {{ file: ./password }}\n    {RULE}\n",

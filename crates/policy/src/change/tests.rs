@@ -36,7 +36,7 @@ exemptions: { one: { from: rpo, reason: old, until: 2027-01-01 } }
 changes: { approved_by: [ chief ], four_eyes: true }
 erasure: { file: ./erased.jsonl, drill: true }
 systems:
-  web: { source: "files:/var/www", exclude: [ "*.tmp" ], tier: gold, plan: nightly, owner: chief, erasure: { paths: [ "a/{subject}", "b/{subject}" ] } }
+  web: { source: "files:/var/www", exclude: [ "*.tmp" ], erasure: { paths: [ "a/{subject}", "b/{subject}" ] }, tier: gold, plan: nightly, owner: chief }
   db:  { source: "postgres://u@h/db", tier: gold, plan: nightly, logs: { every: 5s, keep: 7 days } }
 duties:
   look: { every: month, role: chief }
