@@ -8,6 +8,7 @@ use vouchsafe_host::process::Spawn;
 use vouchsafe_host::signals::Interrupt;
 use vouchsafe_model::{Damage, DigestManifest, Engine, Issue, Rung, Time};
 
+use crate::erasing::{Erased, Erasing};
 use crate::error::CaptureError;
 use crate::log_reader::{Log, LogChart, LogRun};
 use crate::path::TreePath;
@@ -205,6 +206,30 @@ pub trait Source: Send + Sync {
         let _ = (ctx, point, request, keep_log);
         Err(ReplayError::NoLog {
             place: fetched.place.display().to_string(),
+        })
+    }
+
+    /// Whether subjects can be erased in what this restore makes.
+    fn erases(&self, request: &RestoreRequest) -> bool {
+        let _ = request;
+        false
+    }
+
+    /// Erases subjects in what `request` has just restored, all of them in one step where the data allows it, and looks
+    /// for each of them afterwards. Where it is an error, everybody may still be there. Errors name lines of the
+    /// register and never a subject.
+    fn erase(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        request: &RestoreRequest,
+        erasing: &Erasing<'_>,
+    ) -> Result<Erased, CaptureError> {
+        let _ = (ctx, request, erasing);
+        Err(CaptureError::Unreadable {
+            place: restored.place.display().to_string(),
+            message: "erasing subjects is not connected for this kind of source".to_owned(),
+            remedy: "erase them by hand before the data is used".to_owned(),
         })
     }
 

@@ -6,6 +6,7 @@ mod found;
 use serde::{Deserialize, Serialize};
 use vouchsafe_model::{Policy, Strength};
 
+use crate::erasures::Replays;
 use crate::report::content::ReportContent;
 
 /// How much of an artefact is here.
@@ -70,8 +71,16 @@ impl ControlArtefacts {
 /// Which artefacts a control has is taken from the criteria themselves and from what auditors are known to ask for
 /// (AICPA TSP 100 A1.2, A1.3, CC7.5, CC9.1; ISO/IEC 27001:2022 annex A 5.30, 8.13, 8.14; NIST SP 800-53 rev. 5 CP-4,
 /// CP-9, CP-10; Regulation (EU) 2016/679 article 32; CIS Controls v8 11.1 to 11.5).
-pub(crate) fn artefacts(policy: &Policy, content: &ReportContent) -> Vec<ControlArtefacts> {
-    let found = found::Found { policy, content };
+pub(crate) fn artefacts(
+    policy: &Policy,
+    content: &ReportContent,
+    replays: Replays,
+) -> Vec<ControlArtefacts> {
+    let found = found::Found {
+        policy,
+        content,
+        replays,
+    };
     content
         .controls
         .iter()

@@ -6,7 +6,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use vouchsafe_model::fact::{Fact, RecoveryPoint, Verification};
 use vouchsafe_model::period::{Closure, Fulfilment, PeriodAssessment};
-use vouchsafe_model::{Assessment, DrillResult, Issue, Judgement, PeopleFact, Statement};
+use vouchsafe_model::{
+    Assessment, DrillResult, ErasureReplay, Issue, Judgement, PeopleFact, ReplayResult, Statement,
+};
 
 use crate::layout::clean;
 use crate::report::ReportInput;
@@ -197,6 +199,14 @@ impl<'a> Names<'a> {
         self.issues(&mut p.issues);
     }
 
+    fn replayed(&self, replay: &mut ErasureReplay) {
+        match &mut replay.result {
+            ReplayResult::Failed { message } => self.replace(message),
+            ReplayResult::LeftOut { reason } => self.replace(reason),
+            ReplayResult::Replayed { .. } => {}
+        }
+    }
+
     fn verification(&self, v: &mut Verification) {
         self.issues(&mut v.problems);
     }
@@ -230,6 +240,7 @@ impl<'a> Names<'a> {
             Fact::Repaired(r) => self.issues(&mut r.issues),
             Fact::Drill(d) => self.drill(d),
             Fact::Pruned(p) => self.issues(&mut p.refused),
+            Fact::ErasuresReplayed(replay) => self.replayed(replay),
             Fact::People(p) => self.people(p),
             Fact::Held(hold) => self.replace(&mut hold.reason),
             Fact::HoldReleased(release) => self.replace(&mut release.reason),

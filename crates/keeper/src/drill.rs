@@ -191,6 +191,10 @@ impl Keeper {
             kind: kind_of(protection),
             until,
         });
+        let register = match &self.policy.erasure {
+            Some(named) if named.drill => self.register(protection, reporter)?,
+            _ => None,
+        };
         let climb = Climb {
             tools: &self.tools,
             source: source.as_ref(),
@@ -201,6 +205,8 @@ impl Keeper {
             place: sandbox.dir().join("restored"),
             spawn: &sandbox,
             reporter,
+            erasing: register.as_ref(),
+            spare: false,
         };
         files::create_dir_all(crate::ladder::work_dir(&climb.place), 0o700)?;
         let climbed = climb.climb();

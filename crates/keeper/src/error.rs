@@ -164,6 +164,14 @@ pub enum KeeperError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The register of erasures cannot be used.
+    #[error("the register of erasures {file}: {message}")]
+    Register {
+        /// The file.
+        file: String,
+        /// What is wrong, and what to do. Names lines and no subject.
+        message: String,
+    },
     /// The policy cannot be used.
     #[error("{message}")]
     Policy {
@@ -410,6 +418,7 @@ impl KeeperError {
             | KeeperError::Target { .. }
             | KeeperError::Capture(CaptureError::Target { .. })
             | KeeperError::Policy { .. }
+            | KeeperError::Register { .. }
             | KeeperError::Source(_)
             | KeeperError::VaultUrl(_)
             | KeeperError::Pattern { .. }

@@ -1,13 +1,16 @@
 //! Climbing the ladder: one restore into a place of its own, compared rung by rung with what the ledger claims.
 
+mod erasure;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, FetchedLog, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source, Until,
+    CaptureContext, FetchedLog, MANIFEST_NAME, PointReader, RestoreRequest, Restored, Source,
+    Spared, Until,
 };
-use vouchsafe_evidence::{count, len};
+use vouchsafe_evidence::{ERASURE_RUNG, count, len};
 use vouchsafe_format::Id;
 use vouchsafe_host::clock::Clock;
 use vouchsafe_host::process::Spawn;
@@ -18,6 +21,7 @@ use vouchsafe_sources::LogKind;
 use vouchsafe_store::Store;
 use vouchsafe_vault::{Point, ReadBack, Repository};
 
+use crate::erasures::Register;
 use crate::error::chain;
 use crate::events::Reporter;
 use crate::keeper::Tools;
@@ -55,6 +59,10 @@ pub(crate) struct Climb<'a> {
     /// The sandbox.
     pub spawn: &'a dyn Spawn,
     pub reporter: &'a dyn Reporter,
+    /// Who must not be there, if that is looked for.
+    pub erasing: Option<&'a Register>,
+    /// Whether one of them is left in: a negative control.
+    pub spare: bool,
 }
 
 /// What a climb found.
@@ -64,6 +72,8 @@ pub(crate) struct Climbed {
     pub phases: Vec<Phase>,
     pub restored: Option<Restored>,
     pub manifest: Option<DigestManifest>,
+    /// Who was left in.
+    pub spared: Option<Spared>,
 }
 
 impl Climbed {
@@ -122,6 +132,7 @@ impl Climb<'_> {
         if result.is_err() {
             skip_the_rest(&mut climbed.ladder, self.replay.is_some());
         }
+        self.erasure_or_skipped(&mut climbed);
         climbed
     }
 
@@ -145,7 +156,13 @@ impl Climb<'_> {
         climbed.restored = Some(restored.clone());
         self.timed("compare", climbed, |c| {
             self.compare(c, &restored, manifest.as_ref(), &point)
-        })
+        })?;
+        match self.erasing {
+            Some(register) => self.timed("erase", climbed, |c| {
+                self.erase(c, register, &restored, &point)
+            }),
+            None => Ok(()),
+        }
     }
 
     fn open(&self, climbed: &mut Climbed) -> Result<Repository, Stop> {
@@ -319,6 +336,17 @@ impl Climb<'_> {
         }
     }
 
+    fn request(&self, point: &Point) -> RestoreRequest {
+        // `force`, because the sandbox may lie below a system's folder; the place itself is new and ours.
+        RestoreRequest {
+            to: self.place.clone(),
+            include: None,
+            force: true,
+            compare: Default::default(),
+            form: self.in_sandbox(|ctx| self.source.drills_as(ctx, point)),
+        }
+    }
+
     fn restore(
         &self,
         climbed: &mut Climbed,
@@ -329,15 +357,7 @@ impl Climb<'_> {
             .progress()
             .phase("restore into the sandbox", None, Some(self.claim.bytes));
         let watched = Watched::new(point);
-        let form = self.in_sandbox(|ctx| self.source.drills_as(ctx, point));
-        // `force`, because the sandbox may lie below a system's folder; the place itself is new and ours.
-        let request = RestoreRequest {
-            to: self.place.clone(),
-            include: None,
-            force: true,
-            compare: Default::default(),
-            form,
-        };
+        let request = self.request(point);
         let result = self.in_sandbox(|ctx| match fetched {
             Some(fetched) => {
                 let replayed = self.source.replay(ctx, &watched, &request, fetched, true);
@@ -523,6 +543,9 @@ fn skip_the_rest(ladder: &mut Ladder, replays: bool) {
     let Some(last) = ladder.rungs.last().map(|r| r.name.clone()) else {
         return;
     };
+    if last == ERASURE_RUNG {
+        return;
+    }
     let from = RUNGS
         .iter()
         .position(|(name, _)| *name == last)

@@ -8,11 +8,12 @@ use vouchsafe_capture::{
 use vouchsafe_evidence::count;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{
-    PointId, Protection, ProtectionId, SystemName, Time, VaultName, human_bytes,
+    ErasureReplay, PointId, Protection, ProtectionId, SystemName, Time, VaultName, human_bytes,
 };
 use vouchsafe_vault::Point;
 
 use crate::catalogue::{Catalogue, KnownPoint};
+use crate::erasures::{Afterwards, WithErasures};
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
@@ -96,6 +97,8 @@ pub struct RestoreOrder {
     pub compare: Compare,
     /// What a database becomes.
     pub form: Form,
+    /// Why erased subjects are left in what is restored, if they are.
+    pub without_erasures: Option<String>,
 }
 
 /// What a restore is about to do.
@@ -143,6 +146,8 @@ pub struct RestoreReport {
     pub vault: VaultName,
     /// What was written, and what was not.
     pub restored: Restored,
+    /// What came of replaying the register of erasures over it; nothing where none is.
+    pub erasures: Option<ErasureReplay>,
 }
 
 impl Keeper {
@@ -159,8 +164,8 @@ impl Keeper {
         Ok(plan_of(known, vault, None))
     }
 
-    /// Restores a point, and replays the log where that is what was asked for. Nothing is recorded: a restore changes
-    /// no promise.
+    /// Restores a point, and replays the log where that is what was asked for; then the register of erasures, where the
+    /// policy names one. Only that is recorded: a restore changes no promise.
     pub fn restore(
         &self,
         order: &RestoreOrder,
@@ -192,19 +197,13 @@ impl Keeper {
             catalogue: &catalogue,
             protection,
             vault: self.vault(&plan.vault)?,
-            request: RestoreRequest {
-                to: order.to.clone(),
-                include: order.include.clone(),
-                force: order.force,
-                compare: order.compare,
-                form: order.form,
-            },
+            request: order.request(),
             reporter,
         };
-        let (point, restored) = match &plan.log {
-            Some(log) => deed.by_log(log)?,
-            None => (plan.point.clone(), deed.by_point(&plan.point)?),
-        };
+        let (point, restored, erasures) =
+            self.marked(protection, (order, &deed.request), reporter, |afterwards| {
+                deed.with_erasures(plan, afterwards)
+            })?;
         for issue in &restored.issues {
             reporter.event(&Event::Issue {
                 protection: Some(protection.id.clone()),
@@ -225,6 +224,7 @@ impl Keeper {
             content_time,
             vault: plan.vault.clone(),
             restored,
+            erasures,
         })
     }
 
@@ -446,6 +446,26 @@ struct Deed<'a> {
 }
 
 impl Deed<'_> {
+    fn with_erasures(
+        &self,
+        plan: &RestorePlan,
+        afterwards: &Afterwards,
+    ) -> Result<WithErasures, KeeperError> {
+        let (point, mut restored) = match &plan.log {
+            Some(log) => self.by_log(log)?,
+            None => (plan.point.clone(), self.by_point(&plan.point)?),
+        };
+        let replay = self.keeper.replay_erasures(
+            self.protection,
+            afterwards,
+            &self.request,
+            (&point, &plan.vault),
+            &mut restored,
+            self.reporter,
+        )?;
+        Ok((point, restored, replay))
+    }
+
     fn by_point(&self, id: &PointId) -> Result<Restored, KeeperError> {
         let (known, reader) = self.reader(id)?;
         self.phase(known);

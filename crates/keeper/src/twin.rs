@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use vouchsafe_capture::{CaptureError, MANIFEST_NAME, Restored, Source};
+use vouchsafe_capture::{CaptureError, MANIFEST_NAME, Restored, Source, Spared};
+use vouchsafe_evidence::ERASURE_RUNG;
 use vouchsafe_format::BlobKind;
 use vouchsafe_host::machine;
 use vouchsafe_model::policy::Way;
@@ -57,8 +58,13 @@ impl Controls<'_> {
         if let Some(fetched) = fetched {
             out.extend(log::controls(self, pair_green, fetched)?);
         }
-        // What is captured anew must lie where the point lay in the log, so nothing may have been replayed over it.
-        let alone = fetched.map(|_| self.climb_alone());
+        if self.climb.erasing.is_some() {
+            out.push(self.left_in(pair_green));
+        }
+        // What is captured anew must lie where the point lay in the log, and hold whom it held: nothing may have been
+        // replayed over it.
+        let is_as_it_was = fetched.is_none() && self.climb.erasing.is_none();
+        let alone = (!is_as_it_was).then(|| self.climb_alone());
         let climbed = alone.as_ref().unwrap_or(self.climbed);
         if let Some(restored) = &climbed.restored {
             if let Some(manifest) = &self.climbed.manifest {
@@ -73,7 +79,7 @@ impl Controls<'_> {
         Ok(out)
     }
 
-    /// The undamaged point without the log.
+    /// The undamaged point without the log and the register of erasures.
     fn climb_alone(&self) -> Climbed {
         let climb = self.climb_of(
             "alone",
@@ -83,6 +89,7 @@ impl Controls<'_> {
         );
         let climb = Climb {
             replay: None,
+            erasing: None,
             ..climb
         };
         let made =
@@ -224,6 +231,32 @@ impl Controls<'_> {
         Ok(control(name, detail, rung, &climbed, pair_green))
     }
 
+    /// One who should be gone is left in, and must be found.
+    fn left_in(&self, pair_green: bool) -> NegativeControl {
+        let (password, claim) = (self.climb.password, self.climb.claim);
+        let climb = Climb {
+            spare: true,
+            ..self.climb_of("left-in", self.overlay(), password, claim)
+        };
+        let climbed = self.climb_and_remove(&climb);
+        let detail = match climbed.spared {
+            Some(Spared::OfTheRegister) => "one subject of the register is not erased",
+            Some(Spared::Somebody { .. }) => {
+                "somebody who is there is looked for as if they were erased"
+            }
+            None => {
+                "nobody of the register is there to be left in, and nobody else was named; say by `someone` under `erasure` who is there"
+            }
+        };
+        control(
+            "left-in",
+            detail.to_owned(),
+            ERASURE_RUNG,
+            &climbed,
+            pair_green,
+        )
+    }
+
     fn overlay(&self) -> Arc<Overlay> {
         Arc::new(Overlay::new(Arc::clone(&self.climb.store)))
     }
@@ -258,6 +291,8 @@ impl Controls<'_> {
             place: self.room.join(name),
             spawn: self.climb.spawn,
             reporter: self.climb.reporter,
+            erasing: self.climb.erasing,
+            spare: false,
         }
     }
 

@@ -172,6 +172,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::CopyLost(_)
         | Fact::Coverage(_)
         | Fact::Repaired(_)
+        | Fact::ErasuresReplayed(_)
         | Fact::LogShipped(_)
         | Fact::LogGap(_)
         | Fact::ObligationDue(_)

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{ChangeDecision, PolicyChange};
 use crate::drill::DrillResult;
+use crate::erasure::ErasureReplay;
 use crate::hold::{Hold, HoldRelease};
 use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
 use crate::locks::{CopyLock, HiddenObject, VaultLocks};
@@ -459,6 +460,8 @@ pub enum Fact {
     Repaired(Repair),
     /// A restore was rehearsed.
     Drill(DrillResult),
+    /// The register of erasures was replayed over what a restore wrote, or that was left out.
+    ErasuresReplayed(ErasureReplay),
     /// The locks of a vault were read back.
     Locks(VaultLocks),
     /// A vault's store said how full it is.

@@ -6,6 +6,7 @@ pub mod attestation;
 pub mod change;
 pub mod custody;
 pub mod drill;
+pub mod erasure;
 pub mod fact;
 pub mod hold;
 pub mod ids;
@@ -35,6 +36,9 @@ pub use change::{Alteration, ChangeDecision, Effect, PolicyChange, SignedBy};
 pub use custody::{AwsKey, Kms, WrapCommand};
 pub use drill::{
     Damage, DrillResult, DrilledMoment, Ladder, NegativeControl, Phase, Rung, RungOutcome,
+};
+pub use erasure::{
+    ErasedSubject, ErasureRegister, ErasureReplay, ErasureRule, ReplayResult, SubjectId,
 };
 pub use fact::{Entry, Fact, Issue, Outcome};
 pub use hold::{Hold, HoldRelease};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::SecretRef;
 use crate::alert::{AlertKind, AlertRule, Mail};
 use crate::custody::Kms;
+use crate::erasure::{ErasureRegister, ErasureRule};
 use crate::ids::{ProtectionId, ProtectionName, SystemName, VaultName};
 use crate::locks::LockMode;
 use crate::people::{HandedFormat, People};
@@ -397,7 +398,11 @@ pub struct Protection {
     /// How much of a database's rows is digested.
     pub digests: Digests,
     /// The data directory of a server on this host, which is read instead of asking the server for its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub data_directory: Option<PathBuf>,
+    /// How subjects of the register of erasures are erased from what a restore brings back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<ErasureRule>,
     /// When it runs; nothing means that the policy does not say.
     pub schedule: Option<Schedule>,
     /// When a run may start and must end.
@@ -505,6 +510,9 @@ pub struct Policy {
     pub mail: Option<Mail>,
     /// Who stamps the record's heads with the time; nobody if nothing.
     pub timestamps: Option<Stamps>,
+    /// Whose data was erased, if the policy names a file of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<ErasureRegister>,
 }
 
 /// An authority of time stamps (RFC 3161), and how often it stamps the record's head.
@@ -536,14 +544,16 @@ impl Policy {
 }
 
 impl Protection {
-    /// SHA-256 over everything that a drill's proof rests on: how, what is left out, keys to the copies.
-    /// When it changes, an earlier proof is void.
+    /// SHA-256 over everything that a drill's proof rests on: how, what is left out, keys to the copies, how subjects
+    /// are erased. When it changes, an earlier proof is void.
     pub fn rules_digest(&self) -> String {
         use sha2::{Digest, Sha256};
         let basis = (&self.way, &self.exclude, &self.copies);
-        hex::encode(Sha256::digest(
-            serde_json::to_vec(&basis).unwrap_or_default(),
-        ))
+        let json = match &self.erasure {
+            None => serde_json::to_vec(&basis),
+            Some(rule) => serde_json::to_vec(&(basis, rule)),
+        };
+        hex::encode(Sha256::digest(json.unwrap_or_default()))
     }
 }
 

@@ -432,6 +432,22 @@ pub const CODES: &[(&str, &str)] = &[
         "The alert on storage is there so that somebody makes room while there is some. At 100% there is none: the next backup has failed already. Stores that do not say how full they are are named in a note, and count as unproven.",
     ),
     (
+        "P181",
+        "Whose data was erased must not come back with a restore of an older point (GDPR, articles 5 and 17). The policy names a register of erasures, and this protection holds personal data without saying how a subject of the register is found and erased: its restores are not cleaned. `erasure: { find: QUERY, erase: [ STATEMENT ] }` says it for a database, `erasure: { paths: [ \"home/{subject}\" ] }` for files.",
+    ),
+    (
+        "P182",
+        "How a subject is erased must be about that subject and nobody else. Statements say `:subject` where the identifier belongs, and it is handed to the database as a value, never as a part of the text. Paths say `{subject}`, stay below the folder that is captured, and have no `*` beside it. A database needs `find`, so that it can be seen that nobody is left.",
+    ),
+    (
+        "P183",
+        "A drill that looks for erased subjects is green when it finds none, and so it is when `find` never finds anybody: a wrong table is enough. The drill's own test leaves one subject in and wants to see it found; where nobody of the register is in the restored point, `someone` names one who is.",
+    ),
+    (
+        "P184",
+        "How subjects are erased is said, and whose data was erased is not: `erasure: { file: PATH }` at the root of the policy names the register that is replayed, a file with one JSON object a line. Where that file has a fault, its line is told, and nothing that it concerns is restored or drilled until it is right.",
+    ),
+    (
         "P185",
         "This place promises less than the policy that was agreed to: a shorter retention, a system, vault or copy less, a weaker lock, a longer RPO or RTO, rarer drills, more that is left out. Until somebody agrees, what was promised before stays in force, and points are kept as long as either of the two says. `vouchsafe approve` agrees, `vouchsafe deny` refuses; or take it back in the file. What promises more is in force at once.",
     ),
@@ -500,10 +516,12 @@ mod tests {
             include_str!("sources.rs"),
             include_str!("lint.rs"),
             include_str!("lint/detection.rs"),
+            include_str!("lint/erasures.rs"),
             include_str!("lint/platform.rs"),
             include_str!("lint/tables.rs"),
             include_str!("lower/alerts.rs"),
             include_str!("lower/declared.rs"),
+            include_str!("lower/erasure.rs"),
             include_str!("lint/protections.rs"),
             include_str!("lower/custody.rs"),
             include_str!("lower/fields.rs"),

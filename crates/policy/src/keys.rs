@@ -8,7 +8,7 @@ mod vaults;
 
 pub(crate) use alerts::{ALERTS, MAIL};
 use declared::{FRONT_MORE, REQUIREMENT, TABLES};
-pub(crate) use more::MANUAL;
+pub(crate) use more::{LOGS, MANUAL};
 use more::{DUTY_MORE, PLAN_MORE, PROTECTION_MORE, SYSTEM_MORE};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
 
@@ -391,14 +391,6 @@ pub(crate) static DRILL: Section = section(
     ],
 );
 
-pub(crate) static LOGS: Section = section(
-    "logs",
-    &[
-        key("every", Exact, "How often a piece of the log is shipped."),
-        key("keep", Length, "How long the log is kept."),
-    ],
-);
-
 pub(crate) static SYSTEM: Section = Section {
     name: "system",
     own: &[
@@ -478,6 +470,11 @@ pub(crate) static READS: Section = section(
             "data_directory",
             Text,
             "The data directory of a PostgreSQL server on this host: a base is read from its files, which is faster than asking the server for them.",
+        ),
+        key(
+            "erasure",
+            Map(&more::ERASING),
+            "How a subject of the register of erasures is erased from what a restore brings back.",
         ),
     ],
 );

@@ -5,6 +5,7 @@ pub mod assess;
 pub mod change;
 pub mod chores;
 pub mod declared;
+pub mod erasures;
 pub mod explain;
 pub mod files;
 mod files_fault;
@@ -34,6 +35,7 @@ pub use assess::{
     Projection, assess, assess_period, assess_projection, people, period_obligations, redrills,
     space_to_record,
 };
+pub use erasures::{LARGEST_REGISTER, RegisterFault, erased_subjects};
 pub use explain::explain;
 pub use files_fault::IncludeFault;
 pub use lint::lint;

@@ -1,10 +1,12 @@
 //! What a policy promises less than it seems to: findings with place, reason and remedy.
 
 mod detection;
+mod erasures;
 mod platform;
 mod protections;
 mod tables;
 
+pub use erasures::unusable_register;
 use vouchsafe_model::policy::System;
 use vouchsafe_model::{Kms, Policy, Span, Time};
 
@@ -244,6 +246,7 @@ impl Lint<'_> {
         }
         self.detection(system);
         self.together(system);
+        self.erasures(system);
     }
 }
 

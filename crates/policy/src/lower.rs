@@ -3,6 +3,7 @@
 mod alerts;
 mod custody;
 mod declared;
+mod erasure;
 mod fields;
 mod instances;
 mod merge;
@@ -96,6 +97,7 @@ fn empty(base: &Path, digest: String) -> Policy {
         alerts: BTreeMap::new(),
         mail: None,
         timestamps: None,
+        erasure: None,
     }
 }
 
@@ -119,6 +121,7 @@ fn read(
         policy.front = tables::front(ctx, item, &mut more);
     }
     more.root = declared::root(ctx, fields);
+    policy.erasure = erasure::register(&more.root, base);
     let defaults = tables::defaults(ctx, fields, &tables);
     policy.systems = systems::systems(ctx, fields, base, &tables, &defaults, &mut more);
     let duties = tables::duties(ctx, fields, &mut more.duties);

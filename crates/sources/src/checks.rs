@@ -31,7 +31,8 @@ pub(crate) fn rung(
     found.rung(NAME, QUESTION, expected)
 }
 
-fn is_true(value: &str) -> bool {
+/// `true`, `t`, or a number that is not 0.
+pub(crate) fn is_true(value: &str) -> bool {
     match value {
         "t" | "true" => true,
         number => number.parse::<f64>().is_ok_and(|n| n != 0.0),

@@ -5,6 +5,7 @@
 mod authority;
 mod checks;
 mod confine;
+mod erasing;
 mod exclude;
 mod failure;
 mod fetching;

@@ -8,6 +8,7 @@
 )]
 
 mod common;
+mod erasing;
 mod files;
 mod files_damage;
 mod files_in_place;

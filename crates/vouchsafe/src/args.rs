@@ -253,6 +253,12 @@ pub(crate) struct Restore {
     /// How to tell files that differ.
     #[arg(long, value_enum, value_name = "HOW", default_value_t = reading::CompareBy::Time, requires = "force")]
     pub(crate) compare: reading::CompareBy,
+    /// Leave in whose data was erased since: the register of erasures is not replayed. This is recorded.
+    #[arg(long, requires = "reason")]
+    pub(crate) without_erasures: bool,
+    /// Why they are left in.
+    #[arg(long, value_name = "TEXT", requires = "without_erasures")]
+    pub(crate) reason: Option<String>,
 }
 
 /// `verify`

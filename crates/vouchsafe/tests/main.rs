@@ -14,6 +14,7 @@ mod common;
 mod coverage;
 mod document;
 mod document_pdf;
+mod erasures;
 mod evidence;
 mod genuine_rest;
 mod holds;

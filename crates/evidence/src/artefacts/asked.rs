@@ -53,6 +53,8 @@ pub(super) enum Kind {
     Mitigations,
     /// What is personal, and how it comes back.
     Personal,
+    /// Whether a restore brings back whose data was erased.
+    Erasures,
     /// What the record itself proves.
     Record,
     /// Nothing that is recorded: it has to come from elsewhere, and why.
@@ -233,10 +235,7 @@ const ART_32: Asked = &[
         "Log of access",
         Elsewhere("Who read from vaults by other means than this tool is not known."),
     ),
-    (
-        "Erasures replayed after a restore",
-        Elsewhere("Erasures are not replayed."),
-    ),
+    ("Erasures replayed after a restore", Erasures),
 ];
 
 const CIS_11: Asked = &[

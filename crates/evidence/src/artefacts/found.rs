@@ -7,6 +7,7 @@ use vouchsafe_model::{Policy, Strength, human_bytes};
 
 use super::asked::Kind;
 use super::{Artefact, Presence};
+use crate::erasures::Replays;
 use crate::report::content::{OutsideKind, ReportContent};
 use crate::words::{count, figure, len};
 
@@ -17,6 +18,7 @@ use Strength::{Measured, Stated};
 pub(super) struct Found<'a> {
     pub(super) policy: &'a Policy,
     pub(super) content: &'a ReportContent,
+    pub(super) replays: Replays,
 }
 
 /// Presence, strength, what it says, populations.
@@ -61,6 +63,7 @@ impl Found<'_> {
             Kind::Owners => self.owners(),
             Kind::Mitigations => self.mitigations(),
             Kind::Personal => self.personal(),
+            Kind::Erasures => self.erasures(),
             Kind::Record => self.record(),
             Kind::Elsewhere(why) => (Absent, Stated, why.to_owned(), &[]),
         }
@@ -489,6 +492,31 @@ impl Found<'_> {
             count(drills, "drill")
         );
         (some(drills, InPart), Measured, says, &["drills"])
+    }
+
+    fn erasures(&self) -> Answer {
+        let replays = &self.replays;
+        let how = self.policy.protections();
+        let how = len(how.filter(|(_, p)| p.erasure.is_some()).count());
+        let Some(said) = replays.says() else {
+            let why = match &self.policy.erasure {
+                None => "The policy names no file of the register, so nothing is replayed.",
+                Some(_) => "Nothing was restored or drilled in the period that it concerns.",
+            };
+            return (Absent, Stated, why.to_owned(), &[]);
+        };
+        let says = format!(
+            "{said} {} how subjects are erased; what else holds personal data is not seen here.",
+            match how {
+                1 => "1 protection says".to_owned(),
+                n => format!("{} say", count(n, "protection")),
+            }
+        );
+        let presence = match replays.clean + replays.drilled {
+            0 => Absent,
+            _ => InPart,
+        };
+        (presence, Measured, says, &["drills", "others"])
     }
 
     fn record(&self) -> Answer {

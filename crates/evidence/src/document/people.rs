@@ -131,7 +131,10 @@ pub(super) fn recovery(input: &DocumentInput<'_>) -> Section {
         if !register.is_empty() {
             said.push(format!("Whose data was erased stands in {register}."));
         }
-        if !text(erasure, "replay").is_empty() {
+        let file = text(erasure, "file");
+        if !file.is_empty() {
+            said.push(format!("It is read from {file}. Where a system says how, every subject in it is erased again after a restore and looked for, and no restore is done while anybody is left."));
+        } else if !text(erasure, "replay").is_empty() {
             said.push("It is applied to restored data before that is used, so that no restore brings back what was erased.".to_owned());
         }
         if is_yes(erasure, "drill") {

@@ -9,6 +9,7 @@ use vouchsafe_model::{Assessment, Policy, Protection, Question, Time, VaultName}
 use super::content::*;
 use super::{ReportInput, appendix, failures, late, sayings};
 use crate::artefacts::artefacts;
+use crate::erasures::Replays;
 use crate::layout::clean;
 use crate::names::Names;
 use crate::points::source_of;
@@ -94,7 +95,8 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
         samples: frozen.iter().map(|p| sample(p, &input.sampling)).collect(),
     };
     // They rest on all the rest.
-    content.artefacts = artefacts(input.policy, &content);
+    let replays = Replays::of(input.facts, (input.from, input.to));
+    content.artefacts = artefacts(input.policy, &content, replays);
     content
 }
 

@@ -33,6 +33,7 @@ fn protection(name: &str, way: Way) -> Protection {
         every: weekly.then(|| every("every week", Period::Week)),
     };
     Protection {
+        erasure: None,
         id: id(name),
         way,
         password: None,
@@ -137,6 +138,7 @@ pub fn policy() -> Policy {
         scratch,
     ];
     Policy {
+        erasure: None,
         front: FrontMatter {
             id: Some("POL-006".into()),
             title: Some("Backup Policy".into()),

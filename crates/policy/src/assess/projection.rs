@@ -175,6 +175,7 @@ impl Projection {
             | Fact::RunClosed { .. }
             | Fact::RunAbandoned { .. }
             | Fact::Repaired(_)
+            | Fact::ErasuresReplayed(_)
             | Fact::Published { .. }
             | Fact::LedgerKeyRotated(_)
             | Fact::Witnessed(_)

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod diff;
+mod erasures;
 mod fate;
 mod lengths;
 mod people;
@@ -99,6 +100,7 @@ fn resolved(diff: &mut diff::Diff, old: &Policy, new: &mut Policy) {
     systems::duties(diff, &old.duties, &mut new.duties);
     alerts::mail(diff, old, new);
     record::timestamps(diff, old, new);
+    erasures::register(old, new);
 }
 
 /// The id of the change from the policies `from`, in their order, to the policy `to`, all of them digests.

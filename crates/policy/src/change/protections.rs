@@ -10,6 +10,7 @@ use vouchsafe_model::policy::{
 use vouchsafe_model::{Effect, SourceKind, Span};
 
 use super::diff::Diff;
+use super::erasures;
 use super::lengths::{is_as_long, later, order};
 use crate::schedule::{in_four_years, longest_gap};
 
@@ -186,6 +187,7 @@ fn reads(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
         Ordering::Equal => {}
     }
     exclude(diff, &at("exclude"), &old.exclude, &mut new.exclude);
+    erasures::rule(diff, &at("erasure"), &old.erasure, &mut new.erasure);
 }
 
 fn exclude(diff: &mut Diff, place: &str, old: &[String], new: &mut Vec<String>) {

@@ -220,6 +220,8 @@ fn value(
         _ if matches!(key, "from" | "systems") && place.starts_with("exemptions/") => {
             Effect::Weakens
         }
+        // Another register may leave out who was to stay erased.
+        (Some(_), Some(_)) if place == "erasure/file" => Effect::Weakens,
         (Some(_), Some(_)) => both_said(direction, old, new),
         (old, _) => {
             let promises =

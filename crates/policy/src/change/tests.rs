@@ -35,8 +35,9 @@ encryption: { at_rest: AES-256, in_transit: TLS 1.3 }
 alerts: { failure: { to: chief, within: 1h } }
 exemptions: { one: { from: rpo, reason: old, until: 2027-01-01 } }
 changes: { approved_by: [ chief ], four_eyes: true }
+erasure: { file: ./erased.jsonl, drill: true }
 systems:
-  web: { source: "files:/var/www", exclude: [ "*.tmp" ], tier: gold, plan: nightly, owner: chief }
+  web: { source: "files:/var/www", exclude: [ "*.tmp" ], erasure: { paths: [ "a/{subject}", "b/{subject}" ] }, tier: gold, plan: nightly, owner: chief }
   db:  { source: "postgres://u@h/db", tier: gold, plan: nightly, logs: { every: 5s, keep: 7 days } }
 duties:
   look: { every: month, role: chief }
@@ -112,6 +113,14 @@ const WEAKENING: &[(&str, &str, &str)] = &[
         "plan: nightly, owner: chief",
         "plan: nightly, owner: chief, exempt: not ours",
         "systems/web",
+    ),
+    ("drill: true", "drill: false", "erasure/drill"),
+    ("file: ./erased.jsonl, ", "", "erasure/file"),
+    (", \"b/{subject}\" ]", " ]", "systems/web/erasure"),
+    (
+        ", erasure: { paths: [ \"a/{subject}\", \"b/{subject}\" ] }",
+        "",
+        "systems/web/erasure",
     ),
     ("mfa: true", "mfa: false", "access/restore/mfa"),
     ("at_most: 4h", "at_most: 8h", "access/restore/at_most"),

@@ -421,6 +421,11 @@ static ERASURE: Section = section(
             "Where it is kept who was erased, and when.",
         ),
         key(
+            "file",
+            Text,
+            "The register as a file that is replayed: one JSON object a line, with `subject`, `erased` and, if it is not every one, `systems`.",
+        ),
+        key(
             "replay",
             Word(&["after-restore"]),
             "When the register is applied to restored data.",

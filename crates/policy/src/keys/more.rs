@@ -1,7 +1,7 @@
 //! The keys that systems, protections, plans and duties have beside the rules that are acted on.
 
 use super::Form::{
-    Any, Flag, Known, Length, List, Reference, Schedule, Section as Map, Text, Word,
+    Any, Exact, Flag, Known, Length, List, Reference, Schedule, Section as Map, Text, Word,
 };
 use super::{COPIES, Form, Section, TEXTS, key, section};
 
@@ -83,6 +83,46 @@ pub(crate) static PLAN_MORE: Section = section(
         Schedule,
         "Within which time each component is captured in full.",
     )],
+);
+
+pub(crate) static LOGS: Section = section(
+    "logs",
+    &[
+        key("every", Exact, "How often a piece of the log is shipped."),
+        key("keep", Length, "How long the log is kept."),
+    ],
+);
+
+/// How a subject of the register of erasures is erased from what a protection brings back.
+pub(crate) static ERASING: Section = section(
+    "erasing",
+    &[
+        key(
+            "database",
+            Text,
+            "The database that the statements are for, where a whole server is restored.",
+        ),
+        key(
+            "find",
+            Text,
+            "A query that gives one value: true, or a number other than 0, if `:subject` is there.",
+        ),
+        key(
+            "erase",
+            TEXTS,
+            "Statements that erase `:subject`, in their order.",
+        ),
+        key(
+            "someone",
+            Text,
+            "A query that gives the identifier of anyone who is there; a drill's test looks for them as for the erased.",
+        ),
+        key(
+            "paths",
+            TEXTS,
+            "Of files: places below the folder that are removed, such as home/{subject}.",
+        ),
+    ],
 );
 
 /// What a protection says of how another tool or a provider keeps it.

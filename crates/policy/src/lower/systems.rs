@@ -12,6 +12,7 @@ use crate::declared::Declared;
 use crate::keys;
 use crate::located::Item;
 use crate::lower::declared;
+use crate::lower::erasure;
 use crate::lower::fields::{Ctx, Fields};
 use crate::lower::parts::{self, Rules};
 use crate::lower::tables::{Defaults, Tables, reference, section};
@@ -27,7 +28,7 @@ const WAYS: [&str; 6] = [
     "replica",
 ];
 /// Keys that belong to what is read, not to the system.
-const OF_SOURCE: [&str; 2] = ["password", "exclude"];
+const OF_SOURCE: [&str; 3] = ["password", "exclude", "erasure"];
 
 /// Reads every system.
 pub(super) fn systems(
@@ -261,6 +262,8 @@ impl Reader<'_> {
         let exclude = fields.get(ctx, "exclude");
         let digests = fields.get(ctx, "digests");
         let directory = fields.get(ctx, "data_directory");
+        let erasing = fields.get(ctx, "erasure");
+        let erasure = erasing.and_then(|i| erasure::rule(ctx, i, &way));
         if let Some(from) = from {
             self.declared.manual.insert(id.clone(), from);
         }
@@ -273,6 +276,7 @@ impl Reader<'_> {
                 .and_then(|i| parts::digests(ctx, i))
                 .unwrap_or_default(),
             data_directory: directory.and_then(|i| parts::directory(ctx, i, self.base)),
+            erasure,
             schedule: rules.schedule,
             window: rules.window.unwrap_or_default(),
             keep: rules.keep.unwrap_or_default(),

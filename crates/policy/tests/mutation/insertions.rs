@@ -46,6 +46,17 @@ pub static OPERATORS: &[Operator] = &[
         },
     },
     Operator {
+        name: "erasing put in without a register",
+        code: "P184",
+        faults: |t| {
+            let all = t.with("systems", "capture").into_iter();
+            let has_register = !t.with("erasure", "file").is_empty();
+            all.filter(|n| !has_register && t.lines[*n].contains("files:"))
+                .map(|n| after(t, n, "erasure: { paths: [ \"{subject}\" ] }", None))
+                .collect()
+        },
+    },
+    Operator {
         name: "an alert put in without its number",
         code: "P143",
         faults: |t| {

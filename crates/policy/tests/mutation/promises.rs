@@ -1,7 +1,7 @@
 //! Faults of times, people and papers.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
-use super::text::{Fault, Operator, indent};
+use super::text::{Fault, Operator, indent, without_key};
 
 /// The operators.
 pub static OPERATORS: &[Operator] = &[
@@ -190,6 +190,30 @@ pub static OPERATORS: &[Operator] = &[
         faults: |t| {
             let all = t.taken("providers", "read_by", 6).into_iter();
             all.filter(|f| t.lines[f.line].trim() == "sla:").collect()
+        },
+    },
+    Operator {
+        name: "people who would come back",
+        code: "P181",
+        faults: |t| t.taken("systems", "erasure", 4),
+    },
+    Operator {
+        name: "erasing that is about everybody",
+        code: "P182",
+        faults: |t| t.swapped("systems", "erasure", ":subject", "17"),
+    },
+    Operator {
+        name: "looking that may never find",
+        code: "P183",
+        faults: |t| {
+            let all = t.with("systems", "erasure").into_iter();
+            all.filter_map(|n| {
+                Some(Fault {
+                    edits: vec![(n, without_key(t.lines[n], "someone")?)],
+                    line: n,
+                })
+            })
+            .collect()
         },
     },
 ];

@@ -2,14 +2,15 @@
 
 mod ahead;
 mod content;
+mod erase;
 mod spoil;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
-    Source, Spoiled, TreePath,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader,
+    RestoreRequest, Restored, Sink, Source, Spoiled, TreePath,
 };
 use vouchsafe_host::inode;
 use vouchsafe_model::{DigestManifest, Rung, SourceUrl};
@@ -135,6 +136,21 @@ impl Source for FilesSource {
         }
         let scope = self.whole().narrowed(point, request.include.as_ref())?;
         tree::restore(ctx, point, &scope, request)
+    }
+
+    fn erases(&self, _request: &RestoreRequest) -> bool {
+        true
+    }
+
+    /// Removes what the rule's paths name below the target, whether it came from the point or was there before.
+    fn erase(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        _request: &RestoreRequest,
+        erasing: &Erasing<'_>,
+    ) -> Result<Erased, CaptureError> {
+        erase::erase(ctx, restored, erasing)
     }
 
     fn digest(

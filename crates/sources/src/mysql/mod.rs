@@ -9,6 +9,7 @@ mod compare;
 pub(crate) mod databases;
 mod digest;
 mod dump;
+mod erase;
 mod login;
 mod moment;
 mod programs;
@@ -23,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
-    Source, Spoiled, StreamContent,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader,
+    RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_host::secret;
@@ -412,6 +413,31 @@ impl Source for MySqlSource {
         request: &RestoreRequest,
     ) -> Result<Restored, CaptureError> {
         restore::restore(ctx, self, point, request)
+    }
+
+    fn erases(&self, request: &RestoreRequest) -> bool {
+        erase::answers(request)
+    }
+
+    /// In one transaction, in the server of its own or in the one that runs.
+    fn erase(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        request: &RestoreRequest,
+        erasing: &Erasing<'_>,
+    ) -> Result<Erased, CaptureError> {
+        let place = restored.place.display().to_string();
+        if let Some(rest) = restore::running(&request.to) {
+            let login = restore::login(ctx, self, rest)?;
+            let database = login.address.database.as_str();
+            return erase::erase(ctx, erasing, &place, (login.session()?, database));
+        }
+        let (server, about) = serve(ctx, &restored.place)?;
+        let session = server.session(ctx)?;
+        let erased = erase::erase(ctx, erasing, &place, (session, &about.database))?;
+        server.stop(ctx)?;
+        Ok(erased)
     }
 
     fn digest(

@@ -150,8 +150,8 @@ fn into_running(
         place: vouchsafe_model::source_url::redact(rest),
         message,
     };
-    let address =
-        Address::parse(rest).map_err(|(message, remedy)| target(format!("{message}; {remedy}")))?;
+    let login = login(ctx, source, rest)?;
+    let address = login.address.clone();
     if address.database.is_empty() {
         return Err(target(
             "it names no database; write mysql://user@host/name".to_owned(),
@@ -162,14 +162,6 @@ fn into_running(
             "it is the source itself; restore into another database, or use --force to overwrite the original".to_owned(),
         ));
     }
-    // The source's own secret opens its own server and no other.
-    let own = address.same_server(&source.address) && address.user == source.address.user;
-    let password = if own {
-        source.password()?
-    } else {
-        machine::env_var("MYSQL_PWD").map(|text| Secret::new(text.into_encoded_bytes()))
-    };
-    let login = Login::new(ctx, address.clone(), password)?;
     let mut session = login.session()?;
     let there = About::ask(&mut session, &address.shown(), "")?;
     if there.product != about.product {
@@ -209,6 +201,26 @@ fn into_running(
         place,
         replayed: None,
     })
+}
+
+/// A login to the server that runs at a target.
+pub(super) fn login(
+    ctx: &CaptureContext<'_>,
+    source: &MySqlSource,
+    rest: &str,
+) -> Result<Login, CaptureError> {
+    let address = Address::parse(rest).map_err(|(message, remedy)| CaptureError::Target {
+        place: vouchsafe_model::source_url::redact(rest),
+        message: format!("{message}; {remedy}"),
+    })?;
+    // The source's own secret opens its own server and no other.
+    let own = address.same_server(&source.address) && address.user == source.address.user;
+    let password = if own {
+        source.password()?
+    } else {
+        machine::env_var("MYSQL_PWD").map(|text| Secret::new(text.into_encoded_bytes()))
+    };
+    Login::new(ctx, address, password)
 }
 
 /// An empty database with the character set and collation of the original.

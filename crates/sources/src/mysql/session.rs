@@ -1,5 +1,7 @@
 //! Our own connection to a server: statements, snapshots, rows as the server writes them.
 
+mod bound;
+
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -10,6 +12,8 @@ use vouchsafe_capture::CaptureError;
 use vouchsafe_model::Secret;
 
 use super::address::{Address, Tls};
+
+pub(super) use bound::Bound;
 
 /// One connection. Dropping it ends what it had begun.
 pub(super) struct Session {

@@ -7,6 +7,7 @@ mod compare;
 pub(crate) mod databases;
 mod digest;
 mod dump;
+mod erase;
 mod login;
 mod programs;
 mod replay;
@@ -21,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, PointReader, RestoreRequest, Restored, Sink,
-    Source, Spoiled, StreamContent,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader,
+    RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_host::secret;
@@ -292,6 +293,30 @@ impl Source for PostgresSource {
         request: &RestoreRequest,
     ) -> Result<Restored, CaptureError> {
         restore::restore(ctx, self, point, request)
+    }
+
+    fn erases(&self, request: &RestoreRequest) -> bool {
+        erase::answers(request)
+    }
+
+    /// In one transaction, in the server of its own or in the one that runs.
+    fn erase(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        request: &RestoreRequest,
+        erasing: &Erasing<'_>,
+    ) -> Result<Erased, CaptureError> {
+        let place = restored.place.display().to_string();
+        if let Some(rest) = erase::running(request) {
+            let session = restore::login(ctx, self, rest)?.session()?;
+            return erase::erase(ctx, erasing, &place, session);
+        }
+        let (server, about) = serve(ctx, &restored.place)?;
+        let session = server.login(ctx, &about.database)?.session()?;
+        let erased = erase::erase(ctx, erasing, &place, session)?;
+        server.stop(ctx)?;
+        Ok(erased)
     }
 
     fn digest(

@@ -17,6 +17,7 @@ use super::PostgresSource;
 use super::about::{self, About, Parts};
 use super::address::Address;
 use super::dump::Door;
+use super::erase;
 use super::login::{Login, scratch};
 use super::programs;
 use super::server::{self, Server, Settings};
@@ -38,10 +39,7 @@ pub(super) fn restore(
     request: &RestoreRequest,
 ) -> Result<Restored, CaptureError> {
     failure::check_interrupt(ctx)?;
-    let running = request.to.to_str().and_then(|to| {
-        to.strip_prefix("postgres:")
-            .or(to.strip_prefix("postgresql:"))
-    });
+    let running = erase::running(request);
     if running.is_none() && request.form == Form::Files {
         let mut root = TreePath::root();
         // A constant that is a name.
@@ -140,8 +138,8 @@ fn into_running(
         place: vouchsafe_model::source_url::redact(rest),
         message,
     };
-    let address =
-        Address::parse(rest).map_err(|(message, remedy)| target(format!("{message}; {remedy}")))?;
+    let login = login(ctx, source, rest)?;
+    let address = login.address.clone();
     if address.database.is_empty() {
         return Err(target(
             "it names no database; write postgres://user@host/name".to_owned(),
@@ -152,10 +150,6 @@ fn into_running(
             "it is the source itself; restore into another database, or use --force to overwrite the original".to_owned(),
         ));
     }
-    // The source's own secret opens its own server and no other.
-    let own = address.host == source.address.host && address.user == source.address.user;
-    let password = if own { source.password()? } else { None };
-    let login = Login::new(ctx, address.clone(), password)?;
     let mut maintenance = login.session_to("postgres")?;
     let name = literal(&address.database);
     let there = maintenance.rows(&format!(
@@ -201,6 +195,22 @@ fn into_running(
         place,
         replayed: None,
     })
+}
+
+/// A login to the database that runs at a target.
+pub(super) fn login(
+    ctx: &CaptureContext<'_>,
+    source: &PostgresSource,
+    rest: &str,
+) -> Result<Login, CaptureError> {
+    let address = Address::parse(rest).map_err(|(message, remedy)| CaptureError::Target {
+        place: vouchsafe_model::source_url::redact(rest),
+        message: format!("{message}; {remedy}"),
+    })?;
+    // The source's own secret opens its own server and no other.
+    let own = address.host == source.address.host && address.user == source.address.user;
+    let password = if own { source.password()? } else { None };
+    Login::new(ctx, address, password)
 }
 
 /// An empty database with the encoding and the locale of the original.

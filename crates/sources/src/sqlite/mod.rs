@@ -4,6 +4,7 @@ mod compare;
 mod connection;
 mod copy;
 mod digest;
+mod erase;
 mod log;
 mod replay;
 mod restore;
@@ -14,9 +15,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Form, Log, LogChart, LogRun,
-    MANIFEST_NAME, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source,
-    Spoiled, Until,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Form, Log,
+    LogChart, LogRun, MANIFEST_NAME, PointReader, ReplayError, ReplayPlan, RestoreRequest,
+    Restored, Sink, Source, Spoiled, Until,
 };
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::{files, inode};
@@ -257,6 +258,21 @@ impl Source for SqliteSource {
             replay::forget(&place)?;
         }
         Ok(restored?)
+    }
+
+    fn erases(&self, _request: &RestoreRequest) -> bool {
+        true
+    }
+
+    /// In one transaction, over which what is erased is overwritten in the file.
+    fn erase(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        _request: &RestoreRequest,
+        erasing: &Erasing<'_>,
+    ) -> Result<Erased, CaptureError> {
+        erase::erase(ctx, &restored.place, erasing)
     }
 
     fn digest(

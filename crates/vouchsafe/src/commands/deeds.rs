@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vouchsafe_capture::{Compare, FetchedLog, Form, TreePath};
-use vouchsafe_evidence::{count, len};
+use vouchsafe_evidence::{count, len, replay_text};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
 use vouchsafe_keeper::{
     LogDone, Moment, RestoreOrder, RestorePlan, RestoreReport, RunDone, RunOrder, RunReport,
@@ -297,10 +297,11 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             CompareBy::Time => Compare::SizeAndTime,
             CompareBy::Content => Compare::Content,
         },
+        without_erasures: args.reason.clone().filter(|_| args.without_erasures),
     };
     let plan = keeper.plan_restore(&order)?;
     if plan.log.is_some() || args.dry_run {
-        show_plan(session, &plan)?;
+        show_plan(session, &plan, keeper.planned_erasures(&order, &plan)?)?;
     }
     if args.dry_run {
         return Ok(Exit::Met);
@@ -319,6 +320,7 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
             "place": report.restored.place.display().to_string(),
             "issues": report.restored.issues,
             "replayed": report.restored.replayed.as_ref().map(replayed_json),
+            "erasures": report.erasures,
         }))?;
     } else {
         session.output.text(&format!(
@@ -332,6 +334,9 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
                 format!(", INCOMPLETE: {}", count(len(issues), "issue"))
             }
         ))?;
+        if let Some(replay) = &report.erasures {
+            session.output.text(&replay_text(replay))?;
+        }
     }
     Ok(if issues == 0 {
         Exit::Met
@@ -352,7 +357,7 @@ fn moment(session: &Session, text: &str) -> Result<Moment, Failure> {
 }
 
 /// The worklist of a restore.
-fn show_plan(session: &Session, plan: &RestorePlan) -> Result<(), Failure> {
+fn show_plan(session: &Session, plan: &RestorePlan, erasures: Option<u64>) -> Result<(), Failure> {
     let log = plan.log.as_ref();
     if session.output.json {
         return Ok(session.output.json(&serde_json::json!({
@@ -369,6 +374,7 @@ fn show_plan(session: &Session, plan: &RestorePlan) -> Result<(), Failure> {
                 "bytes": log.bytes,
                 "newest": log.newest,
             })),
+            "erasures": erasures,
         }))?);
     }
     let mut lines = vec![format!(
@@ -388,6 +394,12 @@ fn show_plan(session: &Session, plan: &RestorePlan) -> Result<(), Failure> {
         lines.push(format!(
             "  replay {much}, {}, up to {}",
             log.shown, log.until
+        ));
+    }
+    if let Some(subjects) = erasures {
+        let subjects = count(subjects, "subject");
+        lines.push(format!(
+            "  then look for {subjects} of the register of erasures, and erase them"
         ));
     }
     Ok(session.output.text(&lines.join("\n"))?)

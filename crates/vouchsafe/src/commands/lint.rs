@@ -1,6 +1,7 @@
 //! `lint`: what is wrong with the policy.
 
-use vouchsafe_keeper::PolicyFile;
+use vouchsafe_keeper::{PolicyFile, RegisterState, register_state};
+use vouchsafe_policy::lint::unusable_register;
 use vouchsafe_policy::{Level, Problem};
 
 use crate::args::{Lint, LintFormat};
@@ -13,6 +14,7 @@ pub(crate) fn problems(file: &PolicyFile, session: &Session) -> Vec<Problem> {
     let mut all = file.lowered.problems.clone();
     all.extend(vouchsafe_policy::lint(&file.lowered, Some(session.now())));
     all.extend(waiting(file, session));
+    all.extend(register(file, session));
     all.sort_by_key(|p| (p.line, p.column, p.code));
     all.dedup();
     all
@@ -33,6 +35,16 @@ fn waiting(file: &PolicyFile, session: &Session) -> Vec<Problem> {
             vouchsafe_policy::change::findings(&file.lowered, &change.change, &change.alterations)
         }
         None => Vec::new(),
+    }
+}
+
+/// What keeps the register of erasures from being used.
+fn register(file: &PolicyFile, session: &Session) -> Option<Problem> {
+    let policy = file.lowered.policy.as_ref()?;
+    match register_state(policy, session.now()) {
+        RegisterState::Usable => None,
+        RegisterState::Absent => Some(unusable_register(&file.lowered, None)),
+        RegisterState::Faulty(why) => Some(unusable_register(&file.lowered, Some(&why))),
     }
 }
 

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Log, LogChart, LogRun,
-    PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, Until,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Log, LogChart,
+    LogRun, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled,
+    Until,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_format::fragment::Position;
@@ -25,8 +26,9 @@ use super::programs::{self, Kind, Product};
 use super::rights::Rights;
 use super::server::Server;
 use super::session::{self, Session};
-use super::{about_of, engine, replay};
+use super::{about_of, engine, erase, replay};
 use crate::OpenSourceError;
+use crate::erasing::statements;
 use crate::failure;
 use crate::node::made as node;
 use crate::spooled::{Written, pages_cut};
@@ -294,6 +296,27 @@ impl Source for MySqlBaseSource {
     }
 
     /// Nothing can be digested anew: a server that was opened has changed its files.
+    fn erases(&self, request: &RestoreRequest) -> bool {
+        erase::answers(request)
+    }
+
+    /// In one transaction of the database that the rule names.
+    fn erase(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        _request: &RestoreRequest,
+        erasing: &Erasing<'_>,
+    ) -> Result<Erased, CaptureError> {
+        let place = restored.place.display().to_string();
+        let database = statements(erasing, &place)?.database.unwrap_or_default();
+        let (server, _) = serve(ctx, &restored.place)?;
+        let session = server.session(ctx)?;
+        let erased = erase::erase(ctx, erasing, &place, (session, database))?;
+        server.stop(ctx)?;
+        Ok(erased)
+    }
+
     fn digest(
         &self,
         _ctx: &CaptureContext<'_>,

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Log, LogChart, LogRun,
-    PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled,
+    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Log, LogChart,
+    LogRun, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled,
     StreamContent, Until,
 };
 use vouchsafe_format::NodeKind;
@@ -34,7 +34,8 @@ use super::dump::Door;
 use super::login::Login;
 use super::server::{Server, Settings};
 use super::session::Session;
-use super::{about, engine, node, programs, replay, session};
+use super::{about, engine, erase, node, programs, replay, session};
+use crate::erasing::statements;
 use crate::spooled::{Written, pages_cut};
 use crate::{OpenSourceError, failure};
 
@@ -317,6 +318,27 @@ impl Source for PostgresBaseSource {
     }
 
     /// Nothing can be digested anew: a server that was opened has changed its files.
+    fn erases(&self, request: &RestoreRequest) -> bool {
+        erase::answers(request)
+    }
+
+    /// In one transaction of the database that the rule names.
+    fn erase(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+        _request: &RestoreRequest,
+        erasing: &Erasing<'_>,
+    ) -> Result<Erased, CaptureError> {
+        let place = restored.place.display().to_string();
+        let database = statements(erasing, &place)?.database.unwrap_or(DATABASE);
+        let (server, _) = serve(ctx, &restored.place)?;
+        let session = server.login(ctx, database)?.session()?;
+        let erased = erase::erase(ctx, erasing, &place, session)?;
+        server.stop(ctx)?;
+        Ok(erased)
+    }
+
     fn digest(
         &self,
         _ctx: &CaptureContext<'_>,
