@@ -192,7 +192,10 @@ impl Keeper {
             until,
         });
         let register = match &self.policy.erasure {
-            Some(named) if named.drill => self.register(protection, reporter)?,
+            Some(named) if named.drill => {
+                let register = self.register(protection, reporter);
+                register.map_err(|e| chain(&e)).transpose()
+            }
             _ => None,
         };
         let climb = Climb {

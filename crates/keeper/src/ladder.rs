@@ -59,8 +59,8 @@ pub(crate) struct Climb<'a> {
     /// The sandbox.
     pub spawn: &'a dyn Spawn,
     pub reporter: &'a dyn Reporter,
-    /// Who must not be there, if that is looked for.
-    pub erasing: Option<&'a Register>,
+    /// Who must not be there, if that is looked for, or why it cannot be.
+    pub erasing: Option<&'a Result<Register, String>>,
     /// Whether one of them is left in: a negative control.
     pub spare: bool,
 }

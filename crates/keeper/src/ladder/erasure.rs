@@ -17,37 +17,30 @@ impl Climb<'_> {
     pub(super) fn erase(
         &self,
         climbed: &mut Climbed,
-        register: &Register,
+        register: &Result<Register, String>,
         restored: &Restored,
         point: &Point,
     ) -> Result<(), Stop> {
         if !climbed.ladder.is_green() {
             return Ok(());
         }
-        let subjects = count(len(register.subjects.len()), "subject");
-        let digest = short(&register.digest);
-        let expected = format!("none of {subjects} of the register {digest} is found");
-        let request = self.request(point);
-        let erasing = register.erasing(self.spare);
-        let erased = self.in_sandbox(|ctx| self.source.erase(ctx, restored, &request, &erasing));
-        let (actual, green) = match erased {
-            Ok(erased) => {
-                climbed.spared = erased.spared;
-                match erased.remaining() {
-                    0 => (
-                        format!("none is found; {} were there and are erased", erased.found),
-                        true,
-                    ),
-                    left => (format!("{} still found", count(left, "subject")), false),
-                }
+        let (expected, found) = match register {
+            Ok(register) => {
+                let subjects = count(len(register.subjects.len()), "subject");
+                let digest = short(&register.digest);
+                (
+                    format!("none of {subjects} of the register {digest} is found"),
+                    self.found(climbed, register, restored, point),
+                )
             }
-            Err(error) => (chain(&error), false),
+            Err(why) => ("the register can be read".to_owned(), Err(why.clone())),
         };
+        let green = found.is_ok();
         climbed.ladder.rungs.push(Rung {
             name: ERASURE_RUNG.to_owned(),
             question: QUESTION.to_owned(),
             expected,
-            actual,
+            actual: found.unwrap_or_else(|why| why),
             outcome: match green {
                 true => RungOutcome::Green,
                 false => RungOutcome::Red,
@@ -56,6 +49,28 @@ impl Climb<'_> {
         match green {
             true => Ok(()),
             false => Err(Stop),
+        }
+    }
+
+    /// What is said where nobody is left, or why that cannot be said.
+    fn found(
+        &self,
+        climbed: &mut Climbed,
+        register: &Register,
+        restored: &Restored,
+        point: &Point,
+    ) -> Result<String, String> {
+        let request = self.request(point);
+        let erasing = register.erasing(self.spare);
+        let erased = self.in_sandbox(|ctx| self.source.erase(ctx, restored, &request, &erasing));
+        let erased = erased.map_err(|error| chain(&error))?;
+        climbed.spared = erased.spared;
+        match erased.remaining() {
+            0 => Ok(format!(
+                "none is found; {} were there and are erased",
+                erased.found
+            )),
+            left => Err(format!("{} still found", count(left, "subject"))),
         }
     }
 
