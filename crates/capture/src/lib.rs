@@ -1,5 +1,6 @@
 //! The contract between sources and vaults: what is captured goes through a [`Sink`], what comes back through a [`PointReader`].
 
+mod beside;
 mod error;
 mod log;
 mod log_reader;
@@ -10,6 +11,7 @@ mod replay;
 mod sink;
 mod source;
 
+pub use beside::{Beside, BesidePlan, BesideRequest, BesideTable, BroughtTable, Equal};
 pub use error::CaptureError;
 pub use log::{LogPiece, LogReached, LogSink, LogTip};
 pub use log_reader::{Log, LogChart, LogPart, LogReader, LogRun, LogWindow};

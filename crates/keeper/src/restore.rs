@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use vouchsafe_capture::{
-    Compare, Form, LoggedId, ReplayError, RestoreRequest, Restored, TreePath, Until,
+    CaptureContext, Compare, FetchedLog, Form, LoggedId, ReplayError, RestoreRequest, Restored,
+    Source, TreePath, Until,
 };
 use vouchsafe_evidence::count;
 use vouchsafe_format::fragment::Position;
@@ -202,7 +203,9 @@ impl Keeper {
             reporter,
         };
         let (point, restored) = match &plan.log {
-            Some(log) => deed.by_log(log)?,
+            Some(log) => deed.by_log(log, |source, ctx, reader, fetched| {
+                source.replay(ctx, reader, &deed.request, fetched, false)
+            })?,
             None => (plan.point.clone(), deed.by_point(&plan.point)?),
         };
         for issue in &restored.issues {
@@ -228,7 +231,7 @@ impl Keeper {
         })
     }
 
-    fn protection_of(&self, id: &ProtectionId) -> Result<&Protection, KeeperError> {
+    pub(crate) fn protection_of(&self, id: &ProtectionId) -> Result<&Protection, KeeperError> {
         let mut all = self.policy.protections().map(|(_, p)| p);
         all.find(|p| p.id == *id)
             .ok_or_else(|| self.unknown(&id.to_string()))
@@ -405,7 +408,7 @@ fn plan_of(known: &KnownPoint, vault: VaultName, log: Option<LogPlan>) -> Restor
     }
 }
 
-fn subject(plan: &RestorePlan) -> String {
+pub(crate) fn subject(plan: &RestorePlan) -> String {
     let at = match &plan.log {
         Some(log) => log.until.to_string(),
         None => plan.content_time.minute(),
@@ -436,13 +439,13 @@ fn summary(restored: &Restored) -> String {
 }
 
 /// A restore under way.
-struct Deed<'a> {
-    keeper: &'a Keeper,
-    catalogue: &'a Catalogue,
-    protection: &'a Protection,
-    vault: VaultHandle,
-    request: RestoreRequest,
-    reporter: &'a dyn Reporter,
+pub(crate) struct Deed<'a> {
+    pub(crate) keeper: &'a Keeper,
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) protection: &'a Protection,
+    pub(crate) vault: VaultHandle,
+    pub(crate) request: RestoreRequest,
+    pub(crate) reporter: &'a dyn Reporter,
 }
 
 impl Deed<'_> {
@@ -457,7 +460,11 @@ impl Deed<'_> {
     }
 
     /// From the first point that will do: only the log itself tells whether one was whole by the moment.
-    fn by_log(&self, plan: &LogPlan) -> Result<(PointId, Restored), KeeperError> {
+    pub(crate) fn by_log<T>(
+        &self,
+        plan: &LogPlan,
+        replay: impl Fn(&dyn Source, &CaptureContext<'_>, &Point, FetchedLog) -> Result<T, ReplayError>,
+    ) -> Result<(PointId, T), KeeperError> {
         let source = self.keeper.source(self.protection)?;
         let log = ProtectionLog::in_vault(&self.vault, self.protection)?;
         let log = log.log();
@@ -470,7 +477,7 @@ impl Deed<'_> {
                     let to = &self.request.to;
                     let fetched = source.fetch_log(ctx, &reader, &log, plan.until, to)?;
                     self.phase(known);
-                    Ok(source.replay(ctx, &reader, &self.request, fetched, false)?)
+                    Ok(replay(source.as_ref(), ctx, &reader, fetched)?)
                 });
             match restored {
                 Err(KeeperError::Replay(error @ ReplayError::TooEarly { .. })) => {
@@ -489,13 +496,13 @@ impl Deed<'_> {
         ))
     }
 
-    fn phase(&self, known: &KnownPoint) {
+    pub(crate) fn phase(&self, known: &KnownPoint) {
         let (items, bytes) = (known.point.items, known.point.bytes);
         let progress = self.reporter.progress();
         progress.phase("restore", Some(items), Some(bytes));
     }
 
-    fn reader(&self, id: &PointId) -> Result<(&KnownPoint, Point), KeeperError> {
+    pub(crate) fn reader(&self, id: &PointId) -> Result<(&KnownPoint, Point), KeeperError> {
         let vault = self.vault.name();
         let known = self.catalogue.get(id).ok_or_else(|| KeeperError::NoPoint {
             system: self.protection.id.system.clone(),
