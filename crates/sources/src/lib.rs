@@ -3,6 +3,7 @@
 //! Each kind is a [`vouchsafe_capture::Source`] bound to one place; [`open`] makes it from what the policy says.
 
 mod authority;
+mod beside;
 mod checks;
 mod confine;
 mod exclude;
@@ -44,7 +45,9 @@ pub use log::{
     FollowLog, FoundGap, LogCut, LogKind, LogStep, LogTick, ReadLog, ServerLog, open_log,
 };
 pub use mysql::{MySqlBaseSource, MySqlLog, MySqlSource};
-pub use postgres::{LogFollower, PostgresBaseSource, PostgresLog, PostgresSource};
+pub use postgres::{
+    LogFollower, PostgresBaseSource, PostgresLog, PostgresSource,
+};
 pub use sample::write_sample_database;
 pub use sqlite::{SqliteLog, SqliteSource};
 pub use surroundings::{Found, FoundKind, Reads, Surroundings, reads, surroundings};
