@@ -46,7 +46,7 @@ pub use log::{
 };
 pub use mysql::{MySqlBaseSource, MySqlLog, MySqlSource};
 pub use postgres::{
-    LogFollower, PostgresBaseSource, PostgresLog, PostgresSource,
+    LogFollower, PostgresAllSource, PostgresBaseSource, PostgresLog, PostgresSource,
 };
 pub use sample::write_sample_database;
 pub use sqlite::{SqliteLog, SqliteSource};
@@ -167,6 +167,11 @@ fn open_reading(
         }
         SourceKind::Postgres => {
             whole(url, exclude)?;
+            if postgres::names_all(url) {
+                let source = PostgresAllSource::open(url, password, base, copy)?;
+                let source = source.digesting(digests).checked_by(checks);
+                return Ok(Box::new(source));
+            }
             if postgres::names_database(url) {
                 let source = PostgresSource::open(url, password, base, copy)?;
                 let source = source.digesting(digests).checked_by(checks);

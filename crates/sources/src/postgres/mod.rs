@@ -2,6 +2,7 @@
 
 mod about;
 mod address;
+mod all;
 mod base;
 mod beside;
 mod compare;
@@ -41,6 +42,8 @@ use crate::OpenSourceError;
 use crate::node::made as node;
 use crate::spooled::{FileStream, Written};
 
+pub use all::PostgresAllSource;
+pub(crate) use all::names_all;
 pub use base::PostgresBaseSource;
 pub use wal::{LogFollower, PostgresLog};
 
