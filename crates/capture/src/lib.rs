@@ -1,5 +1,6 @@
 //! The contract between sources and vaults: what is captured goes through a [`Sink`], what comes back through a [`PointReader`].
 
+mod beside;
 mod erasing;
 mod error;
 mod log;
@@ -11,6 +12,7 @@ mod replay;
 mod sink;
 mod source;
 
+pub use beside::{Beside, BesidePlan, BesideRequest, BesideTable, BroughtTable, Equal};
 pub use erasing::{Erased, Erasing, Spared};
 pub use error::CaptureError;
 pub use log::{LogPiece, LogReached, LogSink, LogTip};

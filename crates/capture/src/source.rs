@@ -8,6 +8,7 @@ use vouchsafe_host::process::Spawn;
 use vouchsafe_host::signals::Interrupt;
 use vouchsafe_model::{Damage, DigestManifest, Engine, Issue, Rung, Time};
 
+use crate::beside::{Beside, BesidePlan, BesideRequest};
 use crate::erasing::{Erased, Erasing};
 use crate::error::CaptureError;
 use crate::log_reader::{Log, LogChart, LogRun};
@@ -233,6 +234,40 @@ pub trait Source: Send + Sync {
         })
     }
 
+    /// Whether single tables can be brought back from a moment between points too.
+    fn replays_beside(&self) -> bool {
+        self.replays()
+    }
+
+    /// What bringing single tables of `point` back beside live data would do; `expected` is its manifest, if it has one
+    /// that can be trusted. The target is looked at, and nothing is written.
+    fn plan_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+    ) -> Result<BesidePlan, CaptureError> {
+        let _ = (ctx, point, expected);
+        Err(no_tables(request))
+    }
+
+    /// Does it: what is needed of the point is restored in `scratch`, an empty private directory but for the log that was
+    /// fetched below it, and the tables are taken from there. Nothing of the target is touched but what is made for them.
+    /// Where it fails nothing of them is left in the target.
+    fn restore_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+        fetched: Option<FetchedLog>,
+        scratch: &Path,
+    ) -> Result<Beside, ReplayError> {
+        let _ = (ctx, point, expected, fetched, scratch);
+        Err(no_tables(request).into())
+    }
+
     /// Digests of restored data at `place`, by the same method as at capture; nothing if the tree is the manifest.
     fn digest(
         &self,
@@ -257,6 +292,15 @@ pub trait Source: Send + Sync {
 
     /// Whether `place` is this source's own data, which a restore or drill must never touch.
     fn owns(&self, place: &Path) -> bool;
+}
+
+fn no_tables(request: &BesideRequest) -> CaptureError {
+    CaptureError::Target {
+        place: request.to.display().to_string(),
+        message: "single tables are brought back beside live data by --only from PostgreSQL, MariaDB, MySQL, MongoDB and SQLite; \
+                  restore this system to a new place, and take what is needed from there"
+            .to_owned(),
+    }
 }
 
 fn no_log(chart: &LogChart) -> ReplayError {

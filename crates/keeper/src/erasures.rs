@@ -197,6 +197,44 @@ impl Keeper {
         done
     }
 
+    /// Single tables are not gone through for erased subjects: whoever brings them back says why they may be in them.
+    pub(crate) fn refuse_unerased(
+        &self,
+        protection: &Protection,
+        order: &RestoreOrder,
+    ) -> Result<(), KeeperError> {
+        let is_told = self.policy.erasure.is_some() && protection.erasure.is_some();
+        if !is_told || order.without_erasures.is_some() {
+            return Ok(());
+        }
+        Err(KeeperError::Target {
+            place: order.to.display().to_string(),
+            reason: "the policy has subjects of the register erased from what comes back, and from single tables they are not; restore the whole as --to server:DIR, or leave them in by --without-erasures --reason TEXT".to_owned(),
+        })
+    }
+
+    /// Records that they were left in, where they were.
+    pub(crate) fn record_unerased(
+        &self,
+        protection: &Protection,
+        order: &RestoreOrder,
+        (point, vault): (&PointId, &VaultName),
+    ) -> Result<(), KeeperError> {
+        let is_told = self.policy.erasure.is_some() && protection.erasure.is_some();
+        let Some(reason) = order.without_erasures.clone().filter(|_| is_told) else {
+            return Ok(());
+        };
+        self.record(vec![Fact::ErasuresReplayed(ErasureReplay {
+            protection: protection.id.clone(),
+            point: point.clone(),
+            vault: vault.clone(),
+            register: None,
+            subjects: 0,
+            result: ReplayResult::LeftOut { reason },
+        })])
+        .map(drop)
+    }
+
     /// Nothing where that is no place of this machine.
     fn mark(
         &self,

@@ -3,6 +3,7 @@
 //! The rules are in `vouchsafe-policy`; here they are only carried out, and every result becomes a fact.
 
 mod against;
+mod beside;
 pub mod catalogue;
 mod change;
 mod chores;
@@ -61,6 +62,7 @@ mod witness;
 mod worker;
 
 pub use against::{PointsAgainst, points_against};
+pub use beside::{BesideOrder, BesideReport};
 pub use change::{Bound, DecisionOrder};
 pub use coverage::{CoverageReport, CoveredThing, Standing};
 pub use document::document_of;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use vouchsafe_capture::{
-    Compare, Form, LoggedId, ReplayError, RestoreRequest, Restored, TreePath, Until,
+    CaptureContext, Compare, FetchedLog, Form, LoggedId, ReplayError, RestoreRequest, Restored,
+    Source, TreePath, Until,
 };
 use vouchsafe_evidence::count;
 use vouchsafe_format::fragment::Position;
@@ -228,7 +229,7 @@ impl Keeper {
         })
     }
 
-    fn protection_of(&self, id: &ProtectionId) -> Result<&Protection, KeeperError> {
+    pub(crate) fn protection_of(&self, id: &ProtectionId) -> Result<&Protection, KeeperError> {
         let mut all = self.policy.protections().map(|(_, p)| p);
         all.find(|p| p.id == *id)
             .ok_or_else(|| self.unknown(&id.to_string()))
@@ -405,7 +406,7 @@ fn plan_of(known: &KnownPoint, vault: VaultName, log: Option<LogPlan>) -> Restor
     }
 }
 
-fn subject(plan: &RestorePlan) -> String {
+pub(crate) fn subject(plan: &RestorePlan) -> String {
     let at = match &plan.log {
         Some(log) => log.until.to_string(),
         None => plan.content_time.minute(),
@@ -436,13 +437,13 @@ fn summary(restored: &Restored) -> String {
 }
 
 /// A restore under way.
-struct Deed<'a> {
-    keeper: &'a Keeper,
-    catalogue: &'a Catalogue,
-    protection: &'a Protection,
-    vault: VaultHandle,
-    request: RestoreRequest,
-    reporter: &'a dyn Reporter,
+pub(crate) struct Deed<'a> {
+    pub(crate) keeper: &'a Keeper,
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) protection: &'a Protection,
+    pub(crate) vault: VaultHandle,
+    pub(crate) request: RestoreRequest,
+    pub(crate) reporter: &'a dyn Reporter,
 }
 
 impl Deed<'_> {
@@ -452,7 +453,9 @@ impl Deed<'_> {
         afterwards: &Afterwards,
     ) -> Result<WithErasures, KeeperError> {
         let (point, mut restored) = match &plan.log {
-            Some(log) => self.by_log(log)?,
+            Some(log) => self.by_log(log, |source, ctx, reader, fetched| {
+                source.replay(ctx, reader, &self.request, fetched, false)
+            })?,
             None => (plan.point.clone(), self.by_point(&plan.point)?),
         };
         let replay = self.keeper.replay_erasures(
@@ -477,7 +480,11 @@ impl Deed<'_> {
     }
 
     /// From the first point that will do: only the log itself tells whether one was whole by the moment.
-    fn by_log(&self, plan: &LogPlan) -> Result<(PointId, Restored), KeeperError> {
+    pub(crate) fn by_log<T>(
+        &self,
+        plan: &LogPlan,
+        replay: impl Fn(&dyn Source, &CaptureContext<'_>, &Point, FetchedLog) -> Result<T, ReplayError>,
+    ) -> Result<(PointId, T), KeeperError> {
         let source = self.keeper.source(self.protection)?;
         let log = ProtectionLog::in_vault(&self.vault, self.protection)?;
         let log = log.log();
@@ -490,7 +497,7 @@ impl Deed<'_> {
                     let to = &self.request.to;
                     let fetched = source.fetch_log(ctx, &reader, &log, plan.until, to)?;
                     self.phase(known);
-                    Ok(source.replay(ctx, &reader, &self.request, fetched, false)?)
+                    Ok(replay(source.as_ref(), ctx, &reader, fetched)?)
                 });
             match restored {
                 Err(KeeperError::Replay(error @ ReplayError::TooEarly { .. })) => {
@@ -509,13 +516,13 @@ impl Deed<'_> {
         ))
     }
 
-    fn phase(&self, known: &KnownPoint) {
+    pub(crate) fn phase(&self, known: &KnownPoint) {
         let (items, bytes) = (known.point.items, known.point.bytes);
         let progress = self.reporter.progress();
         progress.phase("restore", Some(items), Some(bytes));
     }
 
-    fn reader(&self, id: &PointId) -> Result<(&KnownPoint, Point), KeeperError> {
+    pub(crate) fn reader(&self, id: &PointId) -> Result<(&KnownPoint, Point), KeeperError> {
         let vault = self.vault.name();
         let known = self.catalogue.get(id).ok_or_else(|| KeeperError::NoPoint {
             system: self.protection.id.system.clone(),

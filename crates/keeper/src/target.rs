@@ -10,6 +10,13 @@ use crate::keeper::Keeper;
 impl Keeper {
     /// Refuses a place that a known system, the state directory or a vault uses, or that lies within one.
     pub(crate) fn refuse_known_places(&self, place: &Path) -> Result<(), KeeperError> {
+        self.refuse_own_places(place)?;
+        self.refuse_systems(place, &real_path(place))
+    }
+
+    /// Refuses a place that the state directory or a vault uses, or that lies within one. What is only added to live
+    /// data may go to where a system is.
+    pub(crate) fn refuse_own_places(&self, place: &Path) -> Result<(), KeeperError> {
         let real = real_path(place);
         for own in self.own_places() {
             if real.starts_with(&own) || own.starts_with(&real) {
@@ -19,7 +26,7 @@ impl Keeper {
                 ));
             }
         }
-        self.refuse_systems(place, &real)
+        Ok(())
     }
 
     fn refuse_systems(&self, place: &Path, real: &Path) -> Result<(), KeeperError> {

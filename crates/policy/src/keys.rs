@@ -8,8 +8,8 @@ mod vaults;
 
 pub(crate) use alerts::{ALERTS, MAIL};
 use declared::{FRONT_MORE, REQUIREMENT, TABLES};
-pub(crate) use more::{LOGS, MANUAL};
 use more::{DUTY_MORE, PLAN_MORE, PROTECTION_MORE, SYSTEM_MORE};
+pub(crate) use more::{LOGS, MANUAL};
 pub(crate) use vaults::{KMS, LIMITS, ROTATION, VAULT, WRAP_COMMAND};
 
 /// What stands behind a key.

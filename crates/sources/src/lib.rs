@@ -3,6 +3,7 @@
 //! Each kind is a [`vouchsafe_capture::Source`] bound to one place; [`open`] makes it from what the policy says.
 
 mod authority;
+mod beside;
 mod checks;
 mod confine;
 mod erasing;
@@ -45,7 +46,9 @@ pub use log::{
     FollowLog, FoundGap, LogCut, LogKind, LogStep, LogTick, ReadLog, ServerLog, open_log,
 };
 pub use mysql::{MySqlBaseSource, MySqlLog, MySqlSource};
-pub use postgres::{LogFollower, PostgresBaseSource, PostgresLog, PostgresSource};
+pub use postgres::{
+    LogFollower, PostgresAllSource, PostgresBaseSource, PostgresLog, PostgresSource,
+};
 pub use sample::write_sample_database;
 pub use sqlite::{SqliteLog, SqliteSource};
 pub use surroundings::{Found, FoundKind, Reads, Surroundings, reads, surroundings};
@@ -183,6 +186,11 @@ fn open_reading(
         }
         SourceKind::Postgres => {
             whole(url, exclude)?;
+            if postgres::names_all(url) {
+                let source = PostgresAllSource::open(url, password, base, copy)?;
+                let source = source.digesting(digests).checked_by(checks);
+                return Ok(Box::new(source));
+            }
             if postgres::names_database(url) {
                 let source = PostgresSource::open(url, password, base, copy)?;
                 let source = source.digesting(digests).checked_by(checks);

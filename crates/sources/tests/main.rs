@@ -7,6 +7,7 @@
     clippy::unwrap_used
 )]
 
+mod beside;
 mod common;
 mod erasing;
 mod files;

@@ -27,6 +27,15 @@ fn it_conforms() {
 }
 
 #[test]
+fn all_databases_conform() {
+    let world = World::new();
+    let shop = Shop::new();
+    let all = shop.url.replace(&format!("/{}?", shop.name), "/*?");
+    assert_ne!(all, shop.url);
+    common::conformance::conforms(&world, &all, "restored");
+}
+
+#[test]
 fn every_kind_of_change_is_seen_in_its_part() {
     let world = World::new();
     let shop = Shop::new();

@@ -244,6 +244,14 @@ pub(crate) struct Restore {
     /// Only this path and what lies below it.
     #[arg(long, value_name = "PATH")]
     pub(crate) include: Option<String>,
+    /// Only this table or collection, beside the live data of the database that --to names (postgres://, mysql://,
+    /// mongodb:// of a running server, or a SQLite file); once for each.
+    #[arg(long, value_name = "TABLE", requires = "into", conflicts_with_all = ["include", "force"])]
+    pub(crate) only: Vec<String>,
+    /// What is made for those tables: a schema (PostgreSQL), a database (MariaDB, MySQL, MongoDB), or the beginning of
+    /// their new names (SQLite). It must not be there yet.
+    #[arg(long, value_name = "NAME", requires = "only")]
+    pub(crate) into: Option<String>,
     /// Show what would be restored, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

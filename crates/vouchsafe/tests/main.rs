@@ -8,6 +8,8 @@
 )]
 
 mod bad_input;
+mod beside;
+mod beside_others;
 mod change;
 mod change_signed;
 mod common;

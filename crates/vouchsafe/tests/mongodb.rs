@@ -164,6 +164,44 @@ fn a_mongodb_database_is_captured_restored_and_drilled_and_every_damage_is_caugh
 }
 
 #[test]
+fn collections_come_back_in_a_database_of_their_own() {
+    let shop = Shop::new("beside");
+    let w = &shop.work;
+    w.ok(["run", "shop"]);
+    shop.server
+        .put("shop.orders", [doc! { "_id": "later" }])
+        .unwrap();
+    let target = format!("mongodb://root@127.0.0.1:{}", shop.server.port());
+    let order = |collection: &'static str, into: &'static str| {
+        let target = target.clone();
+        move |shop: &Shop, code: i32| {
+            let args = [
+                "restore", "shop", "--only", collection, "--into", into, "--to",
+            ];
+            let args: Vec<&str> = args.into_iter().chain([target.as_str()]).collect();
+            shop.with_mongod(code, &args)
+        }
+    };
+    let (said, _) = order("orders", "back")(&shop, 0);
+    assert!(
+        said.contains("shop.orders as back.orders: 5,000 rows, equal to the captured rows"),
+        "{said}"
+    );
+    assert_eq!(shop.server.count("back.orders"), Some(5000));
+    assert_eq!(shop.server.count("back.customers"), None);
+    assert_eq!(shop.server.count("shop.orders"), Some(5001));
+    for (collection, into, says) in [
+        ("orders", "back", "already"),
+        ("nothing", "other", "it has shop.customers, shop.orders"),
+        ("orders", "admin", "for itself"),
+    ] {
+        let (_, said) = order(collection, into)(&shop, 2);
+        assert!(said.contains(says), "{collection}: {said}");
+    }
+    assert_eq!(shop.server.count("other.orders"), None);
+}
+
+#[test]
 fn without_mongod_a_drill_climbs_what_it_can_and_proves_nothing() {
     let shop = Shop::new("nothing");
     let w = &shop.work;

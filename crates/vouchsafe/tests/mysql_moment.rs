@@ -258,6 +258,26 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 
+    // One table of that second beside the live one.
+    let live = shop.server.url("root", "shop");
+    let order = ["restore", "shop-db", "--at", &at, "--to", &live];
+    let tables = ["--only", "orders", "--into", "back"];
+    let said = shop.work.ok(order.iter().chain(&tables));
+    assert!(
+        said.contains("equal to those of the restored copy"),
+        "{said}"
+    );
+    let ids = |table: &str| {
+        let rows = shop
+            .server
+            .sql(&format!("SELECT id FROM {table} ORDER BY id"));
+        let rows = rows.lines().map(|id| id.parse().unwrap());
+        rows.collect::<Vec<u64>>()
+    };
+    assert_eq!(ids("back.orders"), before(&committed, middle));
+    assert_eq!(ids("shop.orders").len(), committed.len());
+    shop.server.sql("DROP DATABASE back");
+
     let order = [
         "restore",
         "shop-db",

@@ -208,6 +208,101 @@ fn whole_server(from_files: bool) {
     assert!(w.path("served/data/global/pg_control").is_file());
 }
 
+#[test]
+fn all_databases_of_a_server_are_dumped_and_drilled_and_every_damage_is_caught() {
+    let shop = Shop::new();
+    let w = &shop.work;
+    shop.server.sql(
+        "CREATE DATABASE \"odd \"\"na.me\" TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'; \
+         CREATE DATABASE nobody; CREATE TABLE in_postgres (x int); INSERT INTO in_postgres VALUES (7)",
+    );
+    shop.server.sql_in(
+        "odd \"na.me",
+        "CREATE SCHEMA stock; CREATE TABLE stock.moves (id int PRIMARY KEY, item text); \
+         INSERT INTO stock.moves SELECT n, 'move ' || n FROM generate_series(1, 300) n; CREATE SEQUENCE tickets",
+    );
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    fs::write(w.path("policy.yaml"), policy.replace("/shop?", "/*?")).unwrap();
+    common::vaults::agree(w);
+    w.ok(["run", "shop"]);
+    shop.server
+        .sql_in("shop", "INSERT INTO orders (item) VALUES ('later')");
+    w.ok(["run", "shop"]);
+    let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
+    for rung in ["opens", "schema", "grants", "sequences", "content"] {
+        assert!(
+            said.contains(&format!("\"name\":\"{rung}\"")),
+            "{rung}: {said}"
+        );
+    }
+    for control in ["wrong-key", "flipped-byte", "stale-manifest", "wrong-row"] {
+        assert!(
+            said.contains(&format!("\"name\":\"{control}\"")),
+            "{control}: {said}"
+        );
+    }
+    let covered = w.ok(["coverage"]);
+    assert!(
+        covered.contains("0 not protected") || !covered.contains("not protected"),
+        "{covered}"
+    );
+
+    // As a server of its own, and into one that runs.
+    w.ok(["restore", "shop", "--to", "server:./served"]);
+    let served = Postgres::on_copy_of(&w.path("served/data"));
+    let check = |server: &Postgres| {
+        assert_eq!(server.sql_in("shop", "SELECT count(*) FROM orders"), "5001");
+        assert_eq!(
+            server.sql_in("odd \"na.me", "SELECT count(*) FROM stock.moves"),
+            "300"
+        );
+        assert_eq!(server.sql("SELECT x FROM in_postgres"), "7");
+        let locale = "SELECT datcollate FROM pg_database WHERE datname LIKE 'odd%'";
+        assert_eq!(server.sql(locale), "C.UTF-8");
+    };
+    check(&served);
+    assert_eq!(
+        served.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'backup'"),
+        "1"
+    );
+    let other = Postgres::start();
+    other.sql("CREATE ROLE backup");
+    let target = other.url("*");
+    w.ok(["restore", "shop", "--to", &target]);
+    check(&other);
+    let (_, said) = w.exits(2, ["restore", "shop", "--to", &target]);
+    assert!(said.contains("not empty"), "{said}");
+    let (_, said) = w.exits(2, ["restore", "shop", "--to", &other.url("one")]);
+    assert!(said.contains("several databases"), "{said}");
+
+    // One table of one of them beside live data.
+    let live = format!(
+        "postgres://postgres@localhost:{}/shop?host={}",
+        shop.server.port(),
+        shop.server.socket_dir().display()
+    );
+    for (table, rows) in [
+        ("public.orders", "5,001 rows"),
+        ("\"odd \"\"na.me\".stock.moves", "300 rows"),
+    ] {
+        let args = [
+            "restore", "shop", "--to", &live, "--into", "back", "--only", table,
+        ];
+        let said = w.ok(args);
+        assert!(
+            said.contains(rows) && said.contains("equal to the captured rows"),
+            "{said}"
+        );
+        shop.server.sql_in("shop", "DROP SCHEMA back CASCADE");
+    }
+
+    // A database that the user may not read keeps the others from looking complete.
+    shop.server
+        .sql("REVOKE CONNECT ON DATABASE nobody FROM PUBLIC");
+    let (_, said) = w.exits(3, ["run", "shop"]);
+    assert!(said.contains("connect to the database nobody"), "{said}");
+}
+
 /// The bytes that a run added, as it says.
 fn added(said: &str) -> u64 {
     let bytes = |line: &str| {

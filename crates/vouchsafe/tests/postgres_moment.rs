@@ -283,6 +283,23 @@ fn a_server_is_brought_to_any_moment_and_drilled_and_every_damage_to_its_log_is_
     );
     assert_eq!(rows_in(&shop.work, "latest").len(), committed.len());
 
+    // One table of that moment beside the live ones.
+    let live = shop.server.url("postgres");
+    let beside = ["restore", "shop", "--only", "t", "--into", "back", "--to"];
+    let said = shop
+        .work
+        .ok(beside.iter().copied().chain([live.as_str(), "--at", &at]));
+    assert!(
+        said.contains("of timeline 1") && said.contains("equal to those of the restored copy"),
+        "{said}"
+    );
+    let back = shop.server.sql("SELECT id FROM back.t ORDER BY id");
+    let back: Vec<u64> = back.lines().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(back, by(&committed, middle));
+    let all = shop.server.sql("SELECT count(*) FROM t");
+    assert_eq!(all, committed.len().to_string(), "live data is as it was");
+    shop.server.sql("DROP SCHEMA back CASCADE");
+
     // Beyond either end nothing is done, and it is said what can be.
     let beyond = newest.plus(vouchsafe_model::Span::from_secs(1)).to_string();
     let (_, said) = shop.work.exits(

@@ -277,6 +277,23 @@ fn a_sqlite_database_is_followed_brought_to_any_second_and_drilled() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 
+    // One table of that moment beside the live one.
+    let order = ["restore", "shop-db", "--at", &at, "--to", "./live.db"];
+    let tables = ["--only", "orders", "--into", "back"];
+    let said = shop.work.ok(order.iter().chain(&tables));
+    assert!(
+        said.contains("equal to those of the restored copy"),
+        "{said}"
+    );
+    let back = shop.sql("SELECT count(*) FROM back_orders");
+    assert_eq!(back.trim(), found.len().to_string());
+    let all = shop.sql("SELECT count(*) FROM orders; DROP TABLE back_orders");
+    assert_eq!(
+        all.trim(),
+        committed.len().to_string(),
+        "live data is as it was"
+    );
+
     let order = [
         "restore",
         "shop-db",

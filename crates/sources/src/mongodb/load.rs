@@ -1,5 +1,6 @@
 //! Writing an archive's collections into a server.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
@@ -20,6 +21,8 @@ pub(super) struct Target {
     pub(super) with_accounts: bool,
     /// Whether a collection of the same name goes first.
     pub(super) replaces: bool,
+    /// Only these collections, by the names that the archive has for them; all if nothing is said.
+    pub(super) only: Option<BTreeSet<String>>,
 }
 
 /// What was written.
@@ -114,6 +117,10 @@ fn places(
         let collection = Collection::of_namespace(namespace);
         let mut collection =
             collection.map_err(|m| unreadable(ARCHIVE, m, "restore it by mongorestore"))?;
+        let is_wanted = |only: &BTreeSet<String>| only.contains(&collection.full_name());
+        if !target.only.as_ref().is_none_or(is_wanted) {
+            return Ok(None);
+        }
         if let Some(database) = &target.database {
             collection.db.clone_from(database);
         }

@@ -4,6 +4,7 @@ mod about;
 mod accounts;
 mod address;
 mod archive;
+mod beside;
 mod catalog;
 mod checks;
 mod compare;
@@ -26,8 +27,9 @@ use std::time::Duration;
 
 use mongodb::bson::Timestamp;
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, FetchedLog, Form, Log, LogChart, LogRun,
-    PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, Until,
+    Beside, BesidePlan, BesideRequest, CaptureContext, CaptureError, Captured, Discovery,
+    FetchedLog, Form, Log, LogChart, LogRun, PointReader, ReplayError, ReplayPlan, RestoreRequest,
+    Restored, Sink, Source, Spoiled, Until,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_format::fragment::Position;
@@ -407,6 +409,33 @@ impl Source for MongoDbSource {
             Ok(_) => Form::Server,
             Err(_) => Form::Files,
         }
+    }
+
+    fn plan_beside(
+        &self,
+        _ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+    ) -> Result<BesidePlan, CaptureError> {
+        beside::plan(self, point, request, expected)
+    }
+
+    /// Into a new database of a server that is in use: documents, options and indexes. Not from moments between points.
+    fn restore_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+        _fetched: Option<FetchedLog>,
+        _scratch: &Path,
+    ) -> Result<Beside, ReplayError> {
+        Ok(beside::from_archive(ctx, self, point, request, expected)?)
+    }
+
+    fn replays_beside(&self) -> bool {
+        false
     }
 
     fn digest(

@@ -25,7 +25,7 @@ use crate::failure;
 use crate::tree::{self, Scope};
 
 /// The variable that has the password of a server which is not the source's own.
-const PASSWORD: &str = "MONGODB_PASSWORD";
+pub(super) const PASSWORD: &str = "MONGODB_PASSWORD";
 
 /// The part of a target that follows its scheme, if it is a server that runs.
 pub(super) fn running(to: &Path) -> Option<&str> {
@@ -133,6 +133,7 @@ fn as_server(
         database: None,
         with_accounts: true,
         replaces: false,
+        only: None,
     };
     let loaded = load(ctx, &mut session, archive, &target)?;
     if let Some(log) = log {
@@ -208,6 +209,7 @@ fn into_running(
         database: (!address.database.is_empty()).then(|| address.database.clone()),
         with_accounts: false,
         replaces: force,
+        only: None,
     };
     ctx.progress.phase("load the archive", None, None);
     let loaded = load(ctx, &mut session, archive, &into)?;

@@ -4,6 +4,7 @@ mod about;
 mod accounts;
 mod address;
 mod base;
+mod beside;
 pub(crate) mod binlog;
 mod compare;
 pub(crate) mod databases;
@@ -24,8 +25,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader,
-    RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent,
+    Beside, BesidePlan, BesideRequest, CaptureContext, CaptureError, Captured, Compare, Discovery,
+    Erased, Erasing, FetchedLog, Form, PointReader, ReplayError, RestoreRequest, Restored, Sink,
+    Source, Spoiled, StreamContent,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_host::secret;
@@ -124,6 +126,18 @@ impl MySqlSource {
         self
     }
 
+    /// Hands on where the database is and what opens it.
+    fn with_own<T>(
+        &self,
+        work: impl FnOnce(&beside::Own<'_>) -> Result<T, CaptureError>,
+    ) -> Result<T, CaptureError> {
+        work(&beside::Own {
+            address: &self.address,
+            shown: self.shown(),
+            password: &|| self.password(),
+        })
+    }
+
     /// The database without secrets, for people.
     fn shown(&self) -> String {
         self.address.shown()
@@ -162,6 +176,17 @@ fn about_of(place: &Path) -> Result<About, CaptureError> {
     let json = vouchsafe_host::files::read(place.join(about::NAME), 1 << 20)
         .map_err(crate::failure::file)?;
     About::parse(&shown, &json)
+}
+
+/// A point restored whole, as a server in a place that is not there yet.
+fn whole(place: &Path) -> RestoreRequest {
+    RestoreRequest {
+        to: place.to_path_buf(),
+        include: None,
+        force: false,
+        compare: Compare::default(),
+        form: Form::Server,
+    }
 }
 
 fn engine(about: &About) -> Engine {
@@ -438,6 +463,32 @@ impl Source for MySqlSource {
         let erased = erase::erase(ctx, erasing, &place, (session, &about.database))?;
         server.stop(ctx)?;
         Ok(erased)
+    }
+
+    fn plan_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+    ) -> Result<BesidePlan, CaptureError> {
+        self.with_own(|own| beside::plan(ctx, own, point, request, expected))
+    }
+
+    /// Into a new database of a server that is in use: data, types of columns, defaults, constraints and indexes.
+    fn restore_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+        _fetched: Option<FetchedLog>,
+        scratch: &Path,
+    ) -> Result<Beside, ReplayError> {
+        let restored = self.restore(ctx, point, &whole(scratch))?;
+        let (server, about) = serve(ctx, &restored.place)?;
+        let served = (&server, &about);
+        Ok(self.with_own(|own| beside::from_server(ctx, own, served, request, expected))?)
     }
 
     fn digest(

@@ -10,7 +10,7 @@ use vouchsafe_capture::{
 use vouchsafe_format::Node;
 use vouchsafe_host::files;
 use vouchsafe_host::machine;
-use vouchsafe_host::process::Stdin;
+use vouchsafe_host::process::{ProcessError, Stdin};
 use vouchsafe_model::Secret;
 
 use super::MySqlSource;
@@ -224,7 +224,7 @@ pub(super) fn login(
 }
 
 /// An empty database with the character set and collation of the original.
-fn create(session: &mut Session, about: &About, name: &str) -> Result<(), CaptureError> {
+pub(super) fn create(session: &mut Session, about: &About, name: &str) -> Result<(), CaptureError> {
     let word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if !word(&about.character_set) || !word(&about.collation) {
         return Err(unreadable(
@@ -281,7 +281,7 @@ fn feed(
         .arg(format!("--database={database}"))
         .stdin(Stdin::Pipe);
     let remedy = "what it said names the object; the account needs the right to make it, and those that it names as definers";
-    let failed = |e: &_| failure::program("loading the point", e, remedy);
+    let failed = |e: &_| failed("loading the point", e, remedy);
     let mut child = ctx.spawn.spawn(command).map_err(|e| failed(&e.into()))?;
     let mut content = point.open(node)?;
     let mut into = child.stdin_writer();
@@ -309,4 +309,21 @@ fn feed(
     }
     drop(into);
     child.finish().map(drop).map_err(|e| failed(&e.into()))
+}
+
+/// What a client said that stopped. The statement at which it did, which it repeats, holds rows: those go nowhere.
+pub(super) fn failed(what: &str, error: &ProcessError, remedy: &str) -> CaptureError {
+    let ProcessError::Failed(ended) = error else {
+        return failure::program(what, error, remedy);
+    };
+    let why = ended.stderr_tail.lines().rev();
+    let why = why.filter(|line| line.starts_with("ERROR ")).take(1);
+    CaptureError::Program {
+        program: what.to_owned(),
+        message: std::iter::once(ended.status.to_string())
+            .chain(why.map(str::to_owned))
+            .collect::<Vec<_>>()
+            .join("; it said: "),
+        remedy: remedy.to_owned(),
+    }
 }

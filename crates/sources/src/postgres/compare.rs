@@ -9,11 +9,12 @@ use vouchsafe_model::{DigestManifest, Rung};
 use super::about::About;
 use super::digest::{self, GRANTS, LARGE_OBJECTS, ROWS, SCHEMA, SEQUENCE};
 use super::server::Server;
-use super::{PostgresSource, begin, engine, serve};
+use super::session::Session;
+use super::{begin, engine, serve};
 use crate::rung::{Findings, climbed, held, number, sentence, skipped};
 
-const OPENS: &str = "Does the restored server start, and is every index usable?";
-const SCHEMA_QUESTION: &str = "Is every object defined as it was?";
+pub(super) const OPENS: &str = "Does the restored server start, and is every index usable?";
+pub(super) const SCHEMA_QUESTION: &str = "Is every object defined as it was?";
 const GRANTS_QUESTION: &str = "Are roles, owners and privileges those of the moment of capture?";
 const SEQUENCES: &str = "Does no sequence stand further back than it stood?";
 const CONTENT: &str = "Does every table hold exactly the rows of the moment of capture?";
@@ -77,7 +78,7 @@ pub(super) fn compare(
     };
     let digests = digest::of_method(&expected.method);
     let actual = manifest_of(ctx, &server, &about, digests)?;
-    rungs.extend(judge(expected, &actual));
+    rungs.extend(judge(expected, &actual, digests));
     if !checks.is_empty() {
         let login = server.login(ctx, &about.database)?;
         let ask = |sql: &str| {
@@ -97,17 +98,27 @@ fn open(
 ) -> Result<(Server, About), CaptureError> {
     let (server, about) = serve(ctx, place)?;
     let mut session = server.login(ctx, &about.database)?.session()?;
+    unusable(&mut session, found)?;
+    Ok((server, about))
+}
+
+/// Indexes of a database that a query could not use.
+pub(super) fn unusable(session: &mut Session, found: &mut Findings) -> Result<(), CaptureError> {
     let broken = session.rows(
         "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT (indisready AND indislive)",
     )?;
     for name in broken.into_iter().flatten().flatten() {
         found.add(format!("index {name} is not usable"));
     }
-    Ok((server, about))
+    Ok(())
 }
 
 /// The rungs above `opens`: where one is red those above are not compared, so that the first red one names the fault.
-fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
+pub(super) fn judge(
+    expected: &DigestManifest,
+    actual: &DigestManifest,
+    digests: Digests,
+) -> Vec<Rung> {
     let mut schema = Findings::default();
     let (mut grants, mut content) = (Findings::default(), Findings::default());
     let mut sequences = Findings::default();
@@ -115,7 +126,7 @@ fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
         let part = difference.part.as_str();
         if part.starts_with(GRANTS) {
             grants.add(sentence(&difference, GRANTS));
-        } else if part.starts_with(ROWS) || part == LARGE_OBJECTS {
+        } else if part.starts_with(ROWS) || part.starts_with(LARGE_OBJECTS) {
             content.add(sentence(&difference, ROWS));
         } else if !part.starts_with(SEQUENCE) {
             schema.add(sentence(&difference, SCHEMA));
@@ -156,11 +167,11 @@ fn judge(expected: &DigestManifest, actual: &DigestManifest) -> Vec<Rung> {
     // A rung is climbed only if there is something to compare.
     let all = all
         .into_iter()
-        .filter(|(name, ..)| *name != "content" || expected.method != PostgresSource::SCHEMA);
+        .filter(|(name, ..)| *name != "content" || digests != Digests::None);
     climbed(all)
 }
 
-fn rest_skipped(below: &str) -> Vec<Rung> {
+pub(super) fn rest_skipped(below: &str) -> Vec<Rung> {
     let rest = [
         ("schema", SCHEMA_QUESTION),
         ("grants", GRANTS_QUESTION),
@@ -173,6 +184,7 @@ fn rest_skipped(below: &str) -> Vec<Rung> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PostgresSource;
     use super::*;
     use vouchsafe_model::{DigestEntry, RungOutcome, Time};
 
@@ -203,7 +215,7 @@ mod tests {
     fn first_red(changed: usize, to: (&str, Option<u64>, &str)) -> Option<String> {
         let mut other = WHOLE;
         other[changed] = to;
-        let rungs = judge(&manifest(&WHOLE), &manifest(&other));
+        let rungs = judge(&manifest(&WHOLE), &manifest(&other), Digests::Full);
         let red = rungs.iter().find(|r| r.outcome == RungOutcome::Red);
         red.map(|r| r.name.clone())
     }
@@ -243,7 +255,7 @@ mod tests {
         );
         let mut other = manifest(&WHOLE);
         other.method = "postgres-rows/2".to_owned();
-        let rungs = judge(&manifest(&WHOLE), &other);
+        let rungs = judge(&manifest(&WHOLE), &other, Digests::Full);
         assert_eq!(rungs[0].outcome, RungOutcome::Red);
         assert_eq!(rungs[3].outcome, RungOutcome::Skipped);
     }

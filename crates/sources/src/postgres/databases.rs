@@ -23,7 +23,7 @@ pub(crate) fn databases(
         let remedy = "see `password:` of this protection in the policy";
         session::unreadable(&shown, e.to_string(), remedy)
     })?;
-    let to = match address.database.is_empty() {
+    let to = match is_whole(&address) {
         true => address.with_database("postgres"),
         false => address.clone(),
     };
@@ -40,5 +40,13 @@ pub(crate) fn databases(
 /// The address of a source's database as it is shown, and whether it means the whole server.
 pub(crate) fn shown(url: &SourceUrl, base: &Path) -> Option<(String, bool)> {
     let address = Address::of_policy(url, base).ok()?;
-    Some((address.shown(), address.database.is_empty()))
+    Some(match is_whole(&address) {
+        true => (address.with_database("").shown(), true),
+        false => (address.shown(), false),
+    })
+}
+
+/// Whether all databases of the server are read, be it file by file or by a dump of each.
+fn is_whole(address: &Address) -> bool {
+    address.database.is_empty() || super::all::means_all(address)
 }

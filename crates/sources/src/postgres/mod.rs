@@ -2,7 +2,9 @@
 
 mod about;
 mod address;
+mod all;
 mod base;
+mod beside;
 mod compare;
 pub(crate) mod databases;
 mod digest;
@@ -22,8 +24,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, PointReader,
-    RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent,
+    Beside, BesidePlan, BesideRequest, CaptureContext, CaptureError, Captured, Discovery, Erased,
+    Erasing, FetchedLog, PointReader, ReplayError, RestoreRequest, Restored, Sink, Source, Spoiled,
+    StreamContent,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_host::secret;
@@ -40,6 +43,8 @@ use crate::OpenSourceError;
 use crate::node::made as node;
 use crate::spooled::{FileStream, Written};
 
+pub use all::PostgresAllSource;
+pub(crate) use all::names_all;
 pub use base::PostgresBaseSource;
 pub use wal::{LogFollower, PostgresLog};
 
@@ -117,6 +122,18 @@ impl PostgresSource {
     pub fn checked_by(mut self, checks: &[String]) -> PostgresSource {
         self.checks = checks.to_vec();
         self
+    }
+
+    /// Hands on where the database is and what opens it.
+    fn with_own<T>(
+        &self,
+        work: impl FnOnce(&beside::Own<'_>) -> Result<T, CaptureError>,
+    ) -> Result<T, CaptureError> {
+        work(&beside::Own {
+            address: &self.address,
+            shown: self.shown(),
+            password: &|| self.password(),
+        })
     }
 
     /// The database without secrets, for people.
@@ -317,6 +334,32 @@ impl Source for PostgresSource {
         let erased = erase::erase(ctx, erasing, &place, session)?;
         server.stop(ctx)?;
         Ok(erased)
+    }
+
+    fn plan_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+    ) -> Result<BesidePlan, CaptureError> {
+        self.with_own(|own| beside::plan(ctx, own, point, request, expected))
+    }
+
+    /// Into a new schema of a database that is in use: data, types of columns, defaults, constraints, indexes, and the
+    /// sequences that the tables own.
+    fn restore_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+        _fetched: Option<FetchedLog>,
+        scratch: &Path,
+    ) -> Result<Beside, ReplayError> {
+        let brought =
+            self.with_own(|own| beside::from_dump(ctx, own, point, request, expected, scratch));
+        Ok(brought?)
     }
 
     fn digest(

@@ -21,7 +21,7 @@ use super::erase;
 use super::login::{Login, scratch};
 use super::programs;
 use super::server::{self, Server, Settings};
-use super::session::{literal, quoted, unreadable};
+use super::session::{Session, literal, quoted, unreadable};
 use crate::failure;
 use crate::tree::{self, Scope};
 
@@ -63,9 +63,8 @@ fn refuse_part(include: &TreePath) -> CaptureError {
     CaptureError::Unreadable {
         place: include.to_string(),
         message: "a database is restored to a server only whole".to_owned(),
-        remedy:
-            "restore it to a directory, and take what is needed from the dump by pg_restore --table"
-                .to_owned(),
+        remedy: "bring single tables back beside live data by --only, or restore it to a directory"
+            .to_owned(),
     }
 }
 
@@ -160,10 +159,7 @@ fn into_running(
         create(&mut maintenance, about, &address.database)?;
     } else {
         let mut session = login.session()?;
-        let held = session.text(
-            "SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'",
-        )?;
+        let held = held(&mut session)?;
         if held != "0" && !force {
             return Err(target(format!(
                 "the database is there already and holds {held} relations; name one that does not exist, or use --force to replace what the point holds too"
@@ -213,12 +209,16 @@ pub(super) fn login(
     Login::new(ctx, address, password)
 }
 
+/// How many relations a database holds that are not the system's.
+pub(super) fn held(session: &mut Session) -> Result<String, CaptureError> {
+    session.text(
+        "SELECT count(*)::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'",
+    )
+}
+
 /// An empty database with the encoding and the locale of the original.
-fn create(
-    session: &mut super::session::Session,
-    about: &About,
-    name: &str,
-) -> Result<(), CaptureError> {
+pub(super) fn create(session: &mut Session, about: &About, name: &str) -> Result<(), CaptureError> {
     let mut sql = format!(
         "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
         quoted(name),
@@ -237,7 +237,7 @@ fn create(
 
 /// Runs `globals.sql`, without what a new cluster has already and without tablespaces: their directories belong to the
 /// original.
-fn load_globals(
+pub(super) fn load_globals(
     ctx: &CaptureContext<'_>,
     point: &dyn PointReader,
     node: &Node,
@@ -291,7 +291,7 @@ fn without_given(sql: &[u8], superuser: &str) -> Vec<u8> {
 
 /// Fetches the dump and runs `pg_restore` on it; gives the dump's size.
 #[allow(clippy::too_many_arguments)]
-fn load(
+pub(super) fn load(
     ctx: &CaptureContext<'_>,
     point: &dyn PointReader,
     parts: &Parts,
@@ -324,13 +324,13 @@ fn load(
 }
 
 /// A database's name where a program would take one with `=` in it for more than a name.
-fn conninfo(database: &str) -> String {
+pub(super) fn conninfo(database: &str) -> String {
     let escaped = database.replace('\\', "\\\\").replace('\'', "\\'");
     format!("dbname='{escaped}'")
 }
 
 /// The dump as a file, which `pg_restore` can read with several processes.
-fn fetch(
+pub(super) fn fetch(
     ctx: &CaptureContext<'_>,
     point: &dyn PointReader,
     node: &Node,

@@ -27,25 +27,36 @@ pub(super) fn spoil(
 ) -> Result<Spoiled, CaptureError> {
     let (server, about) = serve(ctx, place)?;
     let mut session = server.login(ctx, &about.database)?.session()?;
-    // Neither triggers nor foreign keys act.
-    session.execute("SET session_replication_role = replica")?;
-    let (name, done) = match digests {
-        Digests::Full => ("wrong-row", change_value(&mut session)?),
-        // A row that was changed need not be in the sample.
-        Digests::Sample => ("missing-row", remove_row(&mut session)?),
-        Digests::None => ("", None),
-    };
-    let damage = match done {
-        Some(detail) => damage(name, detail, "content"),
-        None => {
-            session.execute("CREATE TABLE public.of_another_time ()")?;
-            let detail = "a table public.of_another_time made".to_owned();
-            damage("added-table", detail, "schema")
-        }
+    let damage = match rows(&mut session, digests)? {
+        Some(damage) => damage,
+        None => definitions(&mut session)?,
     };
     drop(session);
     server.stop(ctx)?;
     Ok(Spoiled { damage })
+}
+
+/// Changes or removes one row, if rows are digested and one can be.
+pub(super) fn rows(
+    session: &mut Session,
+    digests: Digests,
+) -> Result<Option<Damage>, CaptureError> {
+    // Neither triggers nor foreign keys act.
+    session.execute("SET session_replication_role = replica")?;
+    let (name, done) = match digests {
+        Digests::Full => ("wrong-row", change_value(session)?),
+        // A row that was changed need not be in the sample.
+        Digests::Sample => ("missing-row", remove_row(session)?),
+        Digests::None => ("", None),
+    };
+    Ok(done.map(|detail| damage(name, detail, "content")))
+}
+
+/// Makes a table.
+pub(super) fn definitions(session: &mut Session) -> Result<Damage, CaptureError> {
+    session.execute("CREATE TABLE public.of_another_time ()")?;
+    let detail = "a table public.of_another_time made".to_owned();
+    Ok(damage("added-table", detail, "schema"))
 }
 
 fn damage(name: &str, detail: String, must_redden: &str) -> Damage {

@@ -73,6 +73,27 @@ pub(super) fn digest(
     Ok(out)
 }
 
+/// The rows of one table; nothing of it is there if there is none of this name.
+pub(super) fn of_table(
+    ctx: &CaptureContext<'_>,
+    from: &Connection,
+    name: &str,
+    place: &Path,
+) -> Result<DigestEntry, CaptureError> {
+    let failed = |e: rusqlite::Error| connection::error(place, &e);
+    let found = table(from, name.to_owned()).map_err(failed)?;
+    if found.columns.is_empty() {
+        return Ok(DigestEntry {
+            count: None,
+            digest: "of nothing".to_owned(),
+        });
+    }
+    match rows(ctx, from, &found).map_err(failed)? {
+        Some(entry) => Ok(entry),
+        None => Err(CaptureError::Interrupted),
+    }
+}
+
 /// All tables that have rows of their own, by name.
 pub(super) fn tables(from: &Connection) -> rusqlite::Result<Vec<Table>> {
     // Virtual tables have no pages.

@@ -1,5 +1,6 @@
 //! The kind `sqlite`: one database file, copied while programs write to it.
 
+mod beside;
 mod compare;
 mod connection;
 mod copy;
@@ -15,9 +16,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Form, Log,
-    LogChart, LogRun, MANIFEST_NAME, PointReader, ReplayError, ReplayPlan, RestoreRequest,
-    Restored, Sink, Source, Spoiled, Until,
+    Beside, BesidePlan, BesideRequest, CaptureContext, CaptureError, Captured, Compare, Discovery,
+    Erased, Erasing, FetchedLog, Form, Log, LogChart, LogRun, MANIFEST_NAME, PointReader,
+    ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled, Until,
 };
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::{files, inode};
@@ -273,6 +274,44 @@ impl Source for SqliteSource {
         erasing: &Erasing<'_>,
     ) -> Result<Erased, CaptureError> {
         erase::erase(ctx, &restored.place, erasing)
+    }
+
+    fn plan_beside(
+        &self,
+        _ctx: &CaptureContext<'_>,
+        _point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+    ) -> Result<BesidePlan, CaptureError> {
+        beside::plan(request, expected)
+    }
+
+    /// Into tables with other names of a database that is in use: data, definitions, indexes.
+    fn restore_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+        fetched: Option<FetchedLog>,
+        scratch: &Path,
+    ) -> Result<Beside, ReplayError> {
+        let whole = RestoreRequest {
+            to: scratch.to_path_buf(),
+            include: None,
+            force: false,
+            compare: Compare::default(),
+            form: Form::Server,
+        };
+        let restored = match fetched {
+            Some(fetched) => self.replay(ctx, point, &whole, fetched, false)?,
+            None => self.restore(ctx, point, &whole)?,
+        };
+        let brought = beside::from_copy(ctx, &restored.place, request, expected)?;
+        Ok(Beside {
+            replayed: restored.replayed,
+            ..brought
+        })
     }
 
     fn digest(

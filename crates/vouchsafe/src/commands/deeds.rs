@@ -6,10 +6,9 @@ use vouchsafe_capture::{Compare, FetchedLog, Form, TreePath};
 use vouchsafe_evidence::{count, len, replay_text};
 use vouchsafe_keeper::drill::{DrillMoment, DrillOrder};
 use vouchsafe_keeper::{
-    LogDone, Moment, RestoreOrder, RestorePlan, RestoreReport, RunDone, RunOrder, RunReport,
-    VerifyOutcome,
+    LogDone, Moment, RestoreOrder, RestorePlan, RunDone, RunOrder, RunReport, VerifyOutcome,
 };
-use vouchsafe_model::{DrillResult, Outcome, PointId, human_bytes};
+use vouchsafe_model::{DrillResult, Outcome, PointId, Time, human_bytes};
 use vouchsafe_vault::Budget;
 
 use crate::args::reading::CompareBy;
@@ -270,6 +269,9 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
         }
         (None, None) => Moment::Newest,
     };
+    if let Some(into) = &args.into {
+        return super::beside::restore(session, &keeper, args, (moment, into));
+    }
     let include = args
         .include
         .as_ref()
@@ -325,7 +327,7 @@ pub(crate) fn restore(session: &Session, args: &Restore) -> Result<Exit, Failure
     } else {
         session.output.text(&format!(
             "restored the state of {} from vault {} to {}{}",
-            state(&report),
+            state(report.content_time, report.restored.replayed.as_ref()),
             report.vault,
             report.restored.place.display(),
             if issues == 0 {
@@ -358,25 +360,44 @@ fn moment(session: &Session, text: &str) -> Result<Moment, Failure> {
 
 /// The worklist of a restore.
 fn show_plan(session: &Session, plan: &RestorePlan, erasures: Option<u64>) -> Result<(), Failure> {
-    let log = plan.log.as_ref();
     if session.output.json {
-        return Ok(session.output.json(&serde_json::json!({
-            "event": "plan",
-            "protection": plan.protection,
-            "point": plan.point,
-            "content_time": plan.content_time,
-            "vault": plan.vault,
-            "items": plan.items,
-            "bytes": plan.bytes,
-            "log": log.map(|log| serde_json::json!({
-                "until": log.until.to_string(),
-                "span": log.shown,
-                "bytes": log.bytes,
-                "newest": log.newest,
-            })),
-            "erasures": erasures,
-        }))?);
+        let mut json = plan_json(plan);
+        if let Some(object) = json.as_object_mut() {
+            object.insert("erasures".to_owned(), erasures.into());
+        }
+        return Ok(session.output.json(&json)?);
     }
+    let mut text = plan_text(plan);
+    if let Some(subjects) = erasures {
+        let subjects = count(subjects, "subject");
+        text.push_str(&format!(
+            "\n  then look for {subjects} of the register of erasures, and erase them"
+        ));
+    }
+    Ok(session.output.text(&text)?)
+}
+
+/// The worklist of a restore, as one event.
+pub(super) fn plan_json(plan: &RestorePlan) -> serde_json::Value {
+    serde_json::json!({
+        "event": "plan",
+        "protection": plan.protection,
+        "point": plan.point,
+        "content_time": plan.content_time,
+        "vault": plan.vault,
+        "items": plan.items,
+        "bytes": plan.bytes,
+        "log": plan.log.as_ref().map(|log| serde_json::json!({
+            "until": log.until.to_string(),
+            "span": log.shown,
+            "bytes": log.bytes,
+            "newest": log.newest,
+        })),
+    })
+}
+
+/// The same for people.
+pub(super) fn plan_text(plan: &RestorePlan) -> String {
     let mut lines = vec![format!(
         "  restore point {} of {} ({}, {}) from vault {}",
         plan.point,
@@ -385,7 +406,7 @@ fn show_plan(session: &Session, plan: &RestorePlan, erasures: Option<u64>) -> Re
         human_bytes(plan.bytes),
         plan.vault
     )];
-    if let Some(log) = log {
+    if let Some(log) = &plan.log {
         // Where positions count no bytes, headers do not tell how many there are.
         let much = match log.bytes {
             0 => "the log".to_owned(),
@@ -396,19 +417,13 @@ fn show_plan(session: &Session, plan: &RestorePlan, erasures: Option<u64>) -> Re
             log.shown, log.until
         ));
     }
-    if let Some(subjects) = erasures {
-        let subjects = count(subjects, "subject");
-        lines.push(format!(
-            "  then look for {subjects} of the register of erasures, and erase them"
-        ));
-    }
-    Ok(session.output.text(&lines.join("\n"))?)
+    lines.join("\n")
 }
 
 /// What was restored, for people: a moment, or what a replay reached.
-fn state(report: &RestoreReport) -> String {
-    let Some(log) = &report.restored.replayed else {
-        return report.content_time.minute();
+pub(super) fn state(content_time: Time, replayed: Option<&FetchedLog>) -> String {
+    let Some(log) = replayed else {
+        return content_time.minute();
     };
     let newest = log.target.newest.map_or_else(
         || "no transaction since the base".to_owned(),
@@ -424,7 +439,7 @@ fn state(report: &RestoreReport) -> String {
     format!("{} ({}, {newest}{overtaken})", log.until, log.target.shown)
 }
 
-fn replayed_json(log: &FetchedLog) -> serde_json::Value {
+pub(super) fn replayed_json(log: &FetchedLog) -> serde_json::Value {
     serde_json::json!({
         "until": log.until.to_string(),
         "position": log.target.shown,

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod against;
+mod beside;
 pub(crate) mod browse;
 pub(crate) mod cases;
 pub(crate) mod changes;

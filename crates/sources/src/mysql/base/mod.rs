@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Log, LogChart,
-    LogRun, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled,
-    Until,
+    Beside, BesidePlan, BesideRequest, CaptureContext, CaptureError, Captured, Discovery, Erased,
+    Erasing, FetchedLog, Log, LogChart, LogRun, PointReader, ReplayError, ReplayPlan,
+    RestoreRequest, Restored, Sink, Source, Spoiled, Until,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_format::fragment::Position;
@@ -26,7 +26,7 @@ use super::programs::{self, Kind, Product};
 use super::rights::Rights;
 use super::server::Server;
 use super::session::{self, Session};
-use super::{about_of, engine, erase, replay};
+use super::{about_of, beside, engine, erase, replay};
 use crate::OpenSourceError;
 use crate::erasing::statements;
 use crate::failure;
@@ -83,6 +83,18 @@ impl MySqlBaseSource {
     pub fn checked_by(mut self, checks: &[String]) -> MySqlBaseSource {
         self.checks = checks.to_vec();
         self
+    }
+
+    /// Hands on where the server is and what opens it.
+    fn with_own<T>(
+        &self,
+        work: impl FnOnce(&beside::Own<'_>) -> Result<T, CaptureError>,
+    ) -> Result<T, CaptureError> {
+        work(&beside::Own {
+            address: &self.address,
+            shown: self.shown(),
+            password: &|| super::password(&self.shown(), self.password.as_ref()),
+        })
     }
 
     fn shown(&self) -> String {
@@ -295,7 +307,46 @@ impl Source for MySqlBaseSource {
         Ok(restore::replay(ctx, point, request, fetched, keep_log)?)
     }
 
-    /// Nothing can be digested anew: a server that was opened has changed its files.
+    fn plan_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+    ) -> Result<BesidePlan, CaptureError> {
+        self.with_own(|own| beside::plan(ctx, own, point, request, expected))
+    }
+
+    /// The whole server is restored, and brought to the moment if there is a log; the tables are taken from there, out of
+    /// the database that the target names too unless another one is named.
+    fn restore_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        _expected: Option<&DigestManifest>,
+        fetched: Option<FetchedLog>,
+        scratch: &Path,
+    ) -> Result<Beside, ReplayError> {
+        let whole = super::whole(scratch);
+        let restored = match fetched {
+            Some(fetched) => self.replay(ctx, point, &whole, fetched, false)?,
+            None => self.restore(ctx, point, &whole)?,
+        };
+        if let Some(issue) = restored.issues.first() {
+            let message = format!("{}: {}", issue.place, issue.message);
+            let remedy = "nothing was made in the target; restore another point";
+            return Err(session::unreadable(&self.shown(), message, remedy).into());
+        }
+        let (server, about) = serve(ctx, &restored.place)?;
+        let served = (&server, &about);
+        let brought = self.with_own(|own| beside::from_server(ctx, own, served, request, None))?;
+        Ok(Beside {
+            replayed: restored.replayed,
+            ..brought
+        })
+    }
+
     fn erases(&self, request: &RestoreRequest) -> bool {
         erase::answers(request)
     }
@@ -317,6 +368,7 @@ impl Source for MySqlBaseSource {
         Ok(erased)
     }
 
+    /// Nothing can be digested anew: a server that was opened has changed its files.
     fn digest(
         &self,
         _ctx: &CaptureContext<'_>,

@@ -129,6 +129,20 @@ pub(super) fn content(
     Ok(out)
 }
 
+/// The rows of one table, within a transaction; nothing if there is none of this name.
+pub(super) fn of_table(
+    session: &mut Session,
+    about: &About,
+    name: &str,
+    digests: Digests,
+) -> Result<Option<DigestEntry>, CaptureError> {
+    let all = tables(session, about)?;
+    let table = all.iter().find(|table| table.name == name);
+    table
+        .map(|table| rows::digest(session, about, table, digests))
+        .transpose()
+}
+
 /// Where the counters of `AUTO_INCREMENT` and sequences stand. They keep to no snapshot: asked before the dump, a
 /// restored one may stand further on, never further back.
 pub(super) fn stands(

@@ -417,6 +417,7 @@ impl<'a> Base<'a> {
         let seen = inode::lstat(&real).map_err(failure::file)?;
         sink.enter(described(LOG, &seen))?;
         let last = size.segment_of(Lsn(end.0.saturating_sub(1)));
+        let mut archived = Vec::new();
         for segment in size.segment_of(started)..=last {
             failure::check_interrupt(self.ctx)?;
             let name = WalFileName::Segment { timeline, segment }.name(size);
@@ -431,10 +432,15 @@ impl<'a> Base<'a> {
             })?;
             let stream = FileStream::open(&path, format!("{LOG}/{name}"))?.cut_every(LOG_CUT);
             sink.stream(described(&name, &seen), Box::new(stream))?;
+            archived.push(format!("{name}.done"));
         }
         let status = "archive_status";
         if let Ok(seen) = inode::lstat(real.join(status)) {
             sink.enter(described(status, &seen))?;
+            // A server that is made of this base does not archive them again.
+            for name in archived {
+                self.handed_in(sink, &name, Vec::new())?;
+            }
             sink.leave()?;
         }
         sink.leave()?;

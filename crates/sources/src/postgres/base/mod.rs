@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Captured, Discovery, Erased, Erasing, FetchedLog, Log, LogChart,
-    LogRun, PointReader, ReplayError, ReplayPlan, RestoreRequest, Restored, Sink, Source, Spoiled,
-    StreamContent, Until,
+    Beside, BesidePlan, BesideRequest, CaptureContext, CaptureError, Captured, Compare, Discovery,
+    Erased, Erasing, FetchedLog, Form, Log, LogChart, LogRun, PointReader, ReplayError, ReplayPlan,
+    RestoreRequest, Restored, Sink, Source, Spoiled, StreamContent, Until,
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_format::fragment::Position;
@@ -34,7 +34,7 @@ use super::dump::Door;
 use super::login::Login;
 use super::server::{Server, Settings};
 use super::session::Session;
-use super::{about, engine, erase, node, programs, replay, session};
+use super::{about, beside, engine, erase, node, programs, replay, session};
 use crate::erasing::statements;
 use crate::spooled::{Written, pages_cut};
 use crate::{OpenSourceError, failure};
@@ -100,6 +100,18 @@ impl PostgresBaseSource {
     pub fn checked_by(mut self, checks: &[String]) -> PostgresBaseSource {
         self.checks = checks.to_vec();
         self
+    }
+
+    /// Hands on where the server is and what opens it.
+    fn with_own<T>(
+        &self,
+        work: impl FnOnce(&beside::Own<'_>) -> Result<T, CaptureError>,
+    ) -> Result<T, CaptureError> {
+        work(&beside::Own {
+            address: &self.address,
+            shown: self.shown(),
+            password: &|| self.password(),
+        })
     }
 
     fn shown(&self) -> String {
@@ -317,7 +329,51 @@ impl Source for PostgresBaseSource {
         )?)
     }
 
-    /// Nothing can be digested anew: a server that was opened has changed its files.
+    fn plan_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        expected: Option<&DigestManifest>,
+    ) -> Result<BesidePlan, CaptureError> {
+        self.with_own(|own| beside::plan(ctx, own, point, request, expected))
+    }
+
+    /// The whole server is restored, and brought to the moment if there is a log; the tables are taken from there, out of
+    /// the database that the target names too unless another one is named.
+    fn restore_beside(
+        &self,
+        ctx: &CaptureContext<'_>,
+        point: &dyn PointReader,
+        request: &BesideRequest,
+        _expected: Option<&DigestManifest>,
+        fetched: Option<FetchedLog>,
+        scratch: &Path,
+    ) -> Result<Beside, ReplayError> {
+        let whole = RestoreRequest {
+            to: scratch.to_path_buf(),
+            include: None,
+            force: false,
+            compare: Compare::default(),
+            form: Form::Server,
+        };
+        let restored = match fetched {
+            Some(fetched) => self.replay(ctx, point, &whole, fetched, false)?,
+            None => self.restore(ctx, point, &whole)?,
+        };
+        if let Some(issue) = restored.issues.first() {
+            let message = format!("{}: {}", issue.place, issue.message);
+            let remedy = "nothing was made in the target; restore another point";
+            return Err(session::unreadable(&self.shown(), message, remedy).into());
+        }
+        let served = serve(ctx, &restored.place)?;
+        let brought = self.with_own(|own| beside::from_server(ctx, own, served, request))?;
+        Ok(Beside {
+            replayed: restored.replayed,
+            ..brought
+        })
+    }
+
     fn erases(&self, request: &RestoreRequest) -> bool {
         erase::answers(request)
     }
@@ -339,6 +395,7 @@ impl Source for PostgresBaseSource {
         Ok(erased)
     }
 
+    /// Nothing can be digested anew: a server that was opened has changed its files.
     fn digest(
         &self,
         _ctx: &CaptureContext<'_>,

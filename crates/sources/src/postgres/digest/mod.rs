@@ -54,6 +54,15 @@ pub(super) fn digest(
     Ok(out)
 }
 
+/// The rows of one table, which is named as the catalogs name it; nothing if there is none of this name.
+pub(super) fn of_table(
+    session: &mut Session,
+    name: &str,
+    digests: Digests,
+) -> Result<Option<DigestEntry>, CaptureError> {
+    rows::of_table(session, name, digests)
+}
+
 /// The manifest's method.
 pub(super) fn method(digests: Digests) -> &'static str {
     match digests {

@@ -7,7 +7,7 @@ use vouchsafe_capture::{CaptureContext, CaptureError};
 use vouchsafe_model::DigestEntry;
 use vouchsafe_model::policy::Digests;
 
-use super::super::session::Session;
+use super::super::session::{Session, literal};
 use super::ROWS;
 use crate::failure;
 use crate::sum::Sum;
@@ -40,17 +40,42 @@ pub(super) fn digest(
         let mut texts = row.into_iter().map(Option::unwrap_or_default);
         let name = texts.next().unwrap_or_default();
         let columns = texts.next().unwrap_or_default();
-        let entry = match digests {
-            Digests::Sample => of_sample(session, &name, &columns)?,
-            Digests::Full | Digests::None => {
-                let sql = format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT");
-                of_copy(session, &sql)?
-            }
-        };
+        let entry = entry(session, &name, &columns, digests)?;
         out.insert(format!("{ROWS}{name}"), entry);
         ctx.progress.advance(1, 0);
     }
     Ok(())
+}
+
+/// The digest of one table, if there is one of this name.
+pub(super) fn of_table(
+    session: &mut Session,
+    name: &str,
+    digests: Digests,
+) -> Result<Option<DigestEntry>, CaptureError> {
+    let found = session.rows(&format!(
+        "SELECT t.columns FROM ({TABLES}) AS t(name, columns) WHERE t.name = {}",
+        literal(name)
+    ))?;
+    match found.into_iter().flatten().next() {
+        None => Ok(None),
+        Some(columns) => entry(session, name, &columns.unwrap_or_default(), digests).map(Some),
+    }
+}
+
+fn entry(
+    session: &mut Session,
+    name: &str,
+    columns: &str,
+    digests: Digests,
+) -> Result<DigestEntry, CaptureError> {
+    match digests {
+        Digests::Sample => of_sample(session, name, columns),
+        Digests::Full | Digests::None => {
+            let sql = format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT");
+            of_copy(session, &sql)
+        }
+    }
 }
 
 /// The number of all rows, and the sum of the digests of some, which are chosen by what is in them.
