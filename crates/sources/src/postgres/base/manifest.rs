@@ -60,7 +60,7 @@ pub(super) fn written(files: &[Listed], range: &Range, system: Option<&str>) -> 
         "\n],\n\"WAL-Ranges\": [\n{{ \"Timeline\": {timeline}, \"Start-LSN\": \"{start}\", \"End-LSN\": \"{end}\" }}\n],\n"
     );
     let checksum = hex::encode(Sha256::digest(out.as_bytes()));
-    let _ = write!(out, "\"Manifest-Checksum\": \"{checksum}\"}}\n");
+    let _ = writeln!(out, "\"Manifest-Checksum\": \"{checksum}\"}}");
     out.into_bytes()
 }
 

@@ -49,8 +49,8 @@ pub(crate) fn base(row: &'static Row, stage: &mut Stage<'_>) -> Result<Outcome, 
 
 const PHASES: &str = "ours is `vouchsafe run`: obligation, lock, capture, reading back what was stored, facts, and \
     publication in the vault; pgBackRest reads nothing back. The bytes of its archive are not counted; those of the log \
-    that makes a base whole are in ours. CPU is that of the tools; reading and the checksums of a base backup are the \
-    server's with ours and with pg_basebackup, and the tool's own with pgBackRest.";
+    that makes a base whole are in ours. CPU is that of the tools; with pg_basebackup reading \
+    is the server's.";
 
 fn plain_backup(server: &Server, to: &Path) -> Job {
     server::job_as(USER, &server.program("pg_basebackup"))
