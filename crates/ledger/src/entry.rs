@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use vouchsafe_model::{Entry, Fact, Issue, Outcome, RunId, Time};
 
 /// The form of entries that is read and written.
@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for Frame<'de> {
                     } else if let Some(time @ None) = index(&TIMES).and_then(|n| times.get_mut(n)) {
                         *time = Some(map.next_value::<Stated<'de>>()?);
                     } else {
-                        map.next_value::<IgnoredAny>()?;
+                        map.next_value::<Stated<'de>>()?;
                     }
                 }
                 let (Some(v), [Some(at), Some(actor), Some(tool), Some(fact)]) = (v, texts) else {
@@ -204,7 +204,8 @@ const TIMES: [&str; 3] = ["due", "until", "seen"];
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// What stands under a key.
+/// What stands under a key. All of it is read, whatever it is: a number beyond all bounds, or what is nested too deep, is
+/// no part of an entry, though no fact would look at it.
 enum Stated<'a> {
     Nothing,
     Text(Cow<'a, str>),
@@ -250,12 +251,12 @@ impl<'de> Deserialize<'de> for Stated<'de> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                while seq.next_element::<Stated<'de>>()?.is_some() {}
                 Ok(Stated::Other)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                while map.next_entry::<Text<'de>, Stated<'de>>()?.is_some() {}
                 Ok(Stated::Other)
             }
         }
@@ -320,6 +321,8 @@ mod tests {
             assert!(read(more), "{more}");
         }
         for more in [
+            r#","x":1e999"#,
+            r#","x":[{"y":1e999}]"#,
             r#","v":1"#,
             r#","at":"2026-01-01T00:00:00.000000Z""#,
             r#","tool":"t""#,

@@ -180,7 +180,7 @@ fn whole_server(from_files: bool) {
     fs::write(w.path("policy.yaml"), policy).unwrap();
     common::vaults::agree(w);
     if from_files {
-        let (_, said) = w.exits(1, ["run", "shop"]);
+        let (_, said) = w.exits(3, ["run", "shop"]);
         assert!(said.contains("grant the user EXECUTE"), "{said}");
         shop.server.sql_in(
             "postgres",
