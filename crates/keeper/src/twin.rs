@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use vouchsafe_capture::{CaptureError, MANIFEST_NAME, Restored, Source, Spared};
+use vouchsafe_capture::{
+    CaptureError, MANIFEST_NAME, PointReader, Restored, Source, Spared, Visit,
+};
 use vouchsafe_evidence::ERASURE_RUNG;
 use vouchsafe_format::BlobKind;
 use vouchsafe_host::machine;
@@ -316,15 +318,25 @@ impl Controls<'_> {
         })
     }
 
-    /// A blob of the point that no second copy could stand in for.
+    /// A blob of the point that no second copy could stand in for; none of the manifest's if there are others, for that
+    /// is read before everything else is.
     fn target(&self, twin: &Arc<Overlay>) -> Result<StoredBlob, KeeperError> {
         let repo = self.open_twin(twin)?;
-        let blob = repo
-            .sole_blob(&self.climb.claim.snapshot)
-            .map_err(|source| KeeperError::Repository {
-                vault: "twin".to_owned(),
-                source: Box::new(source),
+        let snapshot = &self.climb.claim.snapshot;
+        let failed = |source| KeeperError::Repository {
+            vault: "twin".to_owned(),
+            source: Box::new(source),
+        };
+        let mut manifest = Vec::new();
+        repo.reader(snapshot)
+            .map_err(failed)?
+            .walk(&mut |_, node| {
+                if node.name == MANIFEST_NAME.as_bytes() {
+                    manifest.extend(node.content.iter().flatten().copied());
+                }
+                Ok(Visit::Over)
             })?;
+        let blob = repo.sole_blob(snapshot, &manifest).map_err(failed)?;
         blob.ok_or_else(|| KeeperError::Damaged {
             place: "negative control".to_owned(),
             message: "every blob of the point is stored twice, so no single damage can hurt it"

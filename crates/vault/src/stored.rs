@@ -22,33 +22,39 @@ pub struct StoredBlob {
 }
 
 impl Repository {
-    /// The largest blob of a snapshot that is stored only once: a chunk of a file if there is one, else a directory.
-    /// Nothing if every blob has a second copy in another pack.
+    /// The largest blob of a snapshot that is stored only once: a chunk of a file if there is one that is not among those
+    /// to `spare`, else one of these, else a directory. Nothing if every blob has a second copy in another pack.
     ///
     /// # Errors
     /// [`RepoError::NoSnapshot`], or the store's failure.
-    pub fn sole_blob(&self, snapshot: &Id) -> Result<Option<StoredBlob>, RepoError> {
+    pub fn sole_blob(&self, snapshot: &Id, spare: &[Id]) -> Result<Option<StoredBlob>, RepoError> {
         let root = self.snapshot(snapshot)?.tree;
         let (index, _) = self.fresh_index()?;
         let mut references = References::new(self, &index);
         references.follow(snapshot, root, &NoProgress)?;
-        let mut best: Option<StoredBlob> = None;
+        let rank = |blob: &StoredBlob, id: &Id| {
+            let is_data = blob.kind == BlobKind::Data;
+            (
+                is_data && !spare.contains(id),
+                is_data,
+                blob.length,
+                blob.pack,
+            )
+        };
+        let mut best: Option<(_, StoredBlob)> = None;
         for (id, kind) in &references.seen {
             let mut places = index.places(*kind, id);
             let (Some(place), None) = (places.next(), places.next()) else {
                 continue;
             };
             let found = stored(*kind, &place);
-            if best.is_none_or(|b| rank(&found) > rank(&b)) {
-                best = Some(found);
+            let ranked = rank(&found, id);
+            if best.is_none_or(|(most, _)| ranked > most) {
+                best = Some((ranked, found));
             }
         }
-        Ok(best)
+        Ok(best.map(|(_, blob)| blob))
     }
-}
-
-fn rank(blob: &StoredBlob) -> (bool, u32, Id) {
-    (blob.kind == BlobKind::Data, blob.length, blob.pack)
 }
 
 fn stored(kind: BlobKind, place: &Place) -> StoredBlob {

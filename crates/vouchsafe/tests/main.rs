@@ -16,6 +16,7 @@ mod common;
 mod coverage;
 mod document;
 mod document_pdf;
+mod drill_tiny;
 mod erasures;
 mod evidence;
 mod genuine_rest;
