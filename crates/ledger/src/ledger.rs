@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use vouchsafe_model::Entry;
 use vouchsafe_model::fact::Recorded;
@@ -207,49 +206,30 @@ impl Ledger {
         })
     }
 
-    /// Shows the bytes of the entries of a range to `visit`, some megabytes at a time, with the index of the first. While
-    /// it looks at some, the next ones are fetched.
+    /// Shows the bytes of the entries of a range to `visit`, some megabytes at a time, with the index of the first.
     pub(crate) fn each_page(
         &self,
         range: Range<u64>,
         mut visit: impl FnMut(u64, Vec<Vec<u8>>) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
         self.is_within(&range)?;
-        let (mut next, end) = (range.start, range.end);
-        let mut fetched = self.page(next, end, FIRST_PAGE)?;
-        let mut size = FIRST_PAGE;
-        while next < end {
-            let first = next;
-            let bodies = std::mem::take(&mut fetched);
+        let (mut next, mut page) = (range.start, FIRST_PAGE);
+        while next < range.end {
+            let bodies = self.session().bodies(next, range.end, page)?;
             if bodies.is_empty() {
                 return Err(self.corrupt(Corruption::Entry { seq: next }));
             }
             let bytes: usize = bodies.iter().map(Vec::len).sum();
-            next += bodies.len() as u64;
+            let count = bodies.len();
+            visit(next, bodies)?;
+            next += count as u64;
             // Few where entries are long, so that little is held at once; many where they are short, for speed.
-            size = match bytes > PAGE_BYTES {
+            page = match bytes > PAGE_BYTES {
                 true => FIRST_PAGE,
-                false => LARGEST_PAGE.min(size * 4),
+                false => LARGEST_PAGE.min(page * 4),
             };
-            if next >= end {
-                return visit(first, bodies);
-            }
-            let (visited, ahead) = thread::scope(|scope| {
-                let ahead = scope.spawn(|| self.page(next, end, size));
-                (visit(first, bodies), ahead.join())
-            });
-            visited?;
-            // A thread that died has said so; what it did not fetch is missing here.
-            fetched = ahead.unwrap_or_else(|_| Ok(Vec::new()))?;
         }
         Ok(())
-    }
-
-    fn page(&self, next: u64, end: u64, size: usize) -> Result<Vec<Vec<u8>>, LedgerError> {
-        match next < end {
-            true => self.session().bodies(next, end, size),
-            false => Ok(Vec::new()),
-        }
     }
 
     fn is_within(&self, range: &Range<u64>) -> Result<(), LedgerError> {
