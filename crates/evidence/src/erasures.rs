@@ -28,11 +28,11 @@ pub fn replay_text(replay: &ErasureReplay) -> String {
     match &replay.result {
         ReplayResult::Replayed { found, left: 0 } => {
             format!(
-                "{subjects} of the register looked for: {found} were there and are erased, none is left"
+                "{subjects} of the register looked for; there before, and erased: {found}; none is left"
             )
         }
         ReplayResult::Replayed { found, left } => format!(
-            "{subjects} of the register looked for: {found} were there, and {left} ARE STILL FOUND"
+            "{subjects} of the register looked for; there before: {found}; STILL FOUND: {left}"
         ),
         ReplayResult::Failed { message } => {
             format!("erasures COULD NOT BE REPLAYED: {}", clean(message))

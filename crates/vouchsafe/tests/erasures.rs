@@ -161,7 +161,7 @@ fn erased_subjects_stay_erased_in_postgresql() {
         rung(&said)["actual"]
             .as_str()
             .unwrap()
-            .contains("2 were there"),
+            .contains("there before, and erased: 2"),
         "{said}"
     );
     let left_in = control(&said, "left-in");

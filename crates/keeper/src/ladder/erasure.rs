@@ -67,7 +67,7 @@ impl Climb<'_> {
         climbed.spared = erased.spared;
         match erased.remaining() {
             0 => Ok(format!(
-                "none is found; {} were there and are erased",
+                "none is found; there before, and erased: {}",
                 erased.found
             )),
             left => Err(format!("{} still found", count(left, "subject"))),
