@@ -1,5 +1,6 @@
 //! A whole PostgreSQL server, copied file by file while it runs.
 
+mod checksums;
 mod compare;
 mod directory;
 mod label;
