@@ -18,7 +18,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "vouchsafe",
     version,
-    about,
     max_term_width = 100,
     disable_help_subcommand = true
 )]
