@@ -400,6 +400,9 @@ pub struct Protection {
     /// The data directory of a server on this host, which is read instead of asking the server for its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_directory: Option<PathBuf>,
+    /// How many processes dump a database at once, if more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dump_jobs: Option<u32>,
     /// How subjects of the register of erasures are erased from what a restore brings back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<ErasureRule>,

@@ -472,6 +472,11 @@ pub(crate) static READS: Section = section(
             "The data directory of a PostgreSQL server on this host: a base is read from its files, which is faster than asking the server for them.",
         ),
         key(
+            "dump_jobs",
+            Count,
+            "How many processes dump a PostgreSQL database at once, 1 if nothing is said. With more, the dump goes through the state directory, which needs room for it.",
+        ),
+        key(
             "erasure",
             Map(&more::ERASING),
             "How a subject of the register of erasures is erased from what a restore brings back.",

@@ -62,6 +62,7 @@ fn protection(name: &str, way: Way) -> Protection {
             checks: Vec::new(),
         }),
         data_directory: None,
+        dump_jobs: None,
         log_every: None,
         log_keep: None,
     }

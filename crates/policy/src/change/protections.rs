@@ -170,6 +170,8 @@ fn reads(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
     let read = "the server's files are read from elsewhere";
     let directories = (&old.data_directory, &new.data_directory);
     diff.other(&at("data_directory"), directories.0, directories.1, read);
+    let dumped = "another number of processes dumps it";
+    diff.other(&at("dump_jobs"), &old.dump_jobs, &new.dump_jobs, dumped);
     let digests = |p: &Protection| match p.digests {
         vouchsafe_model::policy::Digests::Full => 2,
         vouchsafe_model::policy::Digests::Sample => 1,

@@ -141,16 +141,23 @@ fn verify(
         .program(&programs.join("pg_verifybackup"))
         .args(["--quiet", "--skip-checksums"])
         .arg(confined.seen(DATA));
-    match run_captured(ctx.spawn, command, VERIFY) {
-        Ok(_) => checksums::differing(ctx, &data_directory(place)),
-        Err(vouchsafe_host::process::ProcessError::Failed(failed)) => Ok(vec![Issue {
+    let said = match run_captured(ctx.spawn, command, VERIFY) {
+        Ok(_) => None,
+        Err(vouchsafe_host::process::ProcessError::Failed(failed)) => Some(Issue {
             place: place.display().to_string(),
             message: format!("pg_verifybackup: {}", failed.stderr_tail.trim_end()),
-        }]),
-        Err(error) => Err(programs::failed(
-            "pg_verifybackup",
-            &error,
-            "see that PostgreSQL is installed whole",
-        )),
+        }),
+        Err(error) => {
+            let remedy = "see that PostgreSQL is installed whole";
+            return Err(programs::failed("pg_verifybackup", &error, remedy));
+        }
+    };
+    match (checksums::differing(ctx, &data_directory(place)), said) {
+        (Ok(differing), said) => Ok(differing.into_iter().chain(said).collect()),
+        // A file that is missing, say: it was named.
+        (Err(CaptureError::Io { .. } | CaptureError::Unreadable { .. }), Some(said)) => {
+            Ok(vec![said])
+        }
+        (Err(error), _) => Err(error),
     }
 }
