@@ -186,6 +186,31 @@ const NOTHING_STATED: [&str; 14] = [
     "S2-42", "S2-43", "S2-50", "S3-10",
 ];
 
+/// What a person does by hand has its rhythm and its vaults in its own lines, whatever a plan says.
+#[test]
+fn what_is_done_by_hand_is_told_of_in_its_own_lines() {
+    let text = "\
+vaults: { v: { url: /v } }
+tiers: { t: { rpo: 26h } }
+plans:
+  p:
+    schedule: daily
+    copies: [ v ]
+systems:
+  wiki:
+    tier: t
+    plan: p
+    owner: it
+    manual:
+      every: month
+      copies: [ v ]
+";
+    let found = findings(text);
+    let line = |code: &str| found.iter().find(|(c, _)| c == code).map(|(_, line)| *line);
+    assert_eq!(line("P110"), Some(13), "{found:?}");
+    assert_eq!(line("P107"), Some(14), "{found:?}");
+}
+
 /// Names that no rule may know.
 const NAMES: [&str; 16] = [
     "workshop",
