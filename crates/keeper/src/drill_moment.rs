@@ -2,6 +2,7 @@
 
 use vouchsafe_capture::Until;
 use vouchsafe_model::fact::Recorded;
+use vouchsafe_model::policy::Way;
 use vouchsafe_model::{Protection, Span, System, Time, VaultName};
 
 use crate::catalogue::{Catalogue, KnownPoint};
@@ -9,6 +10,17 @@ use crate::drill::{DrillMoment, DrillOrder};
 use crate::error::KeeperError;
 use crate::keeper::Keeper;
 use crate::log_reach::{LogWindow, ProtectionLog, outside};
+
+/// How a protection that has no point comes by one.
+pub(crate) fn first_point(protection: &Protection) -> String {
+    let system = &protection.id.system;
+    match protection.way {
+        Way::Manual { .. } => format!(
+            "hand one in with `vouchsafe attest {system} --outcome done --reason TEXT --by WHO --file FILE`"
+        ),
+        _ => format!("run `vouchsafe run {system}`"),
+    }
+}
 
 /// What a drill restores.
 pub(crate) struct Chosen<'c> {
@@ -42,7 +54,7 @@ impl Keeper {
         let none = |wanted: String| KeeperError::NoPoint {
             system: system.name.clone(),
             wanted,
-            remedy: format!("run `vouchsafe run {}`", system.name),
+            remedy: first_point(protection),
         };
         let found = match (order.moment, seed) {
             (DrillMoment::At(at), _) => points.iter().rfind(|p| p.point.content_time <= at),

@@ -367,6 +367,9 @@ pub(crate) enum Ledger {
     Witnessed(ledger::Witnessed),
     /// Have the newest head stamped with its time by an authority (RFC 3161): it is recorded and published.
     Timestamp(ledger::Timestamp),
+    /// Make anew from the entries what is kept beside them to be found quickly: which obligations were written ahead, and
+    /// up to when. The entries stay as they are.
+    Rebuild,
     /// Print head, public key and the newest entries.
     Show {
         /// How many entries.

@@ -306,6 +306,51 @@ fn a_server_elsewhere_and_a_connection_that_is_not_verified_are_told() {
 }
 
 #[test]
+fn a_log_of_what_is_no_whole_server_is_told_for_what_it_is() {
+    let said = |url: &str| {
+        let text = format!(
+            "systems:\n  s: {{ source: '{url}', schedule: daily, logs: {{ every: 5s, keep: 7 days }} }}\n"
+        );
+        let all = found(&text, "2026-06-01T00:00:00Z");
+        let all = all.into_iter().filter(|p| p.code == "P132");
+        all.map(|p| p.message).collect::<Vec<_>>()
+    };
+    let is = |what: &str| {
+        [format!(
+            "s/main is {what}, and a log is that of a whole server; none is shipped"
+        )]
+    };
+    assert_eq!(said("postgres://u@h"), [""; 0]);
+    assert_eq!(said("postgres://u@h/shop"), is("one database"));
+    assert_eq!(
+        said("postgres://u@h/*?sslmode=verify-full"),
+        is("a dump of each database")
+    );
+    assert_eq!(said("mysql://u@h/shop"), is("one database"));
+}
+
+/// Erasing is not replayed over a dump of all databases, and what cannot be kept is not taken for kept.
+#[test]
+fn erasing_in_all_databases_is_not_connected() {
+    let said = |erasure: &str| {
+        let text = format!(
+            "classes: {{ c: {{ personal: true }} }}\nerasure: {{ file: ./erased.jsonl }}\nsystems:\n  s: {{ source: 'postgres://u@h/*', class: c, schedule: daily{erasure} }}\n"
+        );
+        let lowered = lower(&text, "policy.yaml", Path::new("/p"), String::new());
+        let policy = lowered.policy.as_ref().unwrap();
+        let system = policy.systems.values().next().unwrap();
+        assert!(system.protections.values().all(|p| p.erasure.is_none()));
+        let all = lint(&lowered, "2026-06-01T00:00:00Z".parse().ok());
+        let all = all.into_iter().filter(|p| p.message.contains("eras"));
+        all.map(|p| (p.code, p.level, p.line)).collect::<Vec<_>>()
+    };
+    let not_connected = ("P028", Level::Note, 4);
+    assert_eq!(said(""), [not_connected]);
+    let rule = ", erasure: { find: 'SELECT 1 FROM c WHERE id = :subject', erase: ['DELETE FROM c WHERE id = :subject'] }";
+    assert!(said(rule).contains(&not_connected), "{:?}", said(rule));
+}
+
+#[test]
 fn zones_of_one_region_do_not_lie_apart() {
     use vouchsafe_model::policy::Location;
     let text = CLEAN

@@ -44,6 +44,24 @@ fn never_verified() {
     );
 }
 
+/// A vault that was read before anything of a system was in it shows nothing of that system.
+#[test]
+fn what_was_read_before_there_was_a_copy_is_not_verified() {
+    let mut world = World::good();
+    world.drop_copies(|c| c.vault.as_str() == "b" && c.completed < t("2026-06-10T00:00:00Z"));
+    world.expect(
+        Question::Verified,
+        Verdict::Unproven,
+        "a: all bytes read back 2d 9h ago; b: not read back since it was copied; the policy says week",
+    );
+    world.verify("b", t("2026-06-10T05:00:00Z"));
+    world.expect(
+        Question::Verified,
+        Verdict::Met,
+        "b: all bytes read back 7h ago",
+    );
+}
+
 #[test]
 fn problems_of_a_verification_stand_until_all_was_read_again() {
     let mut world = World::good();
