@@ -459,3 +459,43 @@ fn of_a_chain_without_a_token_since_the_base_the_table_of_mariadb_tells_what_com
     let said = assert_first_red(&shop.compare(&restored), "tokens");
     assert!(said.contains("after token 0"), "{said}");
 }
+
+/// The same by an older base and a longer log as by a newer one and a shorter log.
+#[test]
+fn a_moment_of_mariadb_holds_the_same_by_whichever_base_and_a_changed_row_is_seen() {
+    let mut shop = Shop::new(&[]);
+    // A counter that no log tells of.
+    shop.server.sql("CREATE USER teller@'%' IDENTIFIED BY 'x'; BEGIN; INSERT INTO shop.t (pad) VALUES ('never'); ROLLBACK");
+    rows(&shop.server, 10);
+    let url = shop.server.url("root", "").replace("/?", "?");
+    let (captured, point) = common::wal::base(shop.world(), &url);
+    rows(&shop.server, 10);
+    shop.followed.catch_up(&shop.server);
+    let (file, offset) = end_of_log(&shop.server);
+    let until = Until::Position(Position::File { file, offset });
+    let older = shop.restored(until).expect("restores");
+    (shop.captured, shop.point) = (captured, point);
+    let newer = shop.restored(until).expect("restores");
+    let contents = |restored: &Restored| {
+        let found = shop.source.contents(&shop.world().ctx(), restored);
+        found.expect("digests").expect("a method")
+    };
+    let (one, two) = (contents(&older), contents(&newer));
+    assert_eq!(one.differences(&two), []);
+    for part in [
+        "rows:`shop` t",
+        "schema:`shop` table t",
+        "grants:account teller@%",
+    ] {
+        assert!(one.entries.contains_key(part), "{part}: {one:#?}");
+    }
+    let ctx = shop.world().ctx();
+    let spoiled = shop.source.alter(&ctx, &newer).expect("alters");
+    let differences = contents(&older).differences(&contents(&newer));
+    let parts: Vec<&str> = differences.iter().map(|d| d.part.as_str()).collect();
+    assert!(
+        parts.len() == 1 && parts[0].starts_with("rows:"),
+        "{}: {parts:?}",
+        spoiled.damage.detail
+    );
+}

@@ -464,3 +464,56 @@ fn a_stop_at_another_place_is_seen() {
     std::fs::write(first, bytes).unwrap();
     judged(sound, "tokens");
 }
+
+/// Restored from an older base and a longer log, and from a newer one and a shorter log, a moment holds the same, and
+/// whatever is changed in one of them is seen.
+#[test]
+fn a_moment_holds_the_same_by_whichever_base_and_each_change_is_seen() {
+    let mut past = Past::with(
+        "CREATE ROLE teller; CREATE SEQUENCE s; CREATE UNLOGGED TABLE u AS SELECT 1; \
+         SELECT lo_from_bytea(0, 'large'); CREATE TABLE p (id int, v text) PARTITION BY RANGE (id); \
+         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); CREATE MATERIALIZED VIEW m AS SELECT 7 AS x",
+    );
+    past.server.sql("CREATE DATABASE second");
+    past.rows(20);
+    let (newer, point) = base(&past.world, &past.url);
+    past.server.sql("INSERT INTO p VALUES (1, 'a'); SELECT nextval('s'); BEGIN; INSERT INTO p VALUES (2, 'b'); ROLLBACK");
+    past.rows(20);
+    let until = Until::Time(past.committed().last().unwrap().1);
+    let shipped = ship(&past.server, &[1]);
+    let older = past.fetched(&shipped, until, "older").expect("restores");
+    (past.captured, past.point) = (newer, point);
+    let newer = past.fetched(&shipped, until, "newer").expect("restores");
+    let target = |restored: &Restored| restored.replayed.as_ref().expect("a log").target.end;
+    assert_eq!(target(&older), target(&newer));
+    let source = past.source(&[]);
+    let contents = |restored: &Restored| {
+        let found = source.contents(&past.world.ctx(), restored);
+        found.expect("digests").expect("a method")
+    };
+    let (one, two) = (contents(&older), contents(&newer));
+    assert_eq!(one.differences(&two), []);
+    for part in [
+        "rows:\"postgres\" public.t",
+        "rows:\"postgres\" public.p1",
+        "sequence:\"postgres\" public.s",
+        "rows:\"postgres\" public.m",
+        "large-objects:\"postgres\"",
+        "schema:\"second\" database",
+        "grants:role teller",
+    ] {
+        assert!(one.entries.contains_key(part), "{part}: {one:#?}");
+    }
+    let changed = |what: &str| {
+        let differences = contents(&older).differences(&contents(&newer));
+        let parts: Vec<String> = differences.into_iter().map(|d| d.part).collect();
+        assert!(!parts.is_empty(), "{what} was not seen");
+        parts
+    };
+    let spoiled = source.alter(&past.world.ctx(), &newer).expect("alters");
+    let parts = changed(&spoiled.damage.detail);
+    assert!(
+        parts.len() == 1 && parts[0].starts_with("rows:\"postgres\" "),
+        "{parts:?}"
+    );
+}
