@@ -224,6 +224,9 @@ pub struct DrillRule {
     /// Queries that must give one true value each in the restored database.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
+    /// To what else a restored moment must be equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equality: Option<crate::EqualityRule>,
 }
 
 /// How much of a database's rows is digested at capture, and so can be compared by a drill.

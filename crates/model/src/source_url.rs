@@ -130,6 +130,12 @@ impl SourceUrl {
         self.kind == SourceKind::Sqlite || self.names_whole_server()
     }
 
+    /// Whether two restores of one moment of it can be held against each other, table by table.
+    pub fn has_comparable_moments(&self) -> bool {
+        let has_tables = matches!(self.kind, SourceKind::Postgres | SourceKind::MySql);
+        has_tables && self.names_whole_server()
+    }
+
     /// Whether it names a whole server rather than one database of it: what a log is that of.
     pub fn names_whole_server(&self) -> bool {
         self.server_database() == Some("")

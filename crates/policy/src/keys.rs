@@ -388,7 +388,21 @@ pub(crate) static DRILL: Section = section(
             TEXTS,
             "Queries that must give one true value each in the restored database.",
         ),
+        key(
+            "equality",
+            Any(&[Text, Map(&EQUALITY)]),
+            "To what else a restored moment must be equal, table by table: copies (the same moment restored from another vault), or a standby.",
+        ),
     ],
+);
+
+pub(crate) static EQUALITY: Section = section(
+    "equality",
+    &[key(
+        "standby",
+        Text,
+        "A standby of the PostgreSQL server, as a URL; its replay is paused for a moment.",
+    )],
 );
 
 pub(crate) static SYSTEM: Section = Section {

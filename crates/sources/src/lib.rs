@@ -48,6 +48,7 @@ pub use log::{
 pub use mysql::{MySqlBaseSource, MySqlLog, MySqlSource};
 pub use postgres::{
     LogFollower, PostgresAllSource, PostgresBaseSource, PostgresLog, PostgresSource,
+    PostgresStandby, StandbyHeld,
 };
 pub use sample::write_sample_database;
 pub use sqlite::{SqliteLog, SqliteSource};

@@ -63,6 +63,7 @@ systems:
       every: quarter
       negative_control: every year
       checks: ["SELECT count(*) > 0 FROM shop.orders"]
+      equality: copies
 "#,
             server.socket().display()
         );
@@ -328,6 +329,7 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
         "tokens",
         "checksums",
         "checks",
+        "equality",
     ] {
         assert!(
             said.contains(&format!("\"name\":\"{rung}\"")),
@@ -340,6 +342,7 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
         "exchanged-log",
         "other-server",
         "stale-manifest",
+        "unequal-copy",
     ] {
         assert!(
             said.contains(&format!("\"name\":\"{control}\"")),

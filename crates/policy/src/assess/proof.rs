@@ -198,6 +198,16 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
             format!("{restored}; that is over RTO {target}"),
         );
     }
+    let restored = match &drill.equal_to {
+        Some(equal_to) => format!("{restored}, equal to {equal_to}"),
+        None if case.protection.equality().is_some() => {
+            let because = format!(
+                "{restored}; to what else it is equal, as the policy asks, no drill has shown since"
+            );
+            return say(Verdict::Unproven, because);
+        }
+        None => restored,
+    };
     let restored = match projected(case, drill) {
         None => restored,
         Some((times, projected)) => {

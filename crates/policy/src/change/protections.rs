@@ -457,6 +457,19 @@ fn drill(diff: &mut Diff, place: &str, old: &Option<DrillRule>, new: &mut Option
         &before.negative_control,
         &mut rule.negative_control,
     );
+    if before.equality != rule.equality {
+        match &before.equality {
+            Some(_) => {
+                let what = "a restored moment is no longer held against the same";
+                diff.say(Effect::Weakens, place, what.to_owned());
+                rule.equality.clone_from(&before.equality);
+            }
+            None => {
+                let what = "a restored moment is held against something else";
+                diff.say(Effect::Strengthens, place, what.to_owned());
+            }
+        }
+    }
     for check in &before.checks {
         if !rule.checks.contains(check) {
             let what = format!("no longer checked: {check}");

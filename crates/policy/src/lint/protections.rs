@@ -338,7 +338,7 @@ impl Lint<'_> {
             .any(|other| other.ships_log_every().is_some())
     }
 
-    fn vaults_of(&self, subject: &Subject<'_>) -> Vec<Vault> {
+    pub(super) fn vaults_of(&self, subject: &Subject<'_>) -> Vec<Vault> {
         let copies = subject.protection.copies.iter();
         copies
             .filter_map(|c| self.policy.vaults.get(&c.vault))
@@ -505,6 +505,7 @@ impl Lint<'_> {
             }
             Some(_) => {}
         }
+        self.equality(subject);
         if subject.protection.digests == Digests::None && subject.protection.drill.is_some() {
             let message = format!("drills of {id} compare no rows: none are digested at capture");
             self.about(

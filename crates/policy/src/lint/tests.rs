@@ -281,6 +281,48 @@ fn a_drill_without_rows_is_told() {
 }
 
 #[test]
+fn moments_that_nothing_can_be_held_against_are_told() {
+    let said = |source: &str, copies: &str, logs: &str| {
+        let text = format!(
+            "vaults:\n  a: {{ url: /v/a }}\n  b: {{ url: /v/b }}\n  r: {{ url: 'rest:https://h/v' }}\n\
+             systems:\n  s:\n    source: '{source}'\n    schedule: daily\n    copies: {copies}\n    \
+             drill: {{ every: month, equality: copies }}\n{logs}"
+        );
+        let all = found(&text, "2026-06-01T00:00:00Z").into_iter();
+        all.filter(|p| matches!(p.code, "P193" | "P194"))
+            .map(|p| (p.code, p.level, p.line))
+            .collect::<Vec<_>>()
+    };
+    let logs = "    logs: { every: 5s, keep: 7 days }\n";
+    for server in ["postgres://u@h", "mysql://u@localhost"] {
+        assert_eq!(said(server, "[ a, b ]", logs), []);
+        let alone = [("P193", Level::Error, 10)];
+        assert_eq!(said(server, "[ a ]", logs), alone);
+        assert_eq!(said(server, "[ a, a ]", logs), alone);
+        assert_eq!(said(server, "[ a, r ]", logs), alone, "it holds no log");
+        assert_eq!(said(server, "[ a, b ]", ""), [("P194", Level::Error, 10)]);
+    }
+    let by_standby = |source: &str, standby: &str| {
+        let text = format!(
+            "vaults:\n  a: {{ url: /v/a }}\nsystems:\n  s:\n    source: '{source}'\n    schedule: daily\n    copies: [ a ]\n    \
+             drill: {{ every: month, equality: {{ standby: '{standby}' }} }}\n{logs}"
+        );
+        let all = found(&text, "2026-06-01T00:00:00Z").into_iter();
+        all.filter(|p| matches!(p.code, "P193" | "P194" | "P195"))
+            .map(|p| (p.code, p.level, p.line))
+            .collect::<Vec<_>>()
+    };
+    let wrong = [("P195", Level::Error, 8)];
+    assert_eq!(by_standby("postgres://u@h", "postgres://u@standby"), []);
+    assert_eq!(by_standby("postgres://u@h", "postgres://u@h"), wrong);
+    assert_eq!(by_standby("mysql://u@localhost", "postgres://u@h"), wrong);
+    for other in ["postgres://u@h/d", "files:/x", "sqlite:/x.db"] {
+        let told = [("P194", Level::Warning, 10)];
+        assert_eq!(said(other, "[ a, b ]", logs), told, "{other}");
+    }
+}
+
+#[test]
 fn a_server_elsewhere_and_a_connection_that_is_not_verified_are_told() {
     let text = |url: &str| format!("systems:\n  s: {{ source: '{url}', schedule: daily }}\n");
     let said = |url: &str| {

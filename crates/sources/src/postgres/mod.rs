@@ -45,7 +45,7 @@ use crate::spooled::Written;
 
 pub use all::PostgresAllSource;
 pub(crate) use all::names_all;
-pub use base::PostgresBaseSource;
+pub use base::{PostgresBaseSource, PostgresStandby, StandbyHeld};
 pub use wal::{LogFollower, PostgresLog};
 
 /// Whether a URL names a database; one that does not means the whole server.

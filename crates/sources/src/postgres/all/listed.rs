@@ -98,7 +98,7 @@ pub(super) fn directory_of(database: &str) -> String {
 }
 
 /// The key of a database's part in the manifest of all: its name, as SQL quotes it, stands before the part's own.
-pub(super) fn key_in(database: &str, key: &str) -> String {
+pub(in crate::postgres) fn key_in(database: &str, key: &str) -> String {
     let database = quoted(database);
     match key.split_once(':') {
         Some((kind, name)) => format!("{kind}:{database} {name}"),

@@ -18,7 +18,8 @@ use vouchsafe_format::NodeKind;
 use vouchsafe_model::policy::Digests;
 use vouchsafe_model::{DigestManifest, Rung, SecretRef, SourceUrl, Time};
 
-use self::listed::{AllAbout, directory_of, key_in, manifest_in, parts_of};
+pub(super) use self::listed::key_in;
+use self::listed::{AllAbout, directory_of, manifest_in, parts_of};
 use super::about::{self, About};
 use super::address::Address;
 use super::dump::{Door, Dumped, Held};
