@@ -5,6 +5,7 @@ mod erasing;
 mod error;
 mod log;
 mod log_reader;
+mod logged;
 mod path;
 mod progress;
 mod reader;
@@ -17,12 +18,11 @@ pub use erasing::{Erased, Erasing, Spared};
 pub use error::CaptureError;
 pub use log::{LogPiece, LogReached, LogSink, LogTip};
 pub use log_reader::{Log, LogChart, LogPart, LogReader, LogRun, LogWindow};
+pub use logged::{LoggedId, LoggedTag};
 pub use path::{PathError, TreePath};
 pub use progress::{NoProgress, Progress};
 pub use reader::{ContentSink, PointReader, Visit};
-pub use replay::{
-    Around, FetchedLog, LoggedCommit, LoggedId, ReplayError, ReplayPlan, ReplayTarget, Until,
-};
+pub use replay::{Around, FetchedLog, LoggedCommit, ReplayError, ReplayPlan, ReplayTarget, Until};
 pub use sink::{CleanEnd, Content, Cutting, Sink, StreamContent};
 pub use source::{
     CaptureContext, Captured, Compare, Discovery, Form, MANIFEST_NAME, RestoreRequest, Restored,

@@ -7,6 +7,7 @@ use vouchsafe_format::fragment::Position;
 use vouchsafe_model::Time;
 
 use crate::error::CaptureError;
+use crate::logged::LoggedId;
 
 /// How far a log is to be replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,24 +98,6 @@ pub struct LoggedCommit {
     pub time: Time,
 }
 
-/// What a log calls a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LoggedId {
-    /// PostgreSQL's number, of 32 bits.
-    Number(u32),
-    /// MariaDB's global identifier, written `domain-server-sequence`.
-    Gtid {
-        /// A stream of its own order.
-        domain: u32,
-        /// The server that wrote it first.
-        server: u32,
-        /// Its number in the domain.
-        sequence: u64,
-    },
-    /// None at all.
-    Anonymous,
-}
-
 /// Why a point cannot be brought to a moment.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
@@ -176,20 +159,6 @@ impl fmt::Display for Until {
             Until::End => f.write_str("the end of the log"),
             Until::Position(position) => position.fmt(f),
             Until::Transaction(id) => write!(f, "transaction {id}"),
-        }
-    }
-}
-
-impl fmt::Display for LoggedId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LoggedId::Number(number) => number.fmt(f),
-            LoggedId::Gtid {
-                domain,
-                server,
-                sequence,
-            } => write!(f, "{domain}-{server}-{sequence}"),
-            LoggedId::Anonymous => f.write_str("without a name"),
         }
     }
 }

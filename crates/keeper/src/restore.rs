@@ -42,8 +42,8 @@ pub enum Moment {
 }
 
 impl Moment {
-    /// A place in a log as databases write it: PostgreSQL's `16/B374D848`; MariaDB's `bin.000003:1234` or `000003:1234`, and
-    /// a transaction of it, `0-1-42`.
+    /// A place in a log as databases write it: PostgreSQL's `16/B374D848`; `bin.000003:1234` or
+    /// `000003:1234` of MariaDB and MySQL, and transactions of these, `0-1-42` and `uuid:42`.
     pub fn in_log(text: &str) -> Option<Moment> {
         let hex = |digits: &str| u32::from_str_radix(digits, 16).ok();
         if let Some((high, low)) = text.split_once('/') {
@@ -61,23 +61,8 @@ impl Moment {
             let offset = offset.parse().ok()?;
             return Some(Moment::Position(Position::File { file, offset }));
         }
-        let mut words = text.split('-');
-        let mut next = || words.next().filter(|word| all(word));
-        let (domain, server, sequence) = (next()?, next()?, next()?);
-        if words.next().is_some() || is_a_day(domain, server, sequence) {
-            return None;
-        }
-        Some(Moment::Transaction(LoggedId::Gtid {
-            domain: domain.parse().ok()?,
-            server: server.parse().ok()?,
-            sequence: sequence.parse().ok()?,
-        }))
+        LoggedId::parse(text).map(Moment::Transaction)
     }
-}
-
-/// Whether three numbers are a day as times begin with it.
-fn is_a_day(year: &str, month: &str, day: &str) -> bool {
-    year.len() == 4 && month.len() == 2 && day.len() == 2
 }
 
 /// What is to be restored, and where.
@@ -582,6 +567,10 @@ mod tests {
             sequence: 42,
         });
         assert_eq!(Moment::in_log("0-1-42"), Some(named));
+        let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562:23";
+        let named = LoggedId::parse(uuid).map(Moment::Transaction);
+        assert!(named.is_some());
+        assert_eq!(Moment::in_log(uuid), named);
         for time in [
             "2026-03-01T12:00:00Z",
             "2026-03-01",

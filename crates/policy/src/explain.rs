@@ -260,11 +260,11 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "P132",
-        "A log tells of a whole server. PostgreSQL's and MariaDB's is replayed over the files of one, and a dump is made of statements; MongoDB's oplog tells of all databases together, of which a point of one holds no more than that. Capture the whole server beside it, by a URL without a database, and give that protection the `logs`.",
+        "A log tells of a whole server. PostgreSQL's, MariaDB's and MySQL's is replayed over the files of one, and a dump is made of statements; MongoDB's oplog tells of all databases together, of which a point of one holds no more than that. Capture the whole server beside it, by a URL without a database, and give that protection the `logs`.",
     ),
     (
         "P136",
-        "A URL without a database means the whole server. A MariaDB server is copied by a program that reads its files, so it must run on the server's own machine.",
+        "A URL without a database means the whole server. A MariaDB server is copied by a program that reads its files, so it must run on the server's own machine. A MySQL server sends a clone of itself to wherever it is asked for. Which of the two it is, the URL does not tell.",
     ),
     (
         "P137",

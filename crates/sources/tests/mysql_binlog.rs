@@ -4,13 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common;
-use crate::common::binlog::{Followed, end_of_log};
+use crate::common::binlog::{Followed, assert_same_bytes, end_of_log};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::files;
 use vouchsafe_model::{LogGapCause, SecretRef, SourceUrl};
 use vouchsafe_sources::open_log;
 use vouchsafe_testkit::mariadb::MariaDb;
-use vouchsafe_translog::binlog::{BinlogReader, GtidState};
 
 fn server(options: &[&str]) -> MariaDb {
     let server = MariaDb::start(options);
@@ -54,41 +53,6 @@ fn send(signal: &str, pid: &str) {
         .args(["-c", "kill -\"$1\" \"$2\"", "sh", signal, pid])
         .status();
     assert!(done.expect("sh runs").success());
-}
-
-/// The server's own files, as far as they were shipped, but for the mark that one is in use.
-fn assert_same_bytes(followed: &Followed, server: &MariaDb) {
-    let mut compared = 0;
-    for path in server.logs() {
-        let number: u64 = number(&path);
-        let mut theirs = std::fs::read(&path).expect("reads");
-        let ours = followed.log.file(number);
-        if ours.is_empty() {
-            continue;
-        }
-        theirs.truncate(ours.len());
-        // Four bytes of magic, then the flags in the header of the first event.
-        theirs[21] &= !1;
-        let differs = ours.iter().zip(&theirs).position(|(a, b)| a != b);
-        assert_eq!(differs, None, "{}", path.display());
-        assert_eq!(ours.len(), theirs.len(), "{}", path.display());
-        compared += 1;
-    }
-    assert!(compared > 0);
-    // And it reads on from one file to the next.
-    let mut gtids = GtidState::Unknown;
-    for path in server.logs() {
-        let mut reader = BinlogReader::new(gtids);
-        reader
-            .feed(&followed.log.file(number(&path)), |_| {})
-            .expect("it is sound");
-        gtids = reader.status().gtids;
-    }
-}
-
-fn number(path: &Path) -> u64 {
-    let end = path.extension().and_then(|e| e.to_str()).expect("a number");
-    end.parse().expect("a number")
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod common;
 mod mongo_shop;
 mod mysql_inside;
+mod mysql_whole;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ fn mongorestore_restores_what_was_captured_of_one_database_and_of_all() {
 #[test]
 fn mysql_conforms() {
     inside("mysql_conforms", || {
-        let server = MySql::start();
+        let server = MySql::start(&[]);
         server.sql(SHOP);
         let world = World::new();
         common::conformance::conforms(&world, &server.url("root", "shop"), "restored");
@@ -119,7 +120,7 @@ fn an_account_of_mysql_that_has_a_password_and_the_least_rights_is_enough() {
     inside(
         "an_account_of_mysql_that_has_a_password_and_the_least_rights_is_enough",
         || {
-            let server = MySql::start();
+            let server = MySql::start(&[]);
             server.sql(SHOP);
             let world = World::new();
             let secret = world.path("secret");
@@ -155,7 +156,7 @@ fn every_kind_of_change_to_a_mysql_database_is_seen_in_its_part() {
     inside(
         "every_kind_of_change_to_a_mysql_database_is_seen_in_its_part",
         || {
-            let server = MySql::start();
+            let server = MySql::start(&[]);
             server.sql(SHOP);
             let world = World::new();
             let source = open(&server.url("root", "shop"));

@@ -14,6 +14,7 @@ pub mod azurite;
 pub mod ceph;
 pub mod mail;
 pub mod mariadb;
+pub mod mysql;
 pub mod postgres;
 pub mod restic;
 pub mod servers;

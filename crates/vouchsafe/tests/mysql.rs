@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::common::Workspace;
-use serde_json::Value;
+use crate::common::worker::added_bytes;
 use vouchsafe_testkit::mariadb::MariaDb;
 
 /// A workspace whose policy protects one database of a real server, and that whole server.
@@ -156,10 +156,10 @@ fn a_whole_mariadb_server_is_captured_and_drilled_and_every_damage_is_caught() {
     let shop = Shop::new();
     let w = &shop.work;
     w.ok(["run", "shop/base"]);
-    let before = added(&w.ok(["run", "shop/base", "--json"]));
+    let before = added_bytes(&w.ok(["run", "shop/base", "--json"]));
     shop.server
         .sql_in("shop", "UPDATE orders SET item = 'changed' WHERE id = 7");
-    let after = added(&w.ok(["run", "shop/base", "--json"]));
+    let after = added_bytes(&w.ok(["run", "shop/base", "--json"]));
     assert!(
         after < before + (2 << 20),
         "a page changed and {after} bytes were added, {before} without"
@@ -174,18 +174,6 @@ fn a_whole_mariadb_server_is_captured_and_drilled_and_every_damage_is_caught() {
     assert!(said.contains("flipped-page-byte"), "{said}");
     w.ok(["restore", "shop/base", "--to", "server:./served"]);
     assert!(w.path("served/data/shop/orders.ibd").is_file());
-}
-
-/// The bytes that a run added, as it says.
-fn added(said: &str) -> u64 {
-    let mut found = said.lines().rev().filter_map(|line| {
-        let value: Value = serde_json::from_str(line).ok()?;
-        let bytes = value
-            .get("added_bytes")
-            .or(value.pointer("/runs/0/added_bytes"));
-        bytes?.as_u64()
-    });
-    found.next().expect("it says how much")
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! drill that proves it.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::common::worker::{self, Worker};
 use crate::common::{self, Workspace};
 use serde_json::Value;
 use vouchsafe_testkit::mariadb::MariaDb;
@@ -14,18 +14,6 @@ struct Shop {
     server: MariaDb,
     work: Workspace,
 }
-
-/// A worker that is running. It is killed when the value is dropped.
-struct Worker(Child);
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Shop {
     fn new() -> Shop {
@@ -73,61 +61,27 @@ systems:
     }
 
     fn worker(&self) -> Worker {
-        let mut command = self.work.command(["worker", "--record-every", "1"]);
-        let log = fs::File::options()
-            .append(true)
-            .create(true)
-            .open(self.work.path("worker.log"))
-            .unwrap();
-        Worker(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+        Worker::start(&self.work)
     }
 
-    fn said(&self) -> String {
-        fs::read_to_string(self.work.path("worker.log")).unwrap_or_default()
-    }
-
-    /// Everything in the record of that kind, oldest first.
     fn facts(&self, kind: &str) -> Vec<Value> {
-        let text = self.work.ok(["ledger", "export"]);
-        text.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter_map(|line| {
-                let entry = line.get("entry").unwrap_or(&line).clone();
-                let entry = match entry {
-                    Value::String(text) => serde_json::from_str(&text).ok()?,
-                    other => other,
-                };
-                (entry["fact"] == kind).then_some(entry)
-            })
-            .collect()
+        worker::facts(&self.work, kind)
     }
 
     fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(begun.elapsed() < PATIENCE, "{what}: {}", self.said());
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        worker::until(&self.work, what, is_so);
     }
 
     /// Until the record says that both vaults have all of the log that there is now.
     fn until_recorded(&self) -> Value {
         let said = self.server.sql("SHOW MASTER STATUS");
         let mut words = said.split('\t');
-        let file = words.next().unwrap().rsplit('.').next().unwrap().to_owned();
-        let offset: u64 = words.next().unwrap().parse().unwrap();
-        let place = |text: &str| -> (String, u64) {
-            let (file, offset) = text.rsplit_once(':').unwrap();
-            (file.to_owned(), offset.parse().unwrap())
-        };
-        let has = |copy: &Value| place(copy["reaches"].as_str().unwrap()) >= (file.clone(), offset);
-        let there = || {
-            let last = self.facts("log-shipped").pop()?;
-            let copies = last["copies"].as_array().unwrap();
-            (copies.len() == 2 && copies.iter().all(has)).then_some(last)
-        };
-        self.until("the log in every vault", || there().is_some());
-        there().unwrap()
+        let file = words.next().unwrap().rsplit('.').next().unwrap();
+        let end = (
+            file.parse().unwrap(),
+            words.next().unwrap().parse().unwrap(),
+        );
+        worker::until_recorded(&self.work, end)
     }
 
     /// Rows in transactions of their own.
@@ -156,27 +110,6 @@ systems:
     }
 }
 
-fn signal(worker: &Worker, name: &str) {
-    let done = Command::new("sh")
-        .args(["-c", "kill \"$1\" \"$2\"", "sh", &format!("-{name}")])
-        .arg(worker.0.id().to_string())
-        .status()
-        .unwrap();
-    assert!(done.success());
-}
-
-/// How it ended, which must be soon.
-fn ends(mut worker: Worker) -> Option<i32> {
-    let begun = Instant::now();
-    loop {
-        if let Some(status) = worker.0.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(begun.elapsed() < PATIENCE, "the worker does not end");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn time(second: i64) -> String {
     vouchsafe_model::Time::from_secs(second).to_string()
 }
@@ -196,14 +129,7 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
     });
 
     // No secret shows while the receiver runs.
-    let lines = Command::new("sh")
-        .args([
-            "-c",
-            "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'",
-        ])
-        .output()
-        .unwrap();
-    let lines = String::from_utf8_lossy(&lines.stdout).into_owned();
+    let lines = worker::lines_of_processes();
     assert!(lines.contains("--stop-never"), "the receiver runs");
     assert!(!lines.contains("sesame"));
 
@@ -212,7 +138,7 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
         std::thread::sleep(Duration::from_millis(450));
     }
     // Killed in the middle of work, and begun again: nothing is missing and nothing is there twice.
-    signal(&worker, "KILL");
+    worker.signal("KILL");
     drop(worker);
     shop.rows(300);
     let worker = shop.worker();
@@ -229,8 +155,8 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
     assert!(text.contains("behind"), "{text}");
     let points = shop.work.ok(["points", "shop-db"]);
     assert!(points.contains("any moment from"), "{points}");
-    signal(&worker, "TERM");
-    assert_eq!(ends(worker), Some(0), "{}", shop.said());
+    worker.signal("TERM");
+    assert_eq!(worker.ends(), Some(0), "{}", worker::said(&shop.work));
 
     // A gate: it ships what there is by itself where no worker is at it.
     shop.rows(5);
@@ -382,8 +308,8 @@ fn purged_logs_are_a_gap_in_the_record_and_a_new_base_is_made() {
     let reason = runs.iter().rev().find_map(|run| run["reason"].as_str());
     let reason = reason.unwrap();
     assert!(reason.contains("gap"), "{reason}");
-    signal(&worker, "INT");
-    assert_eq!(ends(worker), Some(0));
+    worker.signal("INT");
+    assert_eq!(worker.ends(), Some(0));
     let points = shop.work.ok(["points", "shop-db"]);
     assert!(points.contains("gap from"), "{points}");
     // What lies behind the gap can be had back by the new base.

@@ -1,4 +1,4 @@
-//! The main job against Ceph, which checks signatures and enforces locks: by `cargo xtask conformance`.
+//! The main job against Ceph, which checks signatures and enforces locks, and with MySQL: by `cargo xtask conformance`.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -8,6 +8,7 @@
 )]
 
 mod common;
+mod mysql_whole;
 
 use common::vaults::{exits, s3, with_vaults};
 use vouchsafe_testkit::ceph;

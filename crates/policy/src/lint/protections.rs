@@ -526,10 +526,10 @@ impl Lint<'_> {
         }
         if *url.kind() == SourceKind::MySql && is_whole_server(url) {
             let message = format!(
-                "{id} means a whole server on another machine, which cannot be copied from here"
+                "{id} means a whole server on another machine: one of MariaDB cannot be copied from here"
             );
-            let remedy = "name a database in the URL, or run Vouchsafe on the server's own machine";
-            self.about(subject, Warning, "P136", "source", message, remedy);
+            let remedy = "if it is one, name a database in the URL, or run Vouchsafe on the server's own machine; MySQL is copied through the network";
+            self.about(subject, Note, "P136", "source", message, remedy);
         }
         if let Some(mode) = lowered_tls(url) {
             let message = format!("{id} speaks to another machine under {mode}");

@@ -1,5 +1,7 @@
 //! What a restore must know of the server that a database came from.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
 
 use serde::{Deserialize, Serialize};
@@ -54,8 +56,24 @@ pub(super) struct About {
     /// Every how many bytes files of pages are cut, where the whole server was captured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) cut: Option<u32>,
+    /// What is known of a clone, where the whole of a MySQL server was captured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) cloned: Option<Cloned>,
     /// The moment of the capture, as the server's clock has it.
     pub(super) server_time: String,
+}
+
+/// What a clone of a MySQL server says of itself when it is started for the first time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Cloned {
+    /// All transactions that are in it, as the server writes them.
+    pub(super) gtids: String,
+    /// How many tables there are.
+    pub(super) tables: u64,
+    /// SHA-256 of their sorted names.
+    pub(super) names: String,
+    /// Settings that say how its files are laid out: another server needs the same ones.
+    pub(super) layout: BTreeMap<String, String>,
 }
 
 /// A place in a binary log.
@@ -68,6 +86,17 @@ pub(super) struct Position {
     /// The global transaction identifiers up to there, as the server writes them; empty if there are none.
     #[serde(default)]
     pub(super) gtid: String,
+}
+
+/// As manifests have it: `bin.000003 1234 0-1-42`.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.file, self.offset)?;
+        match self.gtid.as_str() {
+            "" => Ok(()),
+            gtid => write!(f, " {gtid}"),
+        }
+    }
 }
 
 /// The longest `about.json` that is read.
@@ -124,6 +153,7 @@ impl About {
             held_by: None,
             of_no_moment: Vec::new(),
             cut: None,
+            cloned: None,
             server_time: session.text("SELECT DATE_FORMAT(NOW(6), '%Y-%m-%dT%H:%i:%s.%fZ')")?,
         })
     }

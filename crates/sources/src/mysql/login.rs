@@ -48,6 +48,11 @@ impl Login {
         Session::open(&self.address, self.password.as_ref())
     }
 
+    /// The password, where there is one.
+    pub(super) fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
+    }
+
     /// One of the server's programs, which connects by the option file and reads no other.
     pub(super) fn program(&self, program: &Path, product: Product) -> Command {
         let mut defaults = std::ffi::OsString::from("--defaults-file=");

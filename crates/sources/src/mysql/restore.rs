@@ -97,7 +97,7 @@ fn as_server(
     let place = files::canonicalize(&request.to).map_err(failure::file)?;
     files::write_atomic(place.join(about::NAME), &about.to_json(), 0o600).map_err(failure::file)?;
     ctx.progress.phase("make a server", None, None);
-    server::initialise(ctx, about, &place)?;
+    server::initialise(ctx, about, &place, &[])?;
     let server = Server::start(ctx, about, &place, &[])?;
     let mut session = server.session(ctx)?;
     let door = Door::Own(Arc::new(server));

@@ -102,13 +102,10 @@ impl Rights {
         ))
     }
 
-    /// An error that names what is missing for a copy of the whole server.
-    pub(super) fn demand_for_base(&self, shown: &str) -> Result<(), CaptureError> {
-        let needed = ["RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR"];
-        let missing: Vec<&str> = needed
-            .into_iter()
-            .filter(|each| !self.on_all(each))
-            .collect();
+    /// An error that names what of these is missing on the whole server.
+    pub(super) fn demand_on_all(&self, shown: &str, needed: &[&str]) -> Result<(), CaptureError> {
+        let mut missing = needed.iter().copied().collect::<Vec<&str>>();
+        missing.retain(|each| !self.on_all(each));
         if missing.is_empty() {
             return Ok(());
         }
@@ -128,8 +125,7 @@ impl Grant {
         let (database, rest) = name(rest)?;
         let (table, _) = name(rest.strip_prefix('.')?)?;
         Some(Grant {
-            // A privilege on columns is written with a list behind it, and is none on the table.
-            privileges: privileges.split(", ").map(str::to_owned).collect(),
+            privileges: split(privileges),
             database,
             table,
         })
@@ -145,6 +141,21 @@ impl Grant {
         };
         self.privileges.iter().any(|held| is(held) || held == other)
     }
+}
+
+/// The privileges of a list, with which some servers write no spaces. One on columns is written with a list behind it, and
+/// is none on the table.
+fn split(privileges: &str) -> Vec<String> {
+    let mut depth = 0_u32;
+    let parts = privileges.split(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.map(|part| part.trim().to_owned()).collect()
 }
 
 /// A name between backticks or a star, and what follows it.
@@ -228,13 +239,26 @@ mod tests {
     }
 
     #[test]
+    fn privileges_of_plugins_are_read_and_columns_are_none() {
+        let rights = rights(&[
+            "GRANT SELECT, RELOAD ON *.* TO `root`@`localhost` WITH GRANT OPTION",
+            "GRANT AUDIT_ADMIN,BACKUP_ADMIN,CLONE_ADMIN ON *.* TO `root`@`localhost` WITH GRANT OPTION",
+            "GRANT UPDATE (`a`, EVENT, `b`), INSERT ON *.* TO `root`@`localhost`",
+        ]);
+        for held in ["BACKUP_ADMIN", "CLONE_ADMIN", "RELOAD", "INSERT"] {
+            assert!(rights.on_all(held), "{held}");
+        }
+        assert!(!rights.on_all("EVENT") && !rights.on_all("UPDATE"));
+    }
+
+    #[test]
     fn all_privileges_are_all() {
         let rights =
             rights(&["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"]);
         assert!(rights.on_database("EVENT", "a`b") && rights.on_all("RELOAD"));
-        assert!(rights.demand_for_base("x").is_ok());
+        assert!(rights.demand_on_all("x", &["PROCESS"]).is_ok());
         let none = rights_of_nobody()
-            .demand_for_base("x")
+            .demand_on_all("x", &["PROCESS"])
             .unwrap_err()
             .to_string();
         assert!(none.contains("PROCESS"), "{none}");

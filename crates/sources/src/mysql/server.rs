@@ -33,6 +33,16 @@ pub(super) struct Server {
     program: &'static str,
     /// For programs, which start in the data directory.
     login: Login,
+    entry: Entry,
+}
+
+/// How we are let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// By an account of ours, which is there while the server runs.
+    Account,
+    /// Accounts are not asked for: nothing is written to let us in.
+    Anybody,
 }
 
 /// The socket's name in the data directory.
@@ -76,11 +86,12 @@ fn program_name(product: Product) -> &'static str {
     }
 }
 
-/// Makes an empty server in `place`.
+/// Makes an empty server in `place`, with more options beside those of ours.
 pub(super) fn initialise(
     ctx: &CaptureContext<'_>,
     about: &About,
     place: &Path,
+    more: &[String],
 ) -> Result<(), CaptureError> {
     let server = programs::of_series(ctx, Kind::Server, about.product, about.series)?;
     let confined = Confined::to(ctx, place)?;
@@ -106,6 +117,7 @@ pub(super) fn initialise(
     };
     let command = command
         .args(names(about))
+        .args(more)
         .arg(option("--datadir", &confined.seen(DATA)))
         .env("TMPDIR", confined.seen(""));
     run_captured(ctx.spawn, command, INIT)
@@ -134,16 +146,35 @@ impl Server {
         place: &Path,
         more: &[String],
     ) -> Result<Server, CaptureError> {
+        Server::launch(ctx, about, place, more, Entry::Account)
+    }
+
+    /// The same, but accounts are not asked for, and nothing of what they are is changed.
+    pub(super) fn start_for_anybody(
+        ctx: &CaptureContext<'_>,
+        about: &About,
+        place: &Path,
+        more: &[String],
+    ) -> Result<Server, CaptureError> {
+        Server::launch(ctx, about, place, more, Entry::Anybody)
+    }
+
+    fn launch(
+        ctx: &CaptureContext<'_>,
+        about: &About,
+        place: &Path,
+        more: &[String],
+        entry: Entry,
+    ) -> Result<Server, CaptureError> {
         let program = programs::of_series(ctx, Kind::Server, about.product, about.series)?;
         let data = files::canonicalize(data_directory(place)).map_err(failure::file)?;
         let directory = files::open_read(&data).map_err(failure::file)?;
         let place = files::canonicalize(place).map_err(failure::file)?;
-        files::write_atomic(
-            place.join(INIT_FILE),
-            let_in(about.product).as_bytes(),
-            0o600,
-        )
-        .map_err(failure::file)?;
+        if entry == Entry::Account {
+            let statements = let_in(about.product);
+            files::write_atomic(place.join(INIT_FILE), statements.as_bytes(), 0o600)
+                .map_err(failure::file)?;
+        }
         let confined = Confined::to(ctx, &place)?;
         let socket = Path::new("/proc/self/cwd").join(SOCKET);
         let command = confined
@@ -151,7 +182,10 @@ impl Server {
             .arg("--no-defaults")
             .arg(option("--datadir", &confined.seen(DATA)))
             .arg(option("--tmpdir", &confined.seen(DATA)))
-            .arg(option("--init-file", &confined.seen(INIT_FILE)))
+            .arg(match entry {
+                Entry::Account => option("--init-file", &confined.seen(INIT_FILE)),
+                Entry::Anybody => "--skip-grant-tables".to_owned(),
+            })
             // It works in its data directory, whose path may be too long for a socket's.
             .arg(option("--socket", &socket))
             .arg(option("--pid-file", Path::new("server.pid")))
@@ -176,6 +210,7 @@ impl Server {
             data,
             place,
             program: program_name(about.product),
+            entry,
         };
         server.wait_until_ready(ctx)?;
         Ok(server)
@@ -200,9 +235,11 @@ impl Server {
     /// Ends it so that everything is written, and takes away what let us in.
     pub(super) fn stop(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {
         let mut session = self.session(ctx)?;
-        // No log of its own says that.
-        session.execute("SET sql_log_bin = 0")?;
-        session.execute(&format!("DROP USER '{OURS}'@'localhost'"))?;
+        if self.entry == Entry::Account {
+            // No log of its own says that.
+            session.execute("SET sql_log_bin = 0")?;
+            session.execute(&format!("DROP USER '{OURS}'@'localhost'"))?;
+        }
         session.execute("SHUTDOWN")?;
         drop(session);
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
@@ -217,6 +254,14 @@ impl Server {
             });
         }
         files::remove_file(self.place.join(INIT_FILE)).map_err(failure::file)
+    }
+
+    /// Ends it at once; whoever waits for its answer gets an error.
+    pub(super) fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(child) = child.as_mut() {
+            child.kill_tree();
+        }
     }
 
     fn wait_until_ready(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {

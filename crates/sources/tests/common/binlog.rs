@@ -1,7 +1,7 @@
-//! Following the binary log of a MariaDB server, and the log in memory as a vault would hold it.
+//! Following the binary log of a server, and the log in memory as a vault would hold it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use vouchsafe_capture::{
@@ -13,11 +13,51 @@ use vouchsafe_host::OsRandom;
 use vouchsafe_model::{LogGapCause, SourceUrl};
 use vouchsafe_sources::{FollowLog, FoundGap, LogCut, LogStep, LogTick, open_log};
 use vouchsafe_testkit::mariadb::MariaDb;
+use vouchsafe_testkit::mysql::MySql;
+use vouchsafe_translog::binlog::{BinlogReader, GtidState};
 
 use super::World;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server with a binary log, of either product.
+pub trait Logging {
+    /// All of it, for its administrator.
+    fn whole(&self) -> String;
+    /// The file that it writes, by its number, and how long it is.
+    fn end(&self) -> (u64, u64);
+    /// The files of its log, the oldest first.
+    fn files(&self) -> Vec<PathBuf>;
+}
+
+impl Logging for MariaDb {
+    fn whole(&self) -> String {
+        self.url("root", "").replace("/?", "?")
+    }
+
+    fn end(&self) -> (u64, u64) {
+        end_of_log(self)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.logs()
+    }
+}
+
+impl Logging for MySql {
+    fn whole(&self) -> String {
+        self.url("root", "")
+    }
+
+    fn end(&self) -> (u64, u64) {
+        self.end_of_log()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.logs()
+    }
+}
 
 /// What was followed so far, as a vault would hold it.
 pub struct Followed {
@@ -30,8 +70,8 @@ pub struct Followed {
 }
 
 impl Followed {
-    pub fn begin(server: &MariaDb) -> Followed {
-        Followed::begin_as(&server.url("root", "").replace("/?", "?"))
+    pub fn begin(server: &impl Logging) -> Followed {
+        Followed::begin_as(&server.whole())
     }
 
     pub fn begin_as(url: &str) -> Followed {
@@ -49,10 +89,14 @@ impl Followed {
     }
 
     /// Begins anew, as after a crash, at another server or the same one.
-    pub fn begin_again(&mut self, server: &MariaDb) {
+    pub fn begin_again(&mut self, server: &impl Logging) {
         let known = self.follower.server();
-        let url = server.url("root", "").replace("/?", "?");
-        self.follower = follow(&self.world, &url, known.as_deref(), self.log.reached());
+        self.follower = follow(
+            &self.world,
+            &server.whole(),
+            known.as_deref(),
+            self.log.reached(),
+        );
     }
 
     pub fn tick(&mut self) -> LogTick {
@@ -84,8 +128,8 @@ impl Followed {
     }
 
     /// Until everything is there that the server has in its log now.
-    pub fn catch_up(&mut self, server: &MariaDb) {
-        let (number, offset) = end_of_log(server);
+    pub fn catch_up(&mut self, server: &impl Logging) {
+        let (number, offset) = server.end();
         let begun_anew = |f: &Followed| {
             let anew = |gap: &&FoundGap| gap.cause == LogGapCause::Diverged;
             f.gaps.iter().filter(anew).count() as u64
@@ -105,6 +149,41 @@ impl Followed {
         let reached = self.log.reached().expect("something was shipped");
         self.follower.release(reached).expect("releases");
     }
+}
+
+/// The server's own files, as far as they were shipped, but for the mark that one is in use.
+pub fn assert_same_bytes(followed: &Followed, server: &impl Logging) {
+    let mut compared = 0;
+    for path in server.files() {
+        let number: u64 = number(&path);
+        let mut theirs = std::fs::read(&path).expect("reads");
+        let ours = followed.log.file(number);
+        if ours.is_empty() {
+            continue;
+        }
+        theirs.truncate(ours.len());
+        // Four bytes of magic, then the flags in the header of the first event.
+        theirs[21] &= !1;
+        let differs = ours.iter().zip(&theirs).position(|(a, b)| a != b);
+        assert_eq!(differs, None, "{}", path.display());
+        assert_eq!(ours.len(), theirs.len(), "{}", path.display());
+        compared += 1;
+    }
+    assert!(compared > 0);
+    // And it reads on from one file to the next.
+    let mut gtids = GtidState::Unknown;
+    for path in server.files() {
+        let mut reader = BinlogReader::new(gtids);
+        reader
+            .feed(&followed.log.file(number(&path)), |_| {})
+            .expect("it is sound");
+        gtids = reader.status().gtids;
+    }
+}
+
+fn number(path: &Path) -> u64 {
+    let end = path.extension().and_then(|e| e.to_str()).expect("a number");
+    end.parse().expect("a number")
 }
 
 /// The file that a server writes, by its number, and how long it is.

@@ -9,6 +9,7 @@
 )]
 
 pub(crate) mod vaults;
+pub(crate) mod worker;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -45,13 +46,18 @@ systems:
 impl Workspace {
     /// Real data, nothing initialised.
     pub(crate) fn new() -> Workspace {
-        let dir = tempfile::tempdir().unwrap();
-        let w = Workspace { dir };
+        let w = Workspace::bare();
         fs::write(w.path("policy.yaml"), POLICY).unwrap();
         w.make_site();
         w.make_database();
         w.make_git();
         w
+    }
+
+    /// A directory with nothing in it.
+    pub(crate) fn bare() -> Workspace {
+        let dir = tempfile::tempdir().unwrap();
+        Workspace { dir }
     }
 
     /// Drills each month: more often than points are let go.

@@ -7,11 +7,12 @@ use vouchsafe_capture::{CaptureContext, CaptureError, Restored};
 use vouchsafe_host::process::{ProcessError, run_captured};
 use vouchsafe_model::{DigestManifest, Rung, RungOutcome};
 
+use super::super::about::About;
 use super::super::compare::check_table;
 use super::super::server::{Server, data_directory};
 use super::super::{binlog, replay};
-use super::files::{Copy, begins_system_space, doublewrite_buffer, page_size, points};
-use super::{MySqlBaseSource, serve};
+use super::files::{Copy, begins_system_space, doublewrite_buffer, page_size};
+use super::way::{self, Noted, serve};
 use crate::confine::Confined;
 use crate::failure;
 use crate::rung::{Findings, number, skipped};
@@ -55,7 +56,7 @@ pub(super) fn compare(
     );
     let red = !opens.is_empty();
     let mut rungs = vec![opens.rung("opens", OPENS, found)];
-    let (Some((server, _)), false) = (served, red) else {
+    let (Some((server, about)), false) = (served, red) else {
         rungs.push(skipped("position", POSITION, "opens"));
         if replayed.is_some() {
             rungs.push(skipped("moment", replay::MOMENT, "opens"));
@@ -65,11 +66,13 @@ pub(super) fn compare(
         return Ok(rungs);
     };
     match replayed {
-        None => rungs.push(position(ctx, &server, place, expected)?),
+        None => rungs.push(position(ctx, (&server, &about), place, expected)?),
         Some(log) => {
-            rungs.push(replay::position(place, log)?);
+            let mut session = server.session(ctx)?;
+            rungs.push(replay::position(place, log, &mut session)?);
             rungs.push(replay::moment(place, log)?);
-            let held = binlog::server::tokens(&mut server.session(ctx)?)?;
+            let held = binlog::server::tokens(&mut session)?;
+            drop(session);
             rungs.push(replay::tokens(log, &held)?);
         }
     }
@@ -85,7 +88,7 @@ pub(super) fn compare(
     server.stop(ctx)?;
     let stands = rungs.iter().all(|r| r.outcome == RungOutcome::Green);
     rungs.push(if stands {
-        checksums(ctx, place)?
+        checksums(ctx, &about, place)?
     } else {
         skipped("checksums", CHECKSUMS, "position")
     });
@@ -122,7 +125,7 @@ fn every_table(
 
 fn position(
     ctx: &CaptureContext<'_>,
-    server: &Server,
+    (server, about): (&Server, &About),
     place: &Path,
     expected: Option<&DigestManifest>,
 ) -> Result<Rung, CaptureError> {
@@ -131,48 +134,25 @@ fn position(
         found.add("the point has no manifest to compare with");
         return Ok(found.rung("position", POSITION, "a manifest"));
     };
-    if expected.method != MySqlBaseSource::METHOD {
+    let way = way::of(about.product);
+    if expected.method != way.method() {
         found.add(format!(
             "the manifest is of the method `{}`",
             expected.method
         ));
     }
-    let data = data_directory(place);
-    if !points(&data)?.is_prepared {
-        found.add("its log was not replayed");
-    }
-    let noted = |key: &str| {
-        let entry = expected.entries.get(key);
-        entry.map_or((None, String::new()), |e| (e.count, e.digest.clone()))
-    };
-    let (end, tables) = (noted("end").1, noted("tables"));
-    let (count, names) = Copy::look(&data)?.tables();
-    if (Some(count), names) != tables {
-        found.add(format!(
-            "expected {} tables, found {count}, or others of these names",
-            tables.0.unwrap_or_default()
-        ));
-    }
-    let at = server
-        .session(ctx)?
-        .status("Innodb_lsn_current")?
-        .unwrap_or_default();
-    let reached = match (end.parse::<u64>(), at.parse::<u64>()) {
-        (Ok(end), Ok(at)) => at >= end,
-        _ => false,
-    };
-    if !reached {
-        found.add(format!("expected {end} or beyond, found {at}"));
-    }
-    let text = format!("{} tables, position {end} reached", number(count));
+    let mut session = server.session(ctx)?;
+    let (data, noted) = (data_directory(place), Noted(expected));
+    let text = way.compare(&mut session, &data, &noted, &mut found)?;
     Ok(found.rung("position", POSITION, text))
 }
 
 /// Reads every page of the stopped server.
-fn checksums(ctx: &CaptureContext<'_>, place: &Path) -> Result<Rung, CaptureError> {
+fn checksums(ctx: &CaptureContext<'_>, about: &About, place: &Path) -> Result<Rung, CaptureError> {
     let mut found = Findings::default();
     let confined = Confined::to(ctx, place)?;
     let root = data_directory(place);
+    let pages = page_size(&way::of(about.product).options(about, &root)?);
     let files = Copy::look(&root)?.page_files()?;
     let count = files.len() as u64;
     for (path, size) in files {
@@ -180,7 +160,7 @@ fn checksums(ctx: &CaptureContext<'_>, place: &Path) -> Result<Rung, CaptureErro
         let name = path.strip_prefix(&root).unwrap_or(&path);
         let seen = confined.seen("data").join(name);
         let parts: Vec<Option<String>> = if begins_system_space(name) {
-            let between = doublewrite_buffer(page_size(&root)?);
+            let between = doublewrite_buffer(pages);
             vec![
                 Some(format!("--end-page={}", between.start - 1)),
                 Some(format!("--start-page={}", between.end)),
@@ -200,7 +180,7 @@ fn checksums(ctx: &CaptureContext<'_>, place: &Path) -> Result<Rung, CaptureErro
                     found.add(format!("{}: {said}", name.display()));
                 }
                 Err(error) => {
-                    let remedy = "install the package mariadb-server-core whole";
+                    let remedy = "install the server's package whole";
                     return Err(failure::program("innochecksum", &error, remedy));
                 }
             }

@@ -1,13 +1,15 @@
-//! The whole of a MariaDB server: every file of its data, copied by `mariadb-backup` while it runs.
+//! The whole of a server: every file of its data, copied while it runs, in the way of its product.
 
+mod clone;
 mod compare;
 mod contents;
 mod files;
+mod maria;
 mod restore;
 mod spoil;
+mod way;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use vouchsafe_capture::{
     Beside, BesidePlan, BesideRequest, CaptureContext, CaptureError, Captured, Discovery, Erased,
@@ -16,17 +18,14 @@ use vouchsafe_capture::{
 };
 use vouchsafe_format::NodeKind;
 use vouchsafe_format::fragment::Position;
-use vouchsafe_host::process::run_captured;
-use vouchsafe_model::{DigestEntry, DigestManifest, Rung, SecretRef, SourceUrl, Time};
+use vouchsafe_model::{DigestManifest, Rung, SecretRef, SourceUrl, Time};
 
 use self::files::Copy;
+use self::way::{Entries, Origin, serve};
 use super::about::{self, About};
 use super::address::Address;
 use super::login::{self, Login};
-use super::programs::{self, Kind, Product};
-use super::rights::Rights;
-use super::server::Server;
-use super::session::{self, Session};
+use super::session;
 use super::{about_of, beside, engine, erase, replay};
 use crate::OpenSourceError;
 use crate::erasing::statements;
@@ -34,12 +33,14 @@ use crate::failure;
 use crate::node::made as node;
 use crate::spooled::{Written, pages_cut};
 
-/// A whole server: `mysql://user@localhost?socket=/run/mysqld/mysqld.sock`, without a database, on this machine.
+/// A whole server: `mysql://user@localhost?socket=/run/mysqld/mysqld.sock`, without a database. One of MariaDB must be on
+/// this machine.
 ///
-/// The point holds, in a directory `mysql`: `data`, as `mariadb-backup` copied it, and `about.json`. Files of pages are
-/// cut every so many bytes, so that the next base stores the pages that changed and little more. It is restored to a
-/// directory (these files) or as a server of its own, for which it is made consistent by `mariadb-backup --prepare`.
-/// The manifest's method is [`MySqlBaseSource::METHOD`].
+/// The point holds, in a directory `mysql`: `data`, as `mariadb-backup` or MySQL's plugin `clone` copied it, and
+/// `about.json`. Files of pages are cut every so many bytes, so that the next base stores the pages that changed and
+/// little more. It is restored to a directory (these files) or as a server of its own, for which it is made consistent:
+/// by `mariadb-backup --prepare`, or by MySQL when it first opens the files. The manifest's method is
+/// [`MySqlBaseSource::METHOD`] for MariaDB and [`MySqlBaseSource::CLONED`] for MySQL.
 #[derive(Debug)]
 pub struct MySqlBaseSource {
     address: Address,
@@ -53,11 +54,8 @@ pub struct MySqlBaseSource {
 /// The directory of the data in a point and in a restored server's place.
 const DATA: &str = "data";
 
-/// Copying takes as long as the disk takes.
-const COPYING: Duration = Duration::from_secs(7 * 24 * 3600);
-
 impl MySqlBaseSource {
-    /// What is noted of a base:
+    /// What is noted of a base of MariaDB:
     ///
     /// - `start` and `end`: the positions in InnoDB's log between which the files were copied;
     /// - `position`: file, offset and GTIDs of the binary log at the end of the copy, where the server writes one;
@@ -67,6 +65,13 @@ impl MySqlBaseSource {
     /// the parts of [`super::MySqlSource::METHOD`], each with the database's name; not where counters stand, which
     /// transactions that were rolled back have moved, and no log tells of those.
     pub const CONTENTS: &'static str = "mysql-contents/1";
+    /// What is noted of a base of MySQL, as the clone tells it when it is opened for the first time:
+    ///
+    /// - `gtids`: all transactions that are in it;
+    /// - `position`: file and offset of the binary log at which the last of them ends, and the GTIDs once more, where the
+    ///   server writes one;
+    /// - `tables`: how many tables there are outside of the server's own databases, and SHA-256 of their sorted names.
+    pub const CLONED: &'static str = "mysql-clone/1";
 
     /// The server at `url`; with `copy`, the restored server there.
     pub fn open(
@@ -111,95 +116,40 @@ impl MySqlBaseSource {
         Login::new(ctx, self.address.clone(), password)
     }
 
-    /// Whether the server can be copied whole from here, by this user.
-    fn demand(&self, session: &mut Session, about: &About) -> Result<(), CaptureError> {
-        let shown = self.shown();
-        let dumps = "capture its databases one by one, by URLs that name them";
-        if about.product != Product::MariaDb {
-            let message = "only MariaDB can be copied whole; this is MySQL";
-            return Err(session::unreadable(&shown, message, dumps));
-        }
-        if !self.address.is_this_machine() {
-            let message = "a whole server is copied from its own disk, and this one is elsewhere";
-            let remedy = format!("run Vouchsafe on the server's machine, or {dumps}");
-            return Err(session::unreadable(&shown, message, remedy));
-        }
-        Rights::ask(session)?.demand_for_base(&shown)
-    }
-
-    /// Lets `mariadb-backup` copy the server into `to`.
-    fn copy_to(
-        &self,
-        ctx: &CaptureContext<'_>,
-        login: &Login,
-        about: &About,
-        data: &str,
-        to: &Path,
-    ) -> Result<(), CaptureError> {
-        let program = programs::of_series(ctx, Kind::Backup, about.product, about.series)?;
-        let command = login
-            .program(&program, about.product)
-            .args(["--backup", "--no-version-check"])
-            .arg(format!("--datadir={data}"))
-            .arg(format!("--target-dir={}", to.display()));
-        let remedy = "see what it said; it must run where it may read the server's data, and rights are listed in the guide to databases";
-        run_captured(ctx.spawn, command, COPYING)
-            .map(drop)
-            .map_err(|e| failure::program("mariadb-backup", &e, remedy))
-    }
-
-    /// Hands a copy to a sink.
+    /// Hands a copy to a sink; `note` says afterwards what is to be noted of it.
     fn hand_over(
         &self,
         ctx: &CaptureContext<'_>,
         sink: &mut dyn Sink,
-        about: &About,
-        copy: &Copy,
-        moment: Time,
+        mut about: About,
+        (data, moment): (&Path, Time),
+        note: impl FnOnce(&mut About) -> Result<Entries, CaptureError>,
     ) -> Result<Captured, CaptureError> {
+        let copy = Copy::look(data)?;
         sink.enter(node(about::DIRECTORY, NodeKind::Dir, moment))?;
         sink.enter(node(DATA, NodeKind::Dir, moment))?;
         copy.hand_over(ctx, sink, about.cut.unwrap_or(pages_cut(0)), moment)?;
         sink.leave()?;
+        let entries = note(&mut about)?;
         let json = Written::whole(about.to_json())?;
         sink.stream(node(about::NAME, NodeKind::File, moment), Box::new(json))?;
         sink.leave()?;
-        let position = about.position.as_ref().map(|at| {
-            let text = format!("{} {} {}", at.file, at.offset, at.gtid);
-            text.trim_end().to_owned()
-        });
-        let (count, names) = copy.tables();
-        let entry = |count, digest| DigestEntry { count, digest };
-        let mut entries = vec![
-            ("start", entry(None, copy.points.start.to_string())),
-            ("end", entry(None, copy.points.end.to_string())),
-            ("tables", entry(Some(count), names)),
-        ];
-        entries.extend(position.map(|text| ("position", entry(None, text))));
         Ok(Captured {
             content_time: moment,
             manifest: Some(DigestManifest {
-                method: Self::METHOD.to_owned(),
+                method: way::of(about.product).method().to_owned(),
                 taken_at: moment,
-                engine: Some(engine(about)),
+                engine: Some(engine(&about)),
                 entries: entries
                     .into_iter()
                     .map(|(key, entry)| (key.to_owned(), entry))
                     .collect(),
             }),
-            engine: Some(engine(about)),
+            engine: Some(engine(&about)),
             notes: Vec::new(),
             left_out: Vec::new(),
         })
     }
-}
-
-/// Starts the restored server in `place`.
-fn serve(ctx: &CaptureContext<'_>, place: &Path) -> Result<(Server, About), CaptureError> {
-    let about = about_of(place)?;
-    let more = files::server_options(&super::server::data_directory(place))?;
-    let server = Server::start(ctx, &about, place, &more)?;
-    Ok((server, about))
 }
 
 impl Source for MySqlBaseSource {
@@ -227,19 +177,24 @@ impl Source for MySqlBaseSource {
         let shown = self.shown();
         if let Some(place) = &self.copy {
             // It is stopped, and what was damaged on purpose is captured as it is.
-            let copy = Copy::look(&super::server::data_directory(place))?;
-            return self.hand_over(ctx, sink, &about_of(place)?, &copy, ctx.clock.now());
+            let (about, data) = (about_of(place)?, super::server::data_directory(place));
+            let way = way::of(about.product);
+            let at = (data.as_path(), ctx.clock.now());
+            return self.hand_over(ctx, sink, about, at, |about| {
+                way.note_restored(about, &data)
+            });
         }
         let login = self.login(ctx)?;
         let mut session = login.session()?;
         let mut about = About::ask(&mut session, &shown, "")?;
-        self.demand(&mut session, &about)?;
-        let data = session.text("SELECT @@datadir")?;
-        let size = session.text(
-            "SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES",
-        )?;
-        drop(session);
-        let size: u64 = size.parse().unwrap_or_default();
+        let way = way::of(about.product);
+        let from = Origin {
+            address: &self.address,
+            shown: shown.clone(),
+            login: &login,
+        };
+        way.demand(&from, &mut session)?;
+        let size: u64 = session.text(way.size())?.parse().unwrap_or_default();
         about.cut = Some(pages_cut(size));
         let scratch = login::scratch(ctx, "base-")?;
         let (free, _) = vouchsafe_host::files::free_space(scratch.path()).map_err(failure::file)?;
@@ -253,15 +208,13 @@ impl Source for MySqlBaseSource {
                 "make room, or put the state directory where there is some",
             ));
         }
-        let to = vouchsafe_host::files::canonicalize(scratch.path())
-            .map_err(failure::file)?
-            .join(DATA);
+        let below = vouchsafe_host::files::canonicalize(scratch.path()).map_err(failure::file)?;
         ctx.progress.phase("copy the server", None, Some(size));
         let moment = ctx.clock.now();
-        self.copy_to(ctx, &login, &about, &data, &to)?;
-        let copy = Copy::look(&to)?;
-        about.position = copy.position.clone();
-        self.hand_over(ctx, sink, &about, &copy, moment)
+        let data = way.copy(ctx, &from, &mut session, &mut about, &below)?;
+        drop(session);
+        let at = (data.as_path(), moment);
+        self.hand_over(ctx, sink, about, at, |about| way.note(ctx, about, &data))
     }
 
     fn restore(

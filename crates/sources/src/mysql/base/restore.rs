@@ -1,28 +1,18 @@
 //! Bringing a base back: as files, or as a server of its own that has replayed its log.
 
-use std::path::Path;
-use std::time::Duration;
-
 use vouchsafe_capture::{
     CaptureContext, CaptureError, FetchedLog, Form, PointReader, RestoreRequest, Restored, TreePath,
 };
 use vouchsafe_host::files;
-use vouchsafe_host::process::run_captured;
 
 use super::super::about::{self, About};
 use super::super::about_of;
-use super::super::programs::{self, Kind, Product};
 use super::super::replay;
 use super::super::restore::empty_place;
 use super::super::server::data_directory;
-use super::files::{points, server_options};
-use super::{DATA, serve};
-use crate::confine::Confined;
+use super::way::{self, serve};
 use crate::failure;
 use crate::tree::{self, Ours, Scope};
-
-/// Replaying a log takes as long as the disk takes.
-const PREPARE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Restores as [`super::MySqlBaseSource`] says.
 pub(super) fn restore(
@@ -70,7 +60,8 @@ pub(super) fn replay(
     if let Some(about) = about {
         let bytes = Some(fetched.bytes);
         ctx.progress.phase("replay the log", None, bytes);
-        let more = server_options(&data_directory(&restored.place))?;
+        let data = data_directory(&restored.place);
+        let more = way::of(about.product).options(&about, &data)?;
         let place = (restored.place.as_path(), &about);
         restored.issues = replay::apply(ctx, point, place, &fetched, &more)?;
     }
@@ -110,35 +101,6 @@ fn write_out(
     }
     restored.place = files::canonicalize(&restored.place).map_err(failure::file)?;
     let about = about_of(&restored.place)?;
-    if about.product != Product::MariaDb {
-        return Err(CaptureError::Unreadable {
-            place: about::NAME.to_owned(),
-            message: format!(
-                "it names a base of {}, of which none are made",
-                about.product.name()
-            ),
-            remedy: "restore another point".to_owned(),
-        });
-    }
-    prepare(ctx, &about, &restored.place)?;
+    way::of(about.product).prepare(ctx, &about, &restored.place)?;
     Ok((restored, Some(about)))
-}
-
-/// Replays the log that was copied with the files, up to the end of the copy.
-fn prepare(ctx: &CaptureContext<'_>, about: &About, place: &Path) -> Result<(), CaptureError> {
-    if points(&data_directory(place))?.is_prepared {
-        return Ok(());
-    }
-    ctx.progress.phase("replay the log", None, None);
-    let program = programs::of_series(ctx, Kind::Backup, about.product, about.series)?;
-    let confined = Confined::to(ctx, place)?;
-    let command = confined
-        .program(&program)
-        .args(["--no-defaults", "--prepare"])
-        .arg(format!("--target-dir={}", confined.seen(DATA).display()))
-        .env("TMPDIR", confined.seen(""));
-    let remedy = "what it said names the file; restore another point";
-    run_captured(ctx.spawn, command, PREPARE)
-        .map(drop)
-        .map_err(|e| failure::program("mariadb-backup --prepare", &e, remedy))
 }

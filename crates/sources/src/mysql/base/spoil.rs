@@ -23,9 +23,10 @@ pub(super) fn spoil(place: &Path) -> Result<Spoiled, CaptureError> {
     tables.retain(|(path, size)| path.extension().is_some_and(|e| e == "ibd") && *size <= LARGEST);
     // Those of the server itself last, then by size: the larger, the farther is its last page from what is read.
     tables.sort_by_key(|(path, size)| {
-        let own = ["mysql", "sys"]
-            .iter()
-            .any(|name| path.starts_with(root.join(name)));
+        let own = path.parent() == Some(root.as_path())
+            || ["mysql", "sys"]
+                .iter()
+                .any(|name| path.starts_with(root.join(name)));
         (own, std::cmp::Reverse(*size))
     });
     for (path, _) in tables {
@@ -35,8 +36,8 @@ pub(super) fn spoil(place: &Path) -> Result<Spoiled, CaptureError> {
             .rposition(|byte| *byte != 0)
             .unwrap_or_default()
             / PAGE;
-        // The first four are headers and the root.
-        if last < 4 {
+        // Before are headers, a description of the table, and the root.
+        if last < 5 {
             continue;
         }
         let at = last * PAGE + PAGE / 2;

@@ -48,6 +48,9 @@ impl BinlogServer {
         if session.text("SELECT @@log_bin")? != "1" {
             return Err(unreadable(shown, "it writes no binary log", NO_LOG));
         }
+        if product == Product::MySql {
+            demand_of_mysql(session, shown)?;
+        }
         let read_only = session.text("SELECT @@read_only")?;
         let read_only = !matches!(read_only.as_str(), "0" | "OFF");
         let (file, offset) = current(session, shown)?;
@@ -88,6 +91,23 @@ impl BinlogServer {
         let found = files.find(|file| file.1 == number)?;
         Some(format!("{}.{number:06}", found.0))
     }
+}
+
+/// A base of MySQL says by the names of transactions which are in it, and by the order of commits where in the log it lies.
+fn demand_of_mysql(session: &mut Session, shown: &str) -> Result<(), CaptureError> {
+    if session.text("SELECT @@GLOBAL.gtid_mode")? != "ON" {
+        let remedy = "set gtid_mode=ON and enforce_gtid_consistency=ON";
+        return Err(unreadable(
+            shown,
+            "it does not name its transactions",
+            remedy,
+        ));
+    }
+    if session.text("SELECT @@GLOBAL.binlog_order_commits")? != "1" {
+        let message = "it commits in another order than its log has";
+        return Err(unreadable(shown, message, "set binlog_order_commits=ON"));
+    }
+    Ok(())
 }
 
 /// The file that is written and how long it is.

@@ -8,13 +8,13 @@ use vouchsafe_format::fragment::Position;
 use vouchsafe_host::files;
 use vouchsafe_host::process::{Command, Stdin, Stdout};
 use vouchsafe_model::Issue;
-use vouchsafe_translog::gtid::MariaPosition;
+use vouchsafe_translog::binlog::{BinlogMeaning, GtidState, LogGtid};
 
 use super::super::about::About;
 use super::super::binlog::parts;
-use super::super::programs::{self, Kind};
+use super::super::programs::{self, Kind, Product};
 use super::super::server::{Server, data_directory};
-use super::super::session::literal;
+use super::dialect;
 use super::files::{fetched, listed, read};
 use super::sieve::Place;
 use super::{Base, base_of};
@@ -34,44 +34,77 @@ pub(in crate::mysql) fn apply(
 ) -> Result<Vec<Issue>, CaptureError> {
     let base = base_of(point)?;
     let files = fetched(&log.place)?;
-    let mut at_base = MariaPosition::default();
-    let read = read(&files, &mut |number, record, position| {
-        if (number, record.end) <= (base.number, base.offset) {
-            at_base.clone_from(position);
-        }
-    })?;
-    let expected = match read {
-        Ok(position) => position,
+    let expected = match expect(&base, &files)? {
+        Ok(expected) => expected,
         Err(message) => return Ok(vec![issue(place, message)]),
     };
-    let mut options = vec![
-        format!("--log-bin={OWN_LOG}"),
-        "--binlog-format=MIXED".to_owned(),
-        "--gtid-strict-mode=OFF".to_owned(),
-        "--sync-binlog=0".to_owned(),
-        "--log-bin-trust-function-creators=ON".to_owned(),
-    ];
+    let mut options = dialect::options(about.product, OWN_LOG);
     options.extend_from_slice(more);
     let server = Server::start(ctx, about, place, &options)?;
     let mut session = server.session(ctx)?;
-    // What was done to let us in is no part of it.
-    session.execute("RESET MASTER")?;
-    let state = literal(&at_base.to_string());
-    session.execute(&format!("SET GLOBAL gtid_binlog_state = {state}"))?;
+    dialect::begin_at(&mut session, &expected.at_base)?;
     let end = place_of(log.target.end);
-    if (base.number, base.offset) < end {
-        run(ctx, &server, about, place, &files, (&base, end))?;
+    if expected.from < end {
+        run(ctx, &server, about, place, &files, (expected.from, end))?;
     }
-    let reached = session.text("SELECT @@GLOBAL.gtid_binlog_pos")?;
+    let reached = dialect::stands_at(&mut session, about.product)?;
     drop(session);
     server.stop(ctx)?;
-    let reached: Option<MariaPosition> = reached.parse().ok();
-    if reached.as_ref() == Some(&expected) {
+    if reached == expected.at_end {
         return Ok(Vec::new());
     }
-    let reached = reached.unwrap_or_default();
+    let (reached, expected) = (dialect::shown(&reached), dialect::shown(&expected.at_end));
     let message = format!("it stands at `{reached}`, not at `{expected}`");
     Ok(vec![issue(place, message)])
+}
+
+/// Which transactions a server must have, by its base and the log that it is given.
+#[derive(Debug)]
+pub(super) struct Expected {
+    /// Those of the base.
+    at_base: GtidState,
+    /// Those of the base and the log.
+    pub(super) at_end: GtidState,
+    /// Where the first transaction begins that the base does not have.
+    from: Place,
+}
+
+/// Reads the log from the base's file on. What is wrong with it is the inner error.
+pub(super) fn expect(
+    base: &Base,
+    files: &[(u64, std::path::PathBuf)],
+) -> Result<Result<Expected, String>, CaptureError> {
+    let place = (base.number, base.offset);
+    let mut expected = Expected {
+        at_base: base.past.clone(),
+        at_end: base.past.clone(),
+        from: place,
+    };
+    let read = read(files, &mut |number, record, past| {
+        match (&mut expected.at_end, &record.meaning) {
+            // Some that changed nothing may be missing in it, and are run.
+            (GtidState::MySql(all), BinlogMeaning::End(ended)) => {
+                if let LogGtid::MySql(gtid) = &ended.gtid
+                    && all.add(gtid)
+                {
+                    expected.from = expected.from.min((number, ended.begin));
+                }
+            }
+            (GtidState::MySql(_), _) => {}
+            // Of domains that it does not note, the log tells.
+            _ => {
+                if (number, record.end) <= place {
+                    expected.at_base.clone_from(past);
+                }
+            }
+        }
+    })?;
+    Ok(read.map(|past| {
+        if !matches!(expected.at_end, GtidState::MySql(_)) {
+            expected.at_end = past;
+        }
+        expected
+    }))
 }
 
 /// Removes what the server has said of the replay.
@@ -104,6 +137,13 @@ fn issue(place: &Path, message: String) -> Issue {
 const REMEDY: &str =
     "what it said names the statement; restore a moment before it, or another point";
 
+fn reader_name(product: Product) -> &'static str {
+    match product {
+        Product::MariaDb => "mariadb-binlog",
+        Product::MySql => "mysqlbinlog",
+    }
+}
+
 /// Makes statements of the log and lets the server run them, in one session: what is temporary in it goes on from file to
 /// file.
 fn run(
@@ -112,19 +152,19 @@ fn run(
     about: &About,
     place: &Path,
     files: &[(u64, std::path::PathBuf)],
-    (base, end): (&Base, Place),
+    (from_place, end): (Place, Place),
 ) -> Result<(), CaptureError> {
     let program = programs::log_reader(ctx, about.product, about.series)?;
     let command = Command::new(program)
         .arg("--no-defaults")
-        // Whether all is there was seen before.
-        .arg("--loose-skip-gtid-strict-mode")
-        .arg(format!("--start-position={}", base.offset))
+        .args(dialect::reader_options(about.product))
+        .arg(format!("--start-position={}", from_place.1))
         .arg(format!("--stop-position={}", end.1))
         .arg(format!("--local-load={}", place.display()))
         .args(files.iter().map(|(_, path)| path))
         .stdout(Stdout::Pipe);
-    let failed = |e: &_| failure::program("mariadb-binlog", e, REMEDY);
+    let reader = reader_name(about.product);
+    let failed = |e: &_| failure::program(reader, e, REMEDY);
     let mut reading = ctx.spawn.spawn(command).map_err(|e| failed(&e.into()))?;
     let client = programs::client(ctx, Kind::Client, about.product, about.series)?;
     let command = server
@@ -150,7 +190,7 @@ fn run(
             Err(error) => {
                 // Its input must not look as if it had come to an end.
                 running.kill_tree();
-                return Err(CaptureError::io("read", "mariadb-binlog", error));
+                return Err(CaptureError::io("read", reader, error));
             }
         };
         let piece = buffer.get(..count).unwrap_or_default();
@@ -162,7 +202,7 @@ fn run(
             return match running.finish() {
                 Err(error) => Err(refused(&error.into())),
                 Ok(_) => Err(CaptureError::Program {
-                    program: "mariadb".to_owned(),
+                    program: about.product.name().to_owned(),
                     message: "it ended before the log did".to_owned(),
                     remedy: REMEDY.to_owned(),
                 }),

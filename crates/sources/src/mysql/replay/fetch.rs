@@ -311,7 +311,7 @@ mod tests {
         let base = Base {
             number: 1,
             offset: 4,
-            gtids: Default::default(),
+            past: GtidState::Unknown,
             taken: Time::from_secs(0),
         };
         let mut pass = Pass {

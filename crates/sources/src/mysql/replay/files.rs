@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use vouchsafe_capture::CaptureError;
 use vouchsafe_host::files;
-use vouchsafe_translog::binlog::{BinlogMeaning, BinlogReader, BinlogRecord, GtidState, LogGtid};
-use vouchsafe_translog::gtid::MariaPosition;
+use vouchsafe_translog::binlog::{BinlogReader, BinlogRecord, GtidState};
 
 use super::super::binlog::name_and_number;
+use super::dialect;
 use super::sieve::Place;
 use crate::failure;
 
@@ -97,9 +97,9 @@ pub(super) fn fetched(directory: &Path) -> Result<Vec<(u64, PathBuf)>, CaptureEr
 /// wrong with them is the inner error.
 pub(super) fn read(
     listed: &[(u64, PathBuf)],
-    take: &mut dyn FnMut(u64, &BinlogRecord, &MariaPosition),
-) -> Result<Result<MariaPosition, String>, CaptureError> {
-    let mut position = MariaPosition::default();
+    take: &mut dyn FnMut(u64, &BinlogRecord, &GtidState),
+) -> Result<Result<GtidState, String>, CaptureError> {
+    let mut past = GtidState::Unknown;
     let mut gtids = GtidState::Unknown;
     for (number, path) in listed {
         let mut reader = BinlogReader::new(gtids);
@@ -113,19 +113,8 @@ pub(super) fn read(
                 break;
             }
             let fed = reader.feed(buffer.get(..count).unwrap_or_default(), |record| {
-                match &record.meaning {
-                    BinlogMeaning::List(list) => {
-                        position = MariaPosition::default();
-                        list.iter().for_each(|gtid| position.set(*gtid));
-                    }
-                    BinlogMeaning::End(transaction) => {
-                        if let LogGtid::MariaDb(gtid, _) = &transaction.gtid {
-                            position.set(*gtid);
-                        }
-                    }
-                    _ => {}
-                }
-                take(*number, &record, &position);
+                dialect::note(&mut past, &record.meaning);
+                take(*number, &record, &past);
             });
             if let Err(error) = fed {
                 return Ok(Err(format!("file {number}: {error}")));
@@ -137,5 +126,5 @@ pub(super) fn read(
         }
         gtids = status.gtids;
     }
-    Ok(Ok(position))
+    Ok(Ok(past))
 }

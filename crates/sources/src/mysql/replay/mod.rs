@@ -5,6 +5,7 @@
 //! it says where it stands.
 
 mod apply;
+mod dialect;
 mod fetch;
 mod files;
 mod reach;
@@ -12,6 +13,7 @@ mod rungs;
 mod sieve;
 
 use std::io::Read;
+use std::path::Path;
 
 use vouchsafe_capture::{
     CaptureError, LogChart, LogRun, MANIFEST_NAME, PointReader, ReplayError, ReplayPlan, Until,
@@ -20,7 +22,7 @@ use vouchsafe_capture::{
 use vouchsafe_format::Node;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{DigestManifest, Time};
-use vouchsafe_translog::gtid::MariaPosition;
+use vouchsafe_translog::binlog::GtidState;
 
 pub(super) use apply::{apply, forget};
 pub(super) use fetch::fetch;
@@ -29,8 +31,10 @@ pub(super) use rungs::{MOMENT, moment, position, tokens};
 pub(super) use crate::tokens::QUESTION as TOKENS;
 
 use self::reach::{leads_to, reaches};
+use super::about_of;
 use super::base::MySqlBaseSource;
 use super::binlog::{name_and_number, numbered, own, parts, written};
+use super::programs::Product;
 use super::session::unreadable;
 
 /// Below the directory that a server is restored to: the log that is replayed.
@@ -42,8 +46,9 @@ struct Base {
     /// The number of the file.
     number: u64,
     offset: u64,
-    /// The last transaction of each domain up to there, as the copy says.
-    gtids: MariaPosition,
+    /// The transactions that are in it, as the copy says. Of MariaDB's these are all up to there; of MySQL's all up to
+    /// there but for some that changed nothing, which the server notes later.
+    past: GtidState,
     /// When the copy was begun, by our clock.
     taken: Time,
 }
@@ -146,21 +151,40 @@ fn base_of(point: &dyn PointReader) -> Result<Base, CaptureError> {
 
 /// `bin.000003 1234 0-1-42`
 fn base_in(manifest: &DigestManifest) -> Option<Base> {
-    if manifest.method != MySqlBaseSource::METHOD {
-        return None;
-    }
+    let product = match manifest.method.as_str() {
+        MySqlBaseSource::METHOD => Product::MariaDb,
+        MySqlBaseSource::CLONED => Product::MySql,
+        _ => return None,
+    };
     let text = &manifest.entries.get("position")?.digest;
     let mut words = text.splitn(3, ' ');
     let (_, number) = name_and_number(words.next()?)?;
+    let offset = words.next()?.parse().ok()?;
+    let gtids = words.next().unwrap_or_default();
+    if product == Product::MySql && gtids.is_empty() {
+        return None;
+    }
     Some(Base {
         number,
-        offset: words.next()?.parse().ok()?,
-        gtids: match words.next() {
-            Some(gtids) => gtids.parse().ok()?,
-            None => MariaPosition::default(),
-        },
+        offset,
+        past: dialect::read(product, gtids)?,
         taken: manifest.taken_at,
     })
+}
+
+/// What a restored server's place says of its base, if it says where in the log that lies.
+fn base_at(place: &Path) -> Result<Option<Base>, CaptureError> {
+    let about = about_of(place)?;
+    let base = about.position.and_then(|position| {
+        let (_, number) = name_and_number(&position.file)?;
+        Some(Base {
+            number,
+            offset: position.offset,
+            past: dialect::read(about.product, &position.gtid)?,
+            taken: Time::from_micros(0),
+        })
+    });
+    Ok(base)
 }
 
 #[cfg(test)]
@@ -169,12 +193,16 @@ mod tests {
     use vouchsafe_model::DigestEntry;
 
     fn base(position: &str) -> Option<Base> {
+        based(MySqlBaseSource::METHOD, position)
+    }
+
+    fn based(method: &str, position: &str) -> Option<Base> {
         let entry = DigestEntry {
             count: None,
             digest: position.to_owned(),
         };
         base_in(&DigestManifest {
-            method: MySqlBaseSource::METHOD.to_owned(),
+            method: method.to_owned(),
             taken_at: Time::from_secs(5),
             engine: None,
             entries: [("position".to_owned(), entry)].into(),
@@ -185,8 +213,20 @@ mod tests {
     fn a_bases_place_is_read_or_refused() {
         let read = base("bin.000003 1234 0-1-42,5-1-7").unwrap();
         assert_eq!((read.number, read.offset), (3, 1234));
-        assert_eq!(read.gtids.to_string(), "0-1-42,5-1-7");
-        assert!(base("bin.000003 1234").unwrap().gtids.is_empty());
+        assert_eq!(dialect::shown(&read.past), "0-1-42,5-1-7");
+        assert_eq!(dialect::shown(&base("bin.000003 1234").unwrap().past), "");
+        let set = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:7";
+        let text = format!("bin.000003 1234 {set}");
+        let read = based(MySqlBaseSource::CLONED, &text).unwrap();
+        assert_eq!(dialect::shown(&read.past), set);
+        for (method, bad) in [
+            ("mysql-rows/1", text.as_str()),
+            (MySqlBaseSource::METHOD, &text),
+            (MySqlBaseSource::CLONED, "bin.000003 1234"),
+            (MySqlBaseSource::CLONED, "bin.000003 1234 0-1-42"),
+        ] {
+            assert!(based(method, bad).is_none(), "{method} {bad}");
+        }
         for bad in [
             "",
             "bin.000003",

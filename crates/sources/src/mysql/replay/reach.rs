@@ -109,6 +109,7 @@ mod tests {
     use vouchsafe_capture::LogPiece;
     use vouchsafe_format::Id;
     use vouchsafe_format::fragment::Span;
+    use vouchsafe_translog::binlog::GtidState;
 
     #[test]
     fn no_length_in_headers_is_too_large() {
@@ -137,7 +138,7 @@ mod tests {
         let base = Base {
             number: 1,
             offset: 4,
-            gtids: Default::default(),
+            past: GtidState::Unknown,
             taken: Time::from_secs(0),
         };
         let reaches = reaches(&chart, &base);

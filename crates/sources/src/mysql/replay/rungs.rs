@@ -6,14 +6,15 @@ use std::path::Path;
 
 use vouchsafe_capture::{CaptureError, FetchedLog, LoggedId};
 use vouchsafe_model::{Rung, RungOutcome};
-use vouchsafe_translog::binlog::{BinlogMeaning, Outcome};
-use vouchsafe_translog::gtid::MariaPosition;
+use vouchsafe_translog::binlog::{BinlogMeaning, GtidState, Outcome};
 use vouchsafe_translog::token::Token;
 
 use super::super::server::data_directory;
-use super::apply::{OWN_LOG, place_of};
+use super::super::session::Session;
+use super::apply::{OWN_LOG, expect, place_of};
+use super::base_at;
+use super::dialect::{self, id};
 use super::files::{fetched, listed, read};
-use super::sieve::id;
 use crate::rung::{Findings, number};
 use crate::tokens::{self, Chains};
 
@@ -22,7 +23,7 @@ pub(in crate::mysql) const MOMENT: &str = "By the server's own log: did it run w
 
 /// What a server says of its replay.
 struct Said {
-    position: MariaPosition,
+    past: GtidState,
     /// Of the transactions that were asked for, those that it ran.
     ran: BTreeSet<LoggedId>,
 }
@@ -39,23 +40,44 @@ fn said(place: &Path, asked: &BTreeSet<LoggedId>) -> Result<Result<Said, String>
             ran.extend(asked.get(&id(&transaction.gtid)));
         }
     })?;
-    Ok(read.map(|position| Said { position, ran }))
+    Ok(read.map(|past| Said { past, ran }))
 }
 
-/// Whether it stands where the fetched log ends.
-pub(in crate::mysql) fn position(place: &Path, log: &FetchedLog) -> Result<Rung, CaptureError> {
+/// Whether it stands where the fetched log ends: by the log that it kept, and by what it says itself, if it does without
+/// that log.
+pub(in crate::mysql) fn position(
+    place: &Path,
+    log: &FetchedLog,
+    session: &mut Session,
+) -> Result<Rung, CaptureError> {
     let mut found = Findings::default();
-    let expected = read(&fetched(&log.place)?, &mut |_, _, _| {})?;
+    let base = base_at(place)?;
+    let expected = match &base {
+        Some(base) => expect(base, &fetched(&log.place)?)?.map(|expected| expected.at_end),
+        None => Err("it does not say where in the log its base lies".to_owned()),
+    };
     match (said(place, &BTreeSet::new())?, &expected) {
-        (Ok(said), Ok(expected)) if said.position == *expected => {}
         (Ok(said), Ok(expected)) => {
-            found.add(format!("expected `{expected}`, found `{}`", said.position))
+            // A log of MySQL's holds only what was run since the base.
+            let all = match (base.map(|base| base.past), said.past) {
+                (Some(GtidState::MySql(base)), GtidState::MySql(ran)) => {
+                    GtidState::MySql(base.union(&ran))
+                }
+                (_, past) => past,
+            };
+            let itself = dialect::stands_without_a_log(session, expected)?;
+            for stands in std::iter::once(all).chain(itself) {
+                if stands != *expected {
+                    let (expected, stands) = (dialect::shown(expected), dialect::shown(&stands));
+                    found.add(format!("expected `{expected}`, found `{stands}`"));
+                }
+            }
         }
         (Err(message), _) => found.add(message),
         (_, Err(message)) => found.add(message.clone()),
     }
     let text = match expected {
-        Ok(position) => format!("{}, which is `{position}`", log.target.shown),
+        Ok(past) => format!("{}, which is `{}`", log.target.shown, dialect::shown(&past)),
         Err(_) => log.target.shown.clone(),
     };
     Ok(found.rung("position", EXACT, text))
@@ -177,6 +199,6 @@ mod tests {
         let asked = [named(7), named(501)].into();
         let said = said(place.path(), &asked).unwrap().unwrap();
         assert_eq!(said.ran, [named(7)].into());
-        assert_eq!(said.position.to_string(), "0-1-500");
+        assert_eq!(dialect::shown(&said.past), "0-1-500");
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 
 use vouchsafe_capture::{Around, LoggedCommit, LoggedId, Until};
-use vouchsafe_model::{Span, Time};
-use vouchsafe_translog::binlog::{BinlogMeaning, BinlogRecord, LogGtid, Outcome, Transaction};
-use vouchsafe_translog::gtid::{MariaGtid, MariaPosition};
+use vouchsafe_model::Time;
+use vouchsafe_translog::binlog::{
+    BinlogMeaning, BinlogRecord, GtidState, LogGtid, Outcome, Transaction,
+};
+use vouchsafe_translog::gtid::MariaGtid;
 
 use super::super::binlog::own;
 use super::Base;
+use super::dialect::{self, id};
 
 /// So many transactions before the target are kept, and so many after it.
 const BEFORE: usize = 1000;
@@ -21,15 +24,16 @@ pub(super) type Place = (u64, u64);
 ///
 /// MariaDB's log says in whole seconds when a transaction was committed. For a moment it is the last one of an earlier
 /// second that stands before the first one of that second or a later one: everything that was committed before the
-/// second begins. It is never before the base.
+/// second begins. MySQL's log says it in microseconds: it is the last one before the first that was committed later than
+/// the moment. It is never before the base.
 #[derive(Debug)]
 pub(super) struct Sieve {
     until: Until,
     base: Base,
     /// Whether all up to the base was seen.
     at_base: bool,
-    /// The last transaction of each domain so far.
-    position: MariaPosition,
+    /// The transactions so far.
+    past: GtidState,
     last: Option<Reached>,
     /// Where the first transaction begins that must not be replayed.
     stopped: Option<Place>,
@@ -66,18 +70,13 @@ pub(super) enum Verdict {
     Foreign(String),
 }
 
-/// Whether what bears this second was committed before the moment. The second begins then.
-pub(super) fn is_by(second: Time, moment: Time) -> bool {
-    second.plus(Span::from_secs(1)) <= moment
-}
-
 impl Sieve {
     pub(super) fn new(until: Until, base: Base) -> Sieve {
         Sieve {
             until,
             base,
             at_base: false,
-            position: MariaPosition::default(),
+            past: GtidState::Unknown,
             last: None,
             stopped: None,
             found: false,
@@ -97,6 +96,7 @@ impl Sieve {
         if let Some(token) = &record.token {
             self.token = Some(token.text());
         }
+        dialect::note(&mut self.past, &record.meaning);
         let verdict = match &record.meaning {
             BinlogMeaning::Format(_) => {
                 if !self.at_base {
@@ -104,15 +104,7 @@ impl Sieve {
                 }
                 Verdict::More
             }
-            BinlogMeaning::List(list) => {
-                self.position = MariaPosition::default();
-                list.iter().for_each(|gtid| self.position.set(*gtid));
-                Verdict::More
-            }
             BinlogMeaning::End(transaction) => {
-                if let LogGtid::MariaDb(gtid, _) = &transaction.gtid {
-                    self.position.set(*gtid);
-                }
                 let begin = (number, transaction.begin);
                 self.transaction(transaction, begin, (number, record.end))
             }
@@ -137,15 +129,15 @@ impl Sieve {
                 self.base.shown()
             ));
         }
-        if !self.is_of_base() {
-            let noted = match self.base.gtids.is_empty() {
-                true => "none".to_owned(),
-                false => self.base.gtids.to_string(),
+        if !self.is_of_base(record) {
+            let noted = match dialect::shown(&self.base.past).as_str() {
+                "" => "none".to_owned(),
+                noted => noted.to_owned(),
             };
             return Verdict::Foreign(format!(
                 "at {} it has {}, and the base says {noted}: it is the log of another server",
                 self.base.shown(),
-                self.position,
+                dialect::shown(&self.past),
             ));
         }
         if self.is_before_base() {
@@ -156,27 +148,47 @@ impl Sieve {
         Verdict::More
     }
 
-    /// Whether the transactions so far may be those that the base notes. Domains that are not in this log are another
-    /// one's; but a base that notes none is of a server that had none.
-    fn is_of_base(&self) -> bool {
-        let noted = &self.base.gtids;
-        let differs = |gtid: &MariaGtid| {
-            let here = self.position.of(gtid.domain);
-            here.is_some_and(|here| here != gtid)
-        };
-        !noted.iter().any(differs) && (self.position.is_empty() || !noted.is_empty())
+    /// Whether the transactions so far, of which the record ends the last, may be those that the base notes.
+    fn is_of_base(&self, record: &BinlogRecord) -> bool {
+        match (&self.base.past, &self.past) {
+            // All that it notes are there, and it ends with one of them.
+            (GtidState::MySql(noted), GtidState::MySql(here)) => {
+                let ends =
+                    |gtid: &LogGtid| matches!(gtid, LogGtid::MySql(gtid) if noted.contains(gtid));
+                matches!(&record.meaning, BinlogMeaning::End(last) if ends(&last.gtid))
+                    && noted.is_subset(here)
+            }
+            // Domains that are not in this log are another one's; but a base that notes none is of a server that had
+            // none.
+            (GtidState::MariaDb(noted), GtidState::MariaDb(here)) => {
+                let differs = |gtid: &MariaGtid| here.of(gtid.domain).is_some_and(|at| at != gtid);
+                !noted.iter().any(differs) && (here.is_empty() || !noted.is_empty())
+            }
+            (GtidState::MariaDb(_), GtidState::Unknown) => true,
+            _ => false,
+        }
     }
 
-    /// Whether the transaction that was asked for must be part of the base: it was not seen, and its domain is as far.
+    /// Whether the transaction that was asked for must be part of the base: it was not seen behind it, and the base is as
+    /// far.
     fn is_before_base(&self) -> bool {
-        let Until::Transaction(LoggedId::Gtid {
-            domain, sequence, ..
-        }) = self.until
-        else {
+        let Until::Transaction(asked) = self.until else {
             return false;
         };
-        let here = self.position.of(domain);
-        !self.found && here.is_some_and(|here| sequence <= here.sequence)
+        let is_there = match (&self.base.past, &self.past, asked) {
+            (GtidState::MySql(noted), _, asked) => dialect::has(noted, asked),
+            (
+                _,
+                GtidState::MariaDb(here),
+                LoggedId::Gtid {
+                    domain, sequence, ..
+                },
+            ) => here
+                .of(domain)
+                .is_some_and(|here| sequence <= here.sequence),
+            _ => false,
+        };
+        !self.found && is_there
     }
 
     fn transaction(&mut self, transaction: &Transaction, begin: Place, end: Place) -> Verdict {
@@ -193,7 +205,7 @@ impl Sieve {
             return self.within_base(commit, is_commit, end);
         }
         let goes_on = match self.until {
-            Until::Time(moment) => is_by(transaction.time, moment),
+            Until::Time(moment) => self.is_by(transaction.time, moment),
             Until::End => true,
             Until::Position(at) => Some(end) <= own(at),
             Until::Transaction(_) => !self.found,
@@ -219,7 +231,7 @@ impl Sieve {
     fn within_base(&mut self, commit: LoggedCommit, is_commit: bool, end: Place) -> Verdict {
         if let Until::Time(moment) = self.until
             && is_commit
-            && !is_by(commit.time, moment)
+            && !self.is_by(commit.time, moment)
         {
             return Verdict::TooEarly;
         }
@@ -233,9 +245,13 @@ impl Sieve {
         Verdict::More
     }
 
+    fn is_by(&self, time: Time, moment: Time) -> bool {
+        dialect::is_by(&self.base.past, time, moment)
+    }
+
     fn note_time(&mut self, time: Time) {
         if let Until::Time(moment) = self.until {
-            self.is_late_enough |= is_by(time, moment);
+            self.is_late_enough |= self.is_by(time, moment);
         }
     }
 
@@ -245,7 +261,8 @@ impl Sieve {
         is_commit: bool,
         token: Option<String>,
     ) -> Verdict {
-        if is_commit && matches!(self.until, Until::Time(moment) if is_by(commit.time, moment)) {
+        if is_commit && matches!(self.until, Until::Time(moment) if self.is_by(commit.time, moment))
+        {
             self.overtaken += 1;
         }
         if self.tokens_beyond.len() < AFTER {
@@ -306,18 +323,6 @@ impl Sieve {
     }
 }
 
-/// What a transaction is called.
-pub(super) fn id(gtid: &LogGtid) -> LoggedId {
-    match gtid {
-        LogGtid::MariaDb(gtid, _) => LoggedId::Gtid {
-            domain: gtid.domain,
-            server: gtid.server,
-            sequence: gtid.sequence,
-        },
-        LogGtid::MySql(_) | LogGtid::Anonymous => LoggedId::Anonymous,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,7 +362,7 @@ mod tests {
         let base = Base {
             number: 1,
             offset,
-            gtids: gtids.parse().unwrap(),
+            past: GtidState::MariaDb(gtids.parse().unwrap()),
             taken: Time::from_secs(0),
         };
         let mut sieve = Sieve::new(until, base);
