@@ -38,8 +38,6 @@ impl Lint<'_> {
         }
         let mut vaults = self.vaults_of(subject);
         vaults.retain(|v| VaultPlace::parse(&v.url).is_ok_and(|place| place.holds_record()));
-        vaults.sort_by(|a, b| a.name.cmp(&b.name));
-        vaults.dedup_by(|a, b| a.name == b.name);
         if vaults.len() < 2 {
             let held = match vaults.first() {
                 Some(only) => format!("only {} holds its log", only.name),
