@@ -48,6 +48,14 @@ pub(super) fn client(
     find(ctx, kind, product, &|found| found >= series, series)
 }
 
+/// What messages call the program that reads binary logs.
+pub(super) fn log_reader_name(product: Product) -> &'static str {
+    match product {
+        Product::MariaDb => "mariadb-binlog",
+        Product::MySql => "mysqlbinlog",
+    }
+}
+
 /// The program that reads binary logs, from a server or from files. It does not say in its version of which series it is,
 /// so it is the one that lies beside a client that does.
 pub(super) fn log_reader(

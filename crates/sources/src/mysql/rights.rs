@@ -104,7 +104,7 @@ impl Rights {
 
     /// An error that names what of these is missing on the whole server.
     pub(super) fn demand_on_all(&self, shown: &str, needed: &[&str]) -> Result<(), CaptureError> {
-        let mut missing = needed.iter().copied().collect::<Vec<&str>>();
+        let mut missing = needed.to_vec();
         missing.retain(|each| !self.on_all(each));
         if missing.is_empty() {
             return Ok(());

@@ -41,25 +41,18 @@ pub(super) fn start(
         .stdout(Stdout::Null);
     ctx.spawn
         .spawn(command)
-        .map_err(|e| failure::program(name(server.product), &e.into(), REMEDY))
+        .map_err(|e| failure::program(programs::log_reader_name(server.product), &e.into(), REMEDY))
 }
 
 /// What it said when it ended.
 pub(super) fn ended(child: Child, product: Product) -> CaptureError {
     match child.finish() {
         Ok(_) => CaptureError::Program {
-            program: name(product).to_owned(),
+            program: programs::log_reader_name(product).to_owned(),
             message: "it ended by itself".to_owned(),
             remedy: "see the server's log".to_owned(),
         },
-        Err(error) => failure::program(name(product), &error.into(), REMEDY),
-    }
-}
-
-fn name(product: Product) -> &'static str {
-    match product {
-        Product::MariaDb => "mariadb-binlog",
-        Product::MySql => "mysqlbinlog",
+        Err(error) => failure::program(programs::log_reader_name(product), &error.into(), REMEDY),
     }
 }
 

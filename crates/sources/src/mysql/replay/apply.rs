@@ -12,7 +12,7 @@ use vouchsafe_translog::binlog::{BinlogMeaning, GtidState, LogGtid};
 
 use super::super::about::About;
 use super::super::binlog::parts;
-use super::super::programs::{self, Kind, Product};
+use super::super::programs::{self, Kind};
 use super::super::server::{Server, data_directory};
 use super::dialect;
 use super::files::{fetched, listed, read};
@@ -137,13 +137,6 @@ fn issue(place: &Path, message: String) -> Issue {
 const REMEDY: &str =
     "what it said names the statement; restore a moment before it, or another point";
 
-fn reader_name(product: Product) -> &'static str {
-    match product {
-        Product::MariaDb => "mariadb-binlog",
-        Product::MySql => "mysqlbinlog",
-    }
-}
-
 /// Makes statements of the log and lets the server run them, in one session: what is temporary in it goes on from file to
 /// file.
 fn run(
@@ -163,7 +156,7 @@ fn run(
         .arg(format!("--local-load={}", place.display()))
         .args(files.iter().map(|(_, path)| path))
         .stdout(Stdout::Pipe);
-    let reader = reader_name(about.product);
+    let reader = programs::log_reader_name(about.product);
     let failed = |e: &_| failure::program(reader, e, REMEDY);
     let mut reading = ctx.spawn.spawn(command).map_err(|e| failed(&e.into()))?;
     let client = programs::client(ctx, Kind::Client, about.product, about.series)?;

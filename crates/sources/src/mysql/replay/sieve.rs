@@ -532,4 +532,53 @@ mod tests {
         let (sieve, verdict) = sifted(Until::End, 10, "", &[list, commit(2, 2)]);
         assert_eq!((verdict, end(&sieve)), (Verdict::More, Some(20)));
     }
+
+    #[test]
+    fn a_base_of_mysql_is_a_set_with_holes_and_a_moment_a_microsecond() {
+        const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        let log: Vec<BinlogRecord> = (1..=5)
+            .map(|number: i64| {
+                let mut record = commit(number as u64, 1);
+                if let BinlogMeaning::End(ended) = &mut record.meaning {
+                    ended.gtid = LogGtid::MySql(format!("{UUID}:{number}").parse().unwrap());
+                    ended.time = Time::from_micros(1_000_000 + number);
+                }
+                record
+            })
+            .collect();
+        let sifted = |until, offset, set: &str| {
+            let base = Base {
+                number: 1,
+                offset,
+                past: GtidState::MySql(format!("{UUID}:{set}").parse().unwrap()),
+                taken: Time::from_secs(0),
+            };
+            let mut sieve = Sieve::new(until, base);
+            let mut all = log.iter().map(|record| sieve.take(1, record));
+            let verdict = all.find(|verdict| *verdict != Verdict::More);
+            (sieve, verdict.unwrap_or(Verdict::More))
+        };
+        // What is missing in it changed nothing, and is run.
+        assert_eq!(end(&sifted(Until::End, 30, "1:3").0), Some(50));
+        for (offset, set) in [(30, "1-2"), (30, "1-3:9"), (30, "1-4"), (35, "1-3")] {
+            let (_, verdict) = sifted(Until::End, offset, set);
+            assert!(matches!(verdict, Verdict::Foreign(_)), "{offset} {set}");
+        }
+        let at = |micros: i64| Until::Time(Time::from_micros(1_000_000 + micros));
+        for (micros, expected) in [(3, 30), (4, 40), (5, 50)] {
+            assert_eq!(end(&sifted(at(micros), 30, "1-3").0), Some(expected));
+        }
+        assert_eq!(sifted(at(2), 30, "1-3").1, Verdict::TooEarly);
+        let named =
+            |text: &str| Until::Transaction(LoggedId::parse(&format!("{UUID}{text}")).unwrap());
+        assert_eq!(end(&sifted(named(":4"), 30, "1:3").0), Some(40));
+        for early in [":1", ":2"] {
+            assert_eq!(
+                sifted(named(early), 30, "1:3").1,
+                Verdict::TooEarly,
+                "{early}"
+            );
+        }
+        assert!(!sifted(named(":tag:4"), 30, "1-3").0.found());
+    }
 }
