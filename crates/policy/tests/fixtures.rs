@@ -204,6 +204,7 @@ impl World {
             negative_controls: Vec::new(),
             rules_digest: protection.rules_digest(),
             engine: None,
+            equality: None,
         };
         self.add(at, Fact::Drill(fact));
     }
