@@ -285,6 +285,32 @@ pub trait Source: Send + Sync {
         point: &dyn PointReader,
     ) -> Result<Vec<Rung>, CaptureError>;
 
+    /// Digests of everything that restored data holds (declarations, rows, who may do what), by a method that gives the
+    /// same for two restores of one moment, whichever points they began with; nothing where there is none. A server is
+    /// started for it, and stopped.
+    fn contents(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Option<DigestManifest>, CaptureError> {
+        let _ = (ctx, restored);
+        Ok(None)
+    }
+
+    /// Changes one row of restored data, which [`Source::contents`] must see.
+    fn alter(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Spoiled, CaptureError> {
+        let _ = ctx;
+        Err(CaptureError::Unreadable {
+            place: restored.place.display().to_string(),
+            message: "its contents cannot be digested".to_owned(),
+            remedy: "take equality out of the drill of this system".to_owned(),
+        })
+    }
+
     /// Damages restored data at `restored` so that only [`Source::compare`] can see it: one changed row, one changed
     /// byte of one file, one moved ref. The caller captures the damaged copy with the undamaged manifest or tree.
     fn spoil(&self, ctx: &CaptureContext<'_>, restored: &Restored)

@@ -2,6 +2,7 @@
 
 mod asked;
 mod found;
+mod people;
 
 use serde::{Deserialize, Serialize};
 use vouchsafe_model::{Policy, Strength};

@@ -1,6 +1,7 @@
 //! Facts and verdicts rendered for people and machines: pure, no IO, no clock, no decisions.
 
 pub mod agenda;
+mod agreed;
 pub mod artefacts;
 pub mod bundle;
 pub mod change;
@@ -25,6 +26,7 @@ pub mod status;
 mod words;
 
 pub use agenda::agenda_text;
+pub use agreed::{Agreement, agreements};
 pub use change::{PendingChange, alterations_text, pending_text};
 pub use duties::{duties_text, incidents_text};
 pub use erasures::{ERASURE_RUNG, register_digest, replay_text};

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use vouchsafe_model::fact::{Fact, RecoveryPoint, Verification};
 use vouchsafe_model::period::{Closure, Fulfilment, PeriodAssessment};
 use vouchsafe_model::{
-    Assessment, DrillResult, ErasureReplay, Issue, Judgement, PeopleFact, ReplayResult, Statement,
+    Assessment, DrillResult, EqualTo, Equality, ErasureReplay, Issue, Judgement, PeopleFact,
+    ReplayResult, Statement,
 };
 
 use crate::layout::clean;
@@ -220,6 +221,13 @@ impl<'a> Names<'a> {
         for control in &mut d.negative_controls {
             self.replace(&mut control.damage.detail);
             self.replace(&mut control.actual);
+        }
+        if let Some(Equality {
+            to: EqualTo::Standby { server, .. },
+            ..
+        }) = &mut d.equality
+        {
+            self.replace(server);
         }
         // Paths of the machine are no business of the reader's either.
         self.replace(&mut d.sandbox.isolation);

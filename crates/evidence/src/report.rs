@@ -7,6 +7,7 @@ pub(crate) mod courses;
 mod drills;
 mod failures;
 mod gather;
+mod incidents;
 mod late;
 mod outside;
 mod page;
@@ -135,6 +136,11 @@ pub fn report_json(input: &ReportInput<'_>) -> serde_json::Value {
 /// Everything of the period that went wrong, as it may be shown.
 pub(crate) fn failures_of(input: &ReportInput<'_>) -> Vec<content::Failure> {
     gather::failures_of(input)
+}
+
+/// What stands above the entries of an incident.
+pub(crate) fn incident_caption(part: &content::IncidentPart) -> String {
+    incidents::caption(part)
 }
 
 /// The counts of a period as a sentence.

@@ -152,6 +152,7 @@ fn drill(content: &ReportContent, row: &Row<DrillRow>) -> Value {
                 "ended": d.ended,
                 "achieved_rto_micros": d.achieved_rto,
                 "target_rto_micros": d.target_rto,
+                "equality": d.equality,
                 "strength": "measured",
             },
         }),

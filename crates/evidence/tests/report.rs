@@ -405,6 +405,8 @@ fn json_round_trips_and_holds_the_same() {
             "exempt",
             "obligations",
             "failures",
+            "incidents",
+            "notices",
             "points",
             "copies",
             "verifications",

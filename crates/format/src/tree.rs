@@ -340,7 +340,10 @@ fn push_node(out: &mut Vec<u8>, node: &Node) -> Result<(), (String, serde_json::
         ("atime", node.atime),
         ("ctime", node.ctime),
     ] {
-        text(out, key, time.to_string().as_bytes());
+        push_key(out, key);
+        out.push(b'"');
+        time.push_text(out);
+        out.push(b'"');
     }
     number(out, "uid", node.uid.into());
     number(out, "gid", node.gid.into());
@@ -451,7 +454,7 @@ fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn number(out: &mut Vec<u8>, key: &str, value: u64) {
     push_key(out, key);
-    out.extend_from_slice(value.to_string().as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 fn unless_zero(out: &mut Vec<u8>, key: &str, value: u64) {

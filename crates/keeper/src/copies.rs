@@ -359,6 +359,31 @@ systems:
         assert_eq!(points(&keeper), 1);
     }
 
+    /// Nothing changes on most nights: what adds nothing to its vault is read back by its directories, and counts.
+    #[test]
+    fn a_point_that_adds_nothing_counts_like_any_other() {
+        let dir = files::temp_dir("vouchsafe-test-").unwrap();
+        let keeper = keeper(dir.path());
+        let (_, protection) = keeper.policy.protections().next().unwrap();
+        let vault = keeper.vault(&protection.copies[0].vault).unwrap();
+        let quiet = Silent::default();
+        let (_, backup) = keeper.capture(protection, &vault, &quiet).unwrap();
+        let written = Written {
+            added_bytes: 0,
+            added_packs: Vec::new(),
+            ..Written::from(&backup)
+        };
+        let run = keeper.new_run();
+        let making = Making {
+            protection,
+            point: PointId::from_random([7; 8]),
+            run: &run,
+            complete: true,
+        };
+        let copy = keeper.read_back(&vault, &making, &written, &quiet).unwrap();
+        assert!(copy.blobs_read_back > 0, "{copy:?}");
+    }
+
     /// Flips a byte of a pack as it lies in a vault.
     fn spoil(dir: &Path, vault: &str, pack: &Id) {
         let hex = pack.to_hex();

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use vouchsafe_evidence::agreements;
 use vouchsafe_evidence::document::{
     ClassInput, ClauseInput, DocumentInput, RequirementInput, Table, Value, VersionInput, rhythm,
 };
 use vouchsafe_model::fact::{Fact, Recorded};
-use vouchsafe_model::{ChangeDecision, Policy, Strength, Time};
+use vouchsafe_model::{Policy, Time};
 use vouchsafe_policy::declared::{Entry, Said};
 use vouchsafe_policy::{ClauseState, Lowered};
 
@@ -109,22 +110,7 @@ impl Keeper {
 
 /// The versions that were put in force, and who agreed to each that promised less.
 fn versions(facts: &[Recorded]) -> Vec<VersionInput> {
-    let mut agreed: BTreeMap<&str, &ChangeDecision> = BTreeMap::new();
-    let mut open: BTreeMap<&str, &str> = BTreeMap::new();
-    for recorded in facts {
-        match &recorded.entry.fact {
-            Fact::PolicyChanged(change) if change.weakens > 0 => {
-                open.insert(change.change.as_str(), &change.to);
-            }
-            Fact::ChangeDecided(decision) => {
-                if let Some(to) = open.get(decision.change.as_str()) {
-                    agreed.insert(to, decision);
-                }
-            }
-            _ => {}
-        }
-    }
-    let waits: Vec<&str> = open.values().copied().collect();
+    let agreements = agreements(facts);
     facts
         .iter()
         .filter_map(|recorded| match &recorded.entry.fact {
@@ -134,27 +120,11 @@ fn versions(facts: &[Recorded]) -> Vec<VersionInput> {
                 version: version.clone(),
                 since: recorded.entry.at,
                 digest: digest.clone(),
-                agreed: match agreed.get(digest.as_str()) {
-                    Some(decision) => Some(decided(decision)),
-                    None if waits.contains(&digest.as_str()) => Some("not approved yet".to_owned()),
-                    None => None,
-                },
+                agreed: agreements.get(digest).map(|a| a.says.clone()),
             }),
             _ => None,
         })
         .collect()
-}
-
-fn decided(decision: &ChangeDecision) -> String {
-    let done = match decision.granted {
-        true => "approved",
-        false => "denied",
-    };
-    let how = match decision.strength {
-        Strength::Measured => "by signature".to_owned(),
-        strength => strength.to_string(),
-    };
-    format!("{done} by {} ({how})", decision.by)
 }
 
 fn tables<K: Ord + Clone>(entries: &BTreeMap<K, Entry>) -> BTreeMap<K, Table> {

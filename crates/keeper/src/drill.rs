@@ -19,7 +19,7 @@ use crate::error::KeeperError;
 use crate::error::chain;
 use crate::events::{Event, Reporter};
 use crate::keeper::Keeper;
-use crate::ladder::{Claim, Climb, Climbed, Replay};
+use crate::ladder::{Against, Claim, Climb, Climbed, Replay};
 use crate::logs::kind_of;
 use crate::twin::Controls;
 
@@ -198,6 +198,10 @@ impl Keeper {
             }
             _ => None,
         };
+        let against = chosen.beside.as_ref().map(|beside| match beside {
+            Ok(other) => self.against(other).map_err(|e| chain(&e)),
+            Err(why) => Err(why.clone()),
+        });
         let climb = Climb {
             tools: &self.tools,
             source: source.as_ref(),
@@ -210,6 +214,8 @@ impl Keeper {
             reporter,
             erasing: register.as_ref(),
             spare: false,
+            equality: against.as_ref(),
+            altered: false,
         };
         files::create_dir_all(crate::ladder::work_dir(&climb.place), 0o700)?;
         let climbed = climb.climb();
@@ -242,7 +248,12 @@ impl Keeper {
         };
         let isolation = isolation(&sandbox);
         drop(climb);
-        let destroyed = sandbox.destroy().is_ok();
+        let other = match against {
+            Some(Ok(Against::Copy(second))) => Some(second.sandbox),
+            _ => None,
+        };
+        let other = other.map_or(Ok(()), |other| other.destroy().map(drop));
+        let destroyed = sandbox.destroy().is_ok() && other.is_ok();
         let green = climbed.ladder.is_green()
             && destroyed
             && negative_controls.iter().all(NegativeControl::caught);
@@ -269,6 +280,7 @@ impl Keeper {
             target_rto: system.tier.as_ref().and_then(|t| t.rto),
             bytes: climbed.restored.as_ref().map_or(0, |r| r.bytes),
             engine: climbed.manifest.as_ref().and_then(|m| m.engine.clone()),
+            equality: climbed.equality,
             ladder: climbed.ladder,
             phases: climbed.phases,
             sandbox: SandboxRecord {
@@ -417,9 +429,13 @@ fn summary(result: &DrillResult) -> String {
             r.name, r.expected, r.actual
         ),
         (None, Some(r)) => format!("rung `{}` was skipped: {}", r.name, r.actual),
-        (None, None) => format!(
-            "{rungs} rungs green from vault {}, usable after {}{target}",
-            result.vault, result.achieved_rto
-        ),
+        (None, None) => {
+            let equality = result.equality.as_ref();
+            let equal = equality.map_or(String::new(), |e| format!(", equal to {}", e.to));
+            format!(
+                "{rungs} rungs green from vault {}, usable after {}{target}{equal}",
+                result.vault, result.achieved_rto
+            )
+        }
     }
 }

@@ -2,13 +2,26 @@
 
 use vouchsafe_capture::Until;
 use vouchsafe_model::fact::Recorded;
-use vouchsafe_model::{Protection, Span, System, Time, VaultName};
+use vouchsafe_model::policy::Way;
+use vouchsafe_model::{EqualityRule, Protection, Span, System, Time, VaultName};
 
 use crate::catalogue::{Catalogue, KnownPoint};
 use crate::drill::{DrillMoment, DrillOrder};
-use crate::error::KeeperError;
+use crate::drill_equality::{Beside, Other, newest_complete};
+use crate::error::{KeeperError, chain};
 use crate::keeper::Keeper;
 use crate::log_reach::{LogWindow, ProtectionLog, outside};
+
+/// How a protection that has no point comes by one.
+pub(crate) fn first_point(protection: &Protection) -> String {
+    let system = &protection.id.system;
+    match protection.way {
+        Way::Manual { .. } => format!(
+            "hand one in with `vouchsafe attest {system} --outcome done --reason TEXT --by WHO --file FILE`"
+        ),
+        _ => format!("run `vouchsafe run {system}`"),
+    }
+}
 
 /// What a drill restores.
 pub(crate) struct Chosen<'c> {
@@ -19,6 +32,8 @@ pub(crate) struct Chosen<'c> {
     pub(crate) seed: Option<u64>,
     /// How far the log is replayed, if it is.
     pub(crate) until: Option<Until>,
+    /// What it is held against, where the policy asks for that.
+    pub(crate) beside: Option<Beside<'c>>,
 }
 
 impl Keeper {
@@ -32,17 +47,18 @@ impl Keeper {
     ) -> Result<Chosen<'c>, KeeperError> {
         let mut points = catalogue.of_protection(&protection.id);
         points.retain(|p| p.is_complete() && !p.copies.is_empty());
+        let all = points.clone();
         if let Some(vault) = &order.vault {
             points.retain(|p| p.copies.iter().any(|c| c.vault.as_str() == vault));
         }
         let seed = (order.moment == DrillMoment::Random).then(|| self.tools.random.u64());
-        if let Some(chosen) = self.choose_by_log(facts, protection, &points, order, seed)? {
+        if let Some(chosen) = self.choose_by_log(facts, protection, (&points, &all), order, seed)? {
             return Ok(chosen);
         }
         let none = |wanted: String| KeeperError::NoPoint {
             system: system.name.clone(),
             wanted,
-            remedy: format!("run `vouchsafe run {}`", system.name),
+            remedy: first_point(protection),
         };
         let found = match (order.moment, seed) {
             (DrillMoment::At(at), _) => points.iter().rfind(|p| p.point.content_time <= at),
@@ -58,6 +74,12 @@ impl Keeper {
             vault: None,
             seed,
             until: None,
+            beside: protection.equality().map(|_| {
+                Err(
+                    "no vault has a log that leads to a moment, so that there is none to compare"
+                        .to_owned(),
+                )
+            }),
         })
     }
 
@@ -66,7 +88,7 @@ impl Keeper {
         &self,
         facts: &[Recorded],
         protection: &Protection,
-        points: &[&'c KnownPoint],
+        (points, all): (&[&'c KnownPoint], &[&'c KnownPoint]),
         order: &DrillOrder,
         seed: Option<u64>,
     ) -> Result<Option<Chosen<'c>>, KeeperError> {
@@ -78,35 +100,58 @@ impl Keeper {
             Some(name) => crate::vaults::find(&self.policy, name)?.name.clone(),
             None => self.least_drilled(facts, newest)?,
         };
+        // A named moment is none at which the standby stands.
+        let standby = match (protection.equality(), order.moment) {
+            (_, DrillMoment::At(_)) => None,
+            (Some(EqualityRule::Standby(url)), _) => Some(self.hold_standby(protection, url)),
+            _ => None,
+        };
+        let held = standby.as_ref().and_then(|held| held.as_ref().ok());
+        let held = held.map(|(_, held)| held.position);
+        let seed = seed.filter(|_| held.is_none());
         let vault = self.vault(&name)?;
         let log = ProtectionLog::in_vault(&vault, protection)?;
         if log.is_empty() && protection.log_every.is_none() {
             return Ok(None);
         }
         let windows = || log.windows(source.as_ref(), &vault.repo, &name, points);
+        let others = match protection.equality() {
+            Some(EqualityRule::Copies) => Some(self.others(protection, &name)),
+            _ => None,
+        };
+        let shared = match (&others, order.moment) {
+            (None, _) | (_, DrillMoment::At(_)) => Vec::new(),
+            (Some(others), _) => others.shared(source.as_ref(), all, &windows()?),
+        };
         let until = match (order.moment, seed) {
             (DrillMoment::At(at), _) => Until::Time(at),
+            _ if held.is_some() => held.map_or(Until::End, Until::Position),
+            // A moment that another vault leads to as well; where there is none, the drill says so.
+            (_, Some(seed)) if !shared.is_empty() => pick_shared(seed, &shared),
+            (_, None) if !shared.is_empty() => newest_of(&shared),
             (_, Some(seed)) => match pick(seed, &windows()?) {
                 Some(Picked::Moment(at)) => Until::Time(at),
-                Some(Picked::Point(number)) => {
+                Some(Picked::Point(number)) if others.is_none() => {
                     return Ok(one_of(points, number).map(|known| Chosen {
                         known,
                         vault: known.copy_in(&name).map(|_| name.clone()),
                         seed: Some(seed),
                         until: None,
+                        beside: None,
                     }));
                 }
-                None => Until::End,
+                Some(Picked::Point(_)) | None => Until::End,
             },
             (_, None) => Until::End,
         };
         let (ways, refused) = log.ways(source.as_ref(), &vault.repo, &name, points, until)?;
         let leads = |known: &&&KnownPoint| ways.iter().any(|way| way.point == known.point.point);
-        // By our clock the point was complete by then; by the log it may have been a little earlier.
-        let was_complete =
-            |known: &&&KnownPoint| !matches!(until, Until::Time(at) if at < known.point.completed);
-        let best = points.iter().rev().filter(leads).find(was_complete);
-        let known = best.or_else(|| points.iter().rev().find(leads)).copied();
+        let known = newest_complete(points, until, leads);
+        let beside = match standby {
+            Some(Ok((server, held))) => Some(Ok(Other::Standby(server, held))),
+            Some(Err(error)) => Some(Err(chain(&error))),
+            None => others.map(|others| others.to(source.as_ref(), all, until)),
+        };
         match (known, order.moment) {
             (None, DrillMoment::At(_)) => Err(outside(protection, until, &windows()?, &refused)),
             // That no log leads anywhere is what such a drill finds.
@@ -115,9 +160,24 @@ impl Keeper {
                 vault: Some(name),
                 seed,
                 until: Some(until),
+                beside,
             })),
         }
     }
+}
+
+/// By a seed: of four, one is the newest moment, the others are any second.
+fn pick_shared(seed: u64, shared: &[LogWindow]) -> Until {
+    match any_second(seed / 4, shared) {
+        Some(at) if !seed.is_multiple_of(4) => Until::Time(at),
+        _ => newest_of(shared),
+    }
+}
+
+/// The newest moment of some windows; the end of the log if there are none.
+fn newest_of(windows: &[LogWindow]) -> Until {
+    let newest = windows.iter().map(|window| window.to).max();
+    newest.map_or(Until::End, Until::Time)
 }
 
 fn one_of<T>(all: &[T], seed: u64) -> Option<&T> {
@@ -194,5 +254,13 @@ mod tests {
         }
         assert_eq!(seen.len(), 17);
         assert_eq!(pick(7, &[]), None);
+        for seed in 0..400 {
+            let Until::Time(at) = pick_shared(seed, &windows) else {
+                panic!("no moment by {seed}");
+            };
+            assert!(windows.iter().any(|w| w.from <= at && at <= w.to), "{seed}");
+        }
+        assert_eq!(pick_shared(0, &windows), Until::Time(Time::from_secs(205)));
+        assert_eq!(newest_of(&[]), Until::End);
     }
 }

@@ -6,9 +6,10 @@ use vouchsafe_capture::{Erased, Erasing, RestoreRequest, Restored};
 use vouchsafe_evidence::{count, len, register_digest, replay_text};
 use vouchsafe_host::{files, inode};
 use vouchsafe_model::fact::{Fact, Issue};
+use vouchsafe_model::policy::Way;
 use vouchsafe_model::{
-    ErasedSubject, ErasureReplay, ErasureRule, PointId, Policy, Protection, ReplayResult, Time,
-    VaultName,
+    ErasedSubject, ErasureReplay, ErasureRule, PointId, Policy, Protection, ReplayResult,
+    SourceKind, Time, VaultName,
 };
 use vouchsafe_policy::{LARGEST_REGISTER, erased_subjects};
 
@@ -207,9 +208,15 @@ impl Keeper {
         if !is_told || order.without_erasures.is_some() {
             return Ok(());
         }
+        let whole = match &protection.way {
+            Way::Capture(url) if url.kind() == &SourceKind::Sqlite => "FILE",
+            _ => "server:DIR",
+        };
         Err(KeeperError::Target {
             place: order.to.display().to_string(),
-            reason: "the policy has subjects of the register erased from what comes back, and from single tables they are not; restore the whole as --to server:DIR, or leave them in by --without-erasures --reason TEXT".to_owned(),
+            reason: format!(
+                "the policy has subjects of the register erased from what comes back, and from single tables they are not; restore the whole as --to {whole}, or leave them in by --without-erasures --reason TEXT"
+            ),
         })
     }
 

@@ -306,10 +306,12 @@ pub enum KeeperError {
     },
     /// The record is not whole, so nothing that rests on it is removed.
     #[error(
-        "the record is not whole{}, so nothing is removed; see `vouchsafe ledger verify`",
+        "the record is not whole{}, so {deed}; see `vouchsafe ledger verify`",
         entry.map(|n| format!(" at entry {n}")).unwrap_or_default()
     )]
     RecordUnsound {
+        /// What is therefore not done: `nothing is removed`.
+        deed: &'static str,
         /// The first wrong entry, if it is one.
         entry: Option<u64>,
     },

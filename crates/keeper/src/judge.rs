@@ -67,7 +67,19 @@ impl Keeper {
         })
     }
 
-    /// Everything that a report of a period shows, handed to `render`.
+    /// Refuses to make evidence of a record that is not what was signed.
+    fn must_be_signed(&self) -> Result<(), KeeperError> {
+        let found = self.ledger.verify(&[])?;
+        match found.is_sound() {
+            true => Ok(()),
+            false => Err(KeeperError::RecordUnsound {
+                deed: "no evidence is made of it",
+                entry: found.first_wrong(),
+            }),
+        }
+    }
+
+    /// Everything that a report of a period shows, handed to `render`. The whole record is examined first.
     pub fn report<T>(
         &self,
         from: Time,
@@ -75,6 +87,7 @@ impl Keeper {
         options: &ReportOptions,
         render: impl FnOnce(&ReportInput<'_>) -> T,
     ) -> Result<T, KeeperError> {
+        self.must_be_signed()?;
         let now = self.tools.clock.now();
         let judged = self.judge((to < now).then_some(to))?;
         let approval = vouchsafe_policy::approval(&self.policy, &judged.facts);

@@ -1,6 +1,9 @@
 //! Climbing the ladder: one restore into a place of its own, compared rung by rung with what the ledger claims.
 
+mod equality;
 mod erasure;
+
+pub(crate) use equality::{Against, EQUALITY_RUNG, Second};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use vouchsafe_format::Id;
 use vouchsafe_host::clock::Clock;
 use vouchsafe_host::process::Spawn;
 use vouchsafe_model::{
-    DigestManifest, Ladder, Phase, ProtectionId, Rung, RungOutcome, Secret, Span,
+    DigestManifest, Equality, Ladder, Phase, ProtectionId, Rung, RungOutcome, Secret, Span,
 };
 use vouchsafe_sources::LogKind;
 use vouchsafe_store::Store;
@@ -63,6 +66,10 @@ pub(crate) struct Climb<'a> {
     pub erasing: Option<&'a Result<Register, String>>,
     /// Whether one of them is left in: a negative control.
     pub spare: bool,
+    /// What a restored moment is held against, if anything is asked for, or why nothing can be.
+    pub equality: Option<&'a Result<Against, String>>,
+    /// Whether one row of that is changed before: a negative control.
+    pub altered: bool,
 }
 
 /// What a climb found.
@@ -74,6 +81,10 @@ pub(crate) struct Climbed {
     pub manifest: Option<DigestManifest>,
     /// Who was left in.
     pub spared: Option<Spared>,
+    /// To what it was found equal.
+    pub equality: Option<Equality>,
+    /// What was changed in that before.
+    pub altered: Option<String>,
 }
 
 impl Climbed {
@@ -82,7 +93,7 @@ impl Climbed {
         let usable = self
             .phases
             .iter()
-            .filter(|p| p.name != "compare" && p.name != "prove");
+            .filter(|p| !["compare", "prove", "equal"].contains(&p.name.as_str()));
         Span::from_micros(usable.map(|p| p.took.micros()).sum())
     }
 }
@@ -132,6 +143,7 @@ impl Climb<'_> {
         if result.is_err() {
             skip_the_rest(&mut climbed.ladder, self.replay.is_some());
         }
+        self.equality_or_skipped(&mut climbed);
         self.erasure_or_skipped(&mut climbed);
         climbed
     }
@@ -157,6 +169,9 @@ impl Climb<'_> {
         self.timed("compare", climbed, |c| {
             self.compare(c, &restored, manifest.as_ref(), &point)
         })?;
+        if let Some(against) = self.equality {
+            self.timed("equal", climbed, |c| self.equal(c, against, &restored))?;
+        }
         match self.erasing {
             Some(register) => self.timed("erase", climbed, |c| {
                 self.erase(c, register, &restored, &point)
@@ -543,7 +558,7 @@ fn skip_the_rest(ladder: &mut Ladder, replays: bool) {
     let Some(last) = ladder.rungs.last().map(|r| r.name.clone()) else {
         return;
     };
-    if last == ERASURE_RUNG {
+    if last == ERASURE_RUNG || last == EQUALITY_RUNG {
         return;
     }
     let from = RUNGS

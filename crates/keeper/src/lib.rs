@@ -12,6 +12,7 @@ mod coverage;
 mod custody;
 mod document;
 pub mod drill;
+mod drill_equality;
 mod drill_moment;
 mod erasures;
 mod error;

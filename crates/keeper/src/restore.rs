@@ -9,11 +9,12 @@ use vouchsafe_capture::{
 use vouchsafe_evidence::count;
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::{
-    ErasureReplay, PointId, Protection, ProtectionId, SystemName, Time, VaultName, human_bytes,
+    ErasureReplay, PointId, Protection, ProtectionId, Time, VaultName, human_bytes,
 };
 use vouchsafe_vault::Point;
 
 use crate::catalogue::{Catalogue, KnownPoint};
+use crate::drill_moment::first_point;
 use crate::erasures::{Afterwards, WithErasures};
 use crate::error::KeeperError;
 use crate::events::{Event, Reporter};
@@ -311,11 +312,8 @@ impl Keeper {
         chosen: &[(&vouchsafe_model::System, &Protection)],
         order: &RestoreOrder,
     ) -> Result<&'c KnownPoint, KeeperError> {
-        let system = chosen
-            .first()
-            .map(|(s, _)| s.name.clone())
-            .ok_or_else(|| self.unknown(&order.system))?;
-        let mut points = catalogue.of_system(&system);
+        let (system, first) = chosen.first().ok_or_else(|| self.unknown(&order.system))?;
+        let mut points = catalogue.of_system(&system.name);
         points.retain(|p| chosen.iter().any(|(_, c)| c.id == p.point.protection));
         points.retain(|p| !p.copies.is_empty());
         let found = match &order.moment {
@@ -333,7 +331,7 @@ impl Keeper {
             Moment::Point(id) => points.iter().find(|p| p.point.point == *id).copied(),
             Moment::Position(_) | Moment::Transaction(_) => None,
         };
-        found.ok_or_else(|| no_point(system, &order.moment, &points))
+        found.ok_or_else(|| no_point(first, &order.moment, &points))
     }
 
     /// The vault and snapshot to read a point from.
@@ -527,7 +525,8 @@ impl Deed<'_> {
     }
 }
 
-fn no_point(system: SystemName, moment: &Moment, points: &[&KnownPoint]) -> KeeperError {
+fn no_point(protection: &Protection, moment: &Moment, points: &[&KnownPoint]) -> KeeperError {
+    let system = protection.id.system.clone();
     let wanted = match moment {
         Moment::Newest | Moment::Latest => "at all".to_owned(),
         Moment::Position(_) | Moment::Transaction(_) => {
@@ -542,7 +541,7 @@ fn no_point(system: SystemName, moment: &Moment, points: &[&KnownPoint]) -> Keep
             a.point.content_time.minute(),
             b.point.content_time.minute()
         ),
-        _ => format!("run `vouchsafe run {system}`"),
+        _ => first_point(protection),
     };
     KeeperError::NoPoint {
         system,

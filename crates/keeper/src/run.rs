@@ -283,6 +283,7 @@ impl Keeper {
                     password: protection.password.as_ref(),
                     digests: protection.digests,
                     data_directory: protection.data_directory.as_deref(),
+                    dump_jobs: protection.dump_jobs,
                     checks: protection.drill.as_ref().map_or(&[], |d| &d.checks),
                     ships_log: protection.ships_log_every().is_some(),
                     base: &self.policy.base,

@@ -19,7 +19,7 @@ use vouchsafe_vault::{BackupOptions, BackupReport, Repository, StoredBlob};
 
 use crate::error::KeeperError;
 use crate::error::chain;
-use crate::ladder::{Claim, Climb, Climbed, Replay};
+use crate::ladder::{Claim, Climb, Climbed, EQUALITY_RUNG, Replay};
 use crate::watch::{push_bytes, push_manifest};
 
 mod log;
@@ -42,10 +42,11 @@ impl Controls<'_> {
     /// Runs every control that fits the source. The undamaged pair is climbed once, through an overlay like the twins.
     pub(crate) fn run(&self) -> Result<Vec<NegativeControl>, KeeperError> {
         let pair = Arc::new(Overlay::new(Arc::clone(&self.climb.store)));
-        let pair_green = self
-            .climb_twin("pair", pair, self.climb.password, self.climb.claim)
-            .ladder
-            .is_green();
+        let pair_green = self.climb_and_remove(&Climb {
+            equality: self.climb.equality,
+            ..self.climb_of("pair", pair, self.climb.password, self.climb.claim)
+        });
+        let pair_green = pair_green.ladder.is_green();
         let mut out = vec![
             self.wrong_key(pair_green),
             self.missing_pack(pair_green)?,
@@ -59,6 +60,9 @@ impl Controls<'_> {
             .and_then(|r| r.replayed.as_ref());
         if let Some(fetched) = fetched {
             out.extend(log::controls(self, pair_green, fetched)?);
+        }
+        if self.climb.equality.is_some() {
+            out.push(self.unequal_copy(pair_green));
         }
         if self.climb.erasing.is_some() {
             out.push(self.left_in(pair_green));
@@ -233,6 +237,22 @@ impl Controls<'_> {
         Ok(control(name, detail, rung, &climbed, pair_green))
     }
 
+    /// One row of either is changed, and must be seen.
+    fn unequal_copy(&self, pair_green: bool) -> NegativeControl {
+        let (password, claim) = (self.climb.password, self.climb.claim);
+        let climb = Climb {
+            equality: self.climb.equality,
+            altered: true,
+            ..self.climb_of("unequal-copy", self.overlay(), password, claim)
+        };
+        let climbed = self.climb_and_remove(&climb);
+        let detail = match &climbed.altered {
+            Some(what) => format!("{what}, in one of the two"),
+            None => "nothing could be changed in either".to_owned(),
+        };
+        control("unequal-copy", detail, EQUALITY_RUNG, &climbed, pair_green)
+    }
+
     /// One who should be gone is left in, and must be found.
     fn left_in(&self, pair_green: bool) -> NegativeControl {
         let (password, claim) = (self.climb.password, self.climb.claim);
@@ -295,6 +315,8 @@ impl Controls<'_> {
             reporter: self.climb.reporter,
             erasing: self.climb.erasing,
             spare: false,
+            equality: None,
+            altered: false,
         }
     }
 

@@ -63,13 +63,17 @@ pub enum Corruption {
         what: &'static str,
     },
     /// An entry's bytes cannot be read as an entry.
-    #[error("entry {seq} cannot be read")]
+    #[error(
+        "entry {seq} cannot be read; the vaults have the record too: bring it back with `vouchsafe recover-state`"
+    )]
     Entry {
         /// Which.
         seq: u64,
     },
     /// A projection does not say what the entries say.
-    #[error("the projection `{what}` differs from the entries; rebuild it")]
+    #[error(
+        "the projection `{what}` differs from the entries; make it anew with `vouchsafe ledger rebuild`"
+    )]
     Projection {
         /// Which.
         what: &'static str,

@@ -226,6 +226,7 @@ fn drill(run: RunId) -> DrillResult {
         ended: at(44),
         seed: Some(42),
         moment: None,
+        equality: None,
         ladder: Ladder {
             rungs: vec![Rung {
                 name: "rows".into(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::equality::Equality;
 use crate::ids::{ObligationId, PointId, ProtectionId, RunId, VaultName};
 use crate::manifest::Engine;
 use crate::time::{Span, Time};
@@ -44,6 +45,10 @@ impl Ladder {
     /// Whether at least one rung was climbed and none is red or skipped.
     pub fn is_green(&self) -> bool {
         !self.rungs.is_empty() && self.rungs.iter().all(|r| r.outcome == RungOutcome::Green)
+    }
+    /// The lowest rung that is red or was skipped.
+    pub fn first_not_green(&self) -> Option<&Rung> {
+        self.rungs.iter().find(|r| r.outcome != RungOutcome::Green)
     }
     /// The lowest red rung.
     pub fn first_red(&self) -> Option<&Rung> {
@@ -141,6 +146,9 @@ pub struct DrillResult {
     /// The moment to which the log brought the point, if it was to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub moment: Option<DrilledMoment>,
+    /// To what it was found equal, if it was held against anything.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub equality: Option<Equality>,
     /// What was compared.
     pub ladder: Ladder,
     /// What took how long.

@@ -6,6 +6,7 @@ pub mod attestation;
 pub mod change;
 pub mod custody;
 pub mod drill;
+pub mod equality;
 pub mod erasure;
 pub mod fact;
 pub mod hold;
@@ -37,6 +38,7 @@ pub use custody::{AwsKey, Kms, WrapCommand};
 pub use drill::{
     Damage, DrillResult, DrilledMoment, Ladder, NegativeControl, Phase, Rung, RungOutcome,
 };
+pub use equality::{EqualTo, Equality, EqualityRule};
 pub use erasure::{
     ErasedSubject, ErasureRegister, ErasureReplay, ErasureRule, ReplayResult, SubjectId,
 };

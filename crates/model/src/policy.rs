@@ -224,6 +224,9 @@ pub struct DrillRule {
     /// Queries that must give one true value each in the restored database.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
+    /// To what else a restored moment must be equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equality: Option<crate::EqualityRule>,
 }
 
 /// How much of a database's rows is digested at capture, and so can be compared by a drill.
@@ -400,6 +403,9 @@ pub struct Protection {
     /// The data directory of a server on this host, which is read instead of asking the server for its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_directory: Option<PathBuf>,
+    /// How many processes dump a database at once, if more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dump_jobs: Option<u32>,
     /// How subjects of the register of erasures are erased from what a restore brings back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<ErasureRule>,

@@ -130,18 +130,31 @@ impl SourceUrl {
         self.kind == SourceKind::Sqlite || self.names_whole_server()
     }
 
+    /// Whether two restores of one moment of it can be held against each other, table by table.
+    pub fn has_comparable_moments(&self) -> bool {
+        let has_tables = matches!(self.kind, SourceKind::Postgres | SourceKind::MySql);
+        has_tables && self.names_whole_server()
+    }
+
     /// Whether it names a whole server rather than one database of it: what a log is that of.
     pub fn names_whole_server(&self) -> bool {
-        let Some(rest) = self.rest.strip_prefix("//") else {
-            return false;
-        };
-        let before_query = rest.split_once('?').map_or(rest, |(before, _)| before);
-        let database = before_query.split_once('/').map_or("", |(_, path)| path);
+        self.server_database() == Some("")
+    }
+
+    /// Whether it names all databases of a PostgreSQL server, to be dumped one by one.
+    pub fn names_all_databases(&self) -> bool {
+        self.kind == SourceKind::Postgres && self.server_database() == Some("*")
+    }
+
+    /// What stands for the database, where it is one of a server.
+    fn server_database(&self) -> Option<&str> {
         let has_servers = matches!(
             self.kind,
             SourceKind::Postgres | SourceKind::MySql | SourceKind::MongoDb
         );
-        has_servers && database.is_empty()
+        let rest = self.rest.strip_prefix("//").filter(|_| has_servers)?;
+        let before_query = rest.split_once('?').map_or(rest, |(before, _)| before);
+        Some(before_query.split_once('/').map_or("", |(_, path)| path))
     }
 
     /// Whether the text itself holds a password, which belongs in `password:` by reference.

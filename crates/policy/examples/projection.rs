@@ -367,6 +367,7 @@ impl Site {
             ended: self.now.plus(Span::from_mins(5)),
             seed: None,
             moment: None,
+            equality: None,
             ladder: Ladder { rungs: vec![rung] },
             phases: Vec::new(),
             achieved_rto: Span::from_mins(4),

@@ -480,6 +480,18 @@ pub const CODES: &[(&str, &str)] = &[
         "A system with `{}` in its name stands for many: `instances: { list: [ANNA, BEN] }` makes a system of each name. Without a list there is nothing to put into the name, and two systems of one name would be one.",
     ),
     (
+        "P193",
+        "`equality: copies` means: the same moment is restored from a second vault, by that one's own base and log, and every table of both is compared. With one vault that holds the log there is no second one. Vaults behind a REST server of restic's hold no logs.",
+    ),
+    (
+        "P194",
+        "A restored moment can be held against another copy where there are moments and tables: for whole servers of PostgreSQL and MariaDB whose log is shipped. Elsewhere the drill is what it was, and shows no equality; where no log is shipped it is red.",
+    ),
+    (
+        "P195",
+        "`equality: { standby: URL }` names a server that follows the protected one by PostgreSQL's own replication. A drill pauses its replay for as long as it takes to look, and restores to exactly the place of the log where it stood. It is no standby of itself, and of MariaDB there is none that could be paused so.",
+    ),
+    (
         "P196",
         "An authority of time stamps (RFC 3161) needs an address that can be reached with TLS, and a root: the certificate, learnt from the authority itself, that its own must lead to. Without a root anybody could answer in its place.",
     ),
@@ -516,6 +528,7 @@ mod tests {
             include_str!("sources.rs"),
             include_str!("lint.rs"),
             include_str!("lint/detection.rs"),
+            include_str!("lint/equality.rs"),
             include_str!("lint/erasures.rs"),
             include_str!("lint/platform.rs"),
             include_str!("lint/tables.rs"),

@@ -388,7 +388,21 @@ pub(crate) static DRILL: Section = section(
             TEXTS,
             "Queries that must give one true value each in the restored database.",
         ),
+        key(
+            "equality",
+            Any(&[Text, Map(&EQUALITY)]),
+            "To what else a restored moment must be equal, table by table: copies (the same moment restored from another vault), or a standby.",
+        ),
     ],
+);
+
+pub(crate) static EQUALITY: Section = section(
+    "equality",
+    &[key(
+        "standby",
+        Text,
+        "A standby of the PostgreSQL server, as a URL; its replay is paused for a moment.",
+    )],
 );
 
 pub(crate) static SYSTEM: Section = Section {
@@ -470,6 +484,11 @@ pub(crate) static READS: Section = section(
             "data_directory",
             Text,
             "The data directory of a PostgreSQL server on this host: a base is read from its files, which is faster than asking the server for them.",
+        ),
+        key(
+            "dump_jobs",
+            Count,
+            "How many processes dump a PostgreSQL database at once, 1 if nothing is said. With more, the dump goes through the state directory, which needs room for it.",
         ),
         key(
             "erasure",

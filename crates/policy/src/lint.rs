@@ -1,6 +1,7 @@
 //! What a policy promises less than it seems to: findings with place, reason and remedy.
 
 mod detection;
+mod equality;
 mod erasures;
 mod platform;
 mod protections;

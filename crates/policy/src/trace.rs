@@ -1,10 +1,11 @@
 //! Which requirements rest on a rule, a duty or an exemption, and which only on words.
 
-use vouchsafe_model::policy::{System, Way};
-use vouchsafe_model::{AlertKind, Policy};
+mod basis;
 
-use crate::keys::more;
+use vouchsafe_model::{AlertKind, ProtectionId, Question};
+
 use crate::problem::{Lowered, Place};
+use crate::trace::basis::Tracer;
 
 /// What a requirement rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,9 +14,9 @@ pub enum Footing {
     Rule,
     /// A duty of a person.
     Duty,
-    /// A permission to depart from a rule.
+    /// A permission to depart from a rule, with who gave it, why and until when.
     Exemption,
-    /// What is declared and not yet connected.
+    /// What is declared and not yet connected, in whole or in part.
     Waits,
     /// What the file states and the linter checks; no evidence comes of it.
     Stated,
@@ -47,6 +48,65 @@ impl Footing {
     }
 }
 
+/// What decides whether a key of the policy is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decider {
+    /// Answers of `status` about these protections.
+    Questions(Vec<Question>, Vec<ProtectionId>),
+    /// What people owe, by the names that `duties` shows.
+    Duties(Vec<String>),
+    /// Alerts of this kind.
+    Alert(AlertKind),
+    /// The verdicts of the controls of all frameworks that the head names.
+    Controls,
+    /// That a change which weakens the policy waits until somebody agrees.
+    Changes,
+    /// The register of erasures, replayed after each restore.
+    Erasures,
+    /// This permission.
+    Exemption(String),
+}
+
+impl Decider {
+    /// The words on screen.
+    pub fn words(&self) -> String {
+        match self {
+            Decider::Questions(questions, _) => {
+                let words: Vec<&str> = questions.iter().map(|q| q.word()).collect();
+                words.join(", ")
+            }
+            Decider::Duties(names) => format!("duty {}", names.join(", ")),
+            Decider::Alert(kind) => format!("alert {}", kind.word()),
+            Decider::Controls => "controls".to_owned(),
+            Decider::Changes => "approval of changes".to_owned(),
+            Decider::Erasures => "replay of erasures".to_owned(),
+            Decider::Exemption(name) => format!("exemption {name}"),
+        }
+    }
+}
+
+/// What a key rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// Of what kind it is.
+    pub footing: Footing,
+    /// What decides whether it is kept; nothing where no machine and no person does.
+    pub decider: Option<Decider>,
+    /// What it waits for: protections, vaults or tables that are declared and not yet connected.
+    pub waits_for: Vec<String>,
+}
+
+/// A key that fulfils a requirement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedKey {
+    /// Its path in the policy.
+    pub path: String,
+    /// Where it stands.
+    pub place: Place,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
 /// One requirement and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traced {
@@ -56,8 +116,8 @@ pub struct Traced {
     pub text: Option<String>,
     /// What it rests on: if any of its keys waits for a connector, that; else what binds most.
     pub footing: Footing,
-    /// Each key that fulfils it: path, place and what that is.
-    pub at: Vec<(String, Place, Footing)>,
+    /// Each key that fulfils it.
+    pub at: Vec<TracedKey>,
 }
 
 /// Every requirement, in the order of the file; a policy with errors gives none.
@@ -70,15 +130,19 @@ pub fn trace(lowered: &Lowered) -> Vec<Traced> {
     all.sort_by_key(|(id, _)| lowered.place(&format!("requirements/{id}")));
     all.into_iter()
         .map(|(id, requirement)| {
-            let at: Vec<_> = requirement
+            let at: Vec<TracedKey> = requirement
                 .at
                 .iter()
-                .map(|path| (path.clone(), lowered.place(path), tracer.footing(path)))
+                .map(|path| TracedKey {
+                    path: path.clone(),
+                    place: lowered.place(path),
+                    basis: tracer.basis(path),
+                })
                 .collect();
             Traced {
                 id: id.clone(),
                 text: requirement.text.clone(),
-                footing: together(at.iter().map(|(_, _, footing)| *footing)),
+                footing: together(at.iter().map(|key| key.basis.footing)),
                 at,
             }
         })
@@ -93,138 +157,6 @@ fn together(all: impl Iterator<Item = Footing>) -> Footing {
         return Footing::Waits;
     }
     all.first().copied().unwrap_or(Footing::Nothing)
-}
-
-struct Tracer<'a> {
-    lowered: &'a Lowered,
-    policy: &'a Policy,
-}
-
-impl Tracer<'_> {
-    fn footing(&self, path: &str) -> Footing {
-        let mut parts: Vec<&str> = path.split('/').collect();
-        // What one declaration makes has the same rules in each of its systems.
-        if let ["systems", name, ..] = parts.as_mut_slice()
-            && let Some(first) = self
-                .lowered
-                .instances
-                .get(*name)
-                .and_then(|all| all.first())
-        {
-            *name = first;
-        }
-        match parts.as_slice() {
-            ["vaults", ..] | ["policy", "frameworks" | "approved_digest", ..] => Footing::Rule,
-            ["duties" | "programme", ..]
-            | ["providers", _, "sla" | "assurance", ..]
-            | ["access", _, "review"]
-            | ["keys", _, "rotate" | "expires"]
-            | ["holds", "retrieve"]
-            | ["policy", "next_review"]
-            | ["documents" | "runbooks", _, "next_review"] => Footing::Duty,
-            ["alerts", kind, ..] if AlertKind::ALL.iter().any(|k| k.word() == *kind) => {
-                Footing::Rule
-            }
-            ["exemptions", ..] | ["systems", _, "exempt"] => Footing::Exemption,
-            // Whatever a clause says, no machine evaluates it.
-            ["clauses", ..] => Footing::Nothing,
-            ["systems", name] => self.system(name, None),
-            ["systems", name, "protections"] => self.system(name, None),
-            ["systems", name, "protections", which] => self.system(name, Some(which)),
-            ["systems", name, "protections", which, key, ..] => self.key(name, Some(which), key),
-            ["systems", name, key, ..] => self.key(name, None, key),
-            ["plans", _, key, ..] if more::PLAN_MORE.knows(key) => Footing::Waits,
-            ["plans", name, ..] => self.plan(name),
-            ["tiers", _, "layers", ..] => Footing::Stated,
-            ["tiers", name, ..] => self.any(|system, _| {
-                let tier = system.tier.as_ref();
-                tier.is_some_and(|t| t.name == *name)
-            }),
-            ["classes", name, ..] => self.any(|system, _| system.class.as_deref() == Some(*name)),
-            ["tiers" | "classes" | "defaults" | "systems" | "plans", ..] => self.any(|_, _| true),
-            [
-                "policy" | "documents" | "roles" | "environments" | "applications" | "locations"
-                | "flows" | "requirements" | "people" | "providers",
-                ..,
-            ] => Footing::Stated,
-            _ => Footing::Waits,
-        }
-    }
-
-    /// A rule if this version captures any of the protections that `pick` takes.
-    fn any(&self, pick: impl Fn(&System, &str) -> bool) -> Footing {
-        let connected = self.policy.systems.values().any(|system| {
-            system.exempt.is_none()
-                && system.protections.iter().any(|(name, protection)| {
-                    pick(system, name.as_str()) && protection.way.is_connected()
-                })
-        });
-        match connected {
-            true => Footing::Rule,
-            false => Footing::Waits,
-        }
-    }
-
-    /// A rule if every protection that is meant is connected.
-    fn system(&self, name: &str, which: Option<&str>) -> Footing {
-        let found = self
-            .policy
-            .systems
-            .values()
-            .find(|s| s.name.as_str() == name);
-        let Some(system) = found else {
-            return Footing::Nothing;
-        };
-        let meant: Vec<_> = system
-            .protections
-            .iter()
-            .filter(|(name, p)| {
-                which.map_or(!matches!(p.way, Way::Replica(_)), |w| name.as_str() == w)
-            })
-            .collect();
-        match (&system.exempt, meant.as_slice()) {
-            (Some(_), _) => Footing::Exemption,
-            (None, []) => Footing::Nothing,
-            (None, all) if all.iter().all(|(_, p)| p.way.is_connected()) => Footing::Rule,
-            _ => Footing::Waits,
-        }
-    }
-
-    fn key(&self, name: &str, which: Option<&str>, key: &str) -> Footing {
-        let stated = [
-            "owner",
-            "description",
-            "application",
-            "environment",
-            "depends_on",
-            "location",
-            "class",
-        ];
-        let waits =
-            more::SYSTEM_MORE.knows(key) || more::PROTECTION_MORE.knows(key) || key == "logs";
-        match key {
-            _ if stated.contains(&key) => Footing::Stated,
-            _ if waits => Footing::Waits,
-            _ => self.system(name, which),
-        }
-    }
-
-    /// A rule if a protection that follows the plan is connected.
-    fn plan(&self, plan: &str) -> Footing {
-        let follows = |base: &str| {
-            let key = format!("{base}/plan");
-            let place = self.lowered.places.get(&key)?;
-            self.lowered.plans_named.get(place)
-        };
-        self.any(|system, protection| {
-            let system = &system.name;
-            let own = format!("systems/{system}/protections/{protection}");
-            let named = follows(&own)
-                .or_else(|| follows(&format!("systems/{system}")))
-                .or_else(|| follows("defaults"));
-            named.is_some_and(|named| named == plan)
-        })
-    }
 }
 
 #[cfg(test)]
@@ -261,6 +193,87 @@ mod tests {
             Waits, Nothing, Rule,
         ];
         assert_eq!(got.iter().map(|(_, f)| *f).collect::<Vec<_>>(), want);
+    }
+
+    /// The words for what decides, and what is waited for, of each requirement.
+    fn based(policy: &str, requirements: &str) -> Vec<(Footing, String, Vec<String>)> {
+        let text = format!("{policy}requirements: {{ {requirements} }}\n");
+        let lowered = crate::lower(&text, "p", Path::new("/p"), String::new());
+        assert!(lowered.policy.is_some(), "{:?}", lowered.problems);
+        let all = trace(&lowered).into_iter().map(|mut t| {
+            let basis = t.at.remove(0).basis;
+            let words = basis.decider.map_or(String::new(), |d| d.words());
+            (basis.footing, words, basis.waits_for)
+        });
+        all.collect()
+    }
+
+    #[test]
+    fn one_system_that_waits_has_what_is_asked_of_all_wait() {
+        let policy = "plans: { p: { schedule: daily, keep: { at_least: 9 days } }, q: { schedule: daily } }\n\
+             tiers: { t: { rpo: 1h } }\n\
+             systems:\n  a: { source: 'files:/a', plan: p, tier: t }\n  b: { observe: 'rds:x', plan: p }\n  c: { source: 'files:/c', plan: q }\n";
+        let got = based(
+            policy,
+            "r1: systems, r2: plans/p/keep, r3: plans/q/schedule, r4: tiers/t/rpo, r5: plans",
+        );
+        let waits =
+            |words: &str, what: &str| (Footing::Waits, words.to_owned(), vec![what.to_owned()]);
+        let all = "covered, fresh, copies, verified, proven, encrypted, retained";
+        let rule = || (Footing::Rule, "fresh".to_owned(), Vec::new());
+        assert_eq!(
+            got,
+            [
+                waits(all, "b"),
+                waits("retained", "b/main"),
+                rule(),
+                rule(),
+                waits(all, "b")
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_done_by_now_waits_no_longer() {
+        let policy = "erasure: { file: ./erased.jsonl }\n\
+             changes: { four_eyes: true }\n\
+             systems:\n  a: { source: 'postgres://u@h', password: { env: P }, logs: { every: 5s, keep: 7 days }, erasure: { database: d, find: 'SELECT 1 FROM c WHERE id = :subject', erase: 'DELETE FROM c WHERE id = :subject' } }\n  \
+               b: { source: 'postgres://u@h/d', password: { env: P }, logs: { every: 5s, keep: 7 days } }\n";
+        let got = based(
+            policy,
+            "r1: systems/a/logs, r2: systems/b/logs, r3: erasure, r4: changes/four_eyes",
+        );
+        let rule = |words: &str| (Footing::Rule, words.to_owned(), Vec::new());
+        let waits = (Footing::Waits, String::new(), vec!["b/main".to_owned()]);
+        assert_eq!(
+            got,
+            [
+                rule("fresh"),
+                waits,
+                rule("replay of erasures"),
+                rule("approval of changes")
+            ]
+        );
+    }
+
+    #[test]
+    fn what_nobody_allowed_or_ever_owes_is_not_traced() {
+        let policy = "vaults: { t: { url: 'tape://x/y' } }\n\
+             exemptions: { whole: { from: proven, reason: r, approved_by: b, until: 2027-01-01 }, half: { from: proven, reason: r } }\n\
+             duties: { monthly: { every: month, role: b }, seldom: { role: b }, event: { role: b, after: a failure } }\n\
+             programme: { q: { kind: restore, every: quarter }, never: { kind: restore } }\n";
+        let got = based(
+            policy,
+            "r1: exemptions/whole, r2: exemptions/half, r3: duties/monthly, r4: duties/seldom, r5: duties/event, \
+             r6: programme/q/every, r7: programme/never, r8: vaults/t",
+        );
+        let footings: Vec<Footing> = got.iter().map(|(footing, ..)| *footing).collect();
+        use Footing::{Duty, Exemption, Nothing, Stated, Waits};
+        assert_eq!(
+            footings,
+            [Exemption, Nothing, Duty, Stated, Duty, Duty, Stated, Waits]
+        );
+        assert_eq!(got[5].1, "duty programme/q");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod common;
+mod fixtures;
 mod mutation;
 mod obligations;
 mod people;

@@ -48,6 +48,7 @@ pub use log::{
 pub use mysql::{MySqlBaseSource, MySqlLog, MySqlSource};
 pub use postgres::{
     LogFollower, PostgresAllSource, PostgresBaseSource, PostgresLog, PostgresSource,
+    PostgresStandby, StandbyHeld,
 };
 pub use sample::write_sample_database;
 pub use sqlite::{SqliteLog, SqliteSource};
@@ -112,6 +113,8 @@ pub struct Settings<'a> {
     pub checks: &'a [String],
     /// The data directory of a server on this host, to be read instead of asking the server for its files.
     pub data_directory: Option<&'a Path>,
+    /// How many processes dump a PostgreSQL database at once, if more than one; of no account for other kinds.
+    pub dump_jobs: Option<u32>,
     /// Whether the log is shipped: then a point says where in it it lies, where that is not so anyway.
     pub ships_log: bool,
     /// Where relative places start: the policy's folder.
@@ -127,6 +130,7 @@ impl<'a> Settings<'a> {
             digests: Digests::Full,
             checks: &[],
             data_directory: None,
+            dump_jobs: None,
             ships_log: false,
             base,
         }
@@ -164,6 +168,7 @@ fn open_reading(
         digests,
         checks,
         data_directory,
+        dump_jobs,
         ships_log,
         base,
     } = *settings;
@@ -189,11 +194,13 @@ fn open_reading(
             if postgres::names_all(url) {
                 let source = PostgresAllSource::open(url, password, base, copy)?;
                 let source = source.digesting(digests).checked_by(checks);
+                let source = source.dumped_by(dump_jobs.unwrap_or(1));
                 return Ok(Box::new(source));
             }
             if postgres::names_database(url) {
                 let source = PostgresSource::open(url, password, base, copy)?;
                 let source = source.digesting(digests).checked_by(checks);
+                let source = source.dumped_by(dump_jobs.unwrap_or(1));
                 return Ok(Box::new(source));
             }
             let source = PostgresBaseSource::open(url, password, base, copy)?;

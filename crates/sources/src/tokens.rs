@@ -42,7 +42,8 @@ pub(crate) struct Chains {
     last: BTreeMap<[u8; 8], Token>,
     count: u64,
     newest: Option<Time>,
-    beyond: BTreeMap<[u8; 8], ()>,
+    /// Whether `last` has every chain that there was at the moment, also those of which nothing was replayed.
+    is_whole: bool,
 }
 
 impl Chains {
@@ -63,16 +64,25 @@ impl Chains {
         self.last.values()
     }
 
+    /// What the database itself holds at the moment: the last token of every chain.
+    pub(crate) fn are_whole_with(&mut self, held: &[Token]) {
+        self.is_whole = true;
+        for token in held {
+            self.last
+                .entry(token.chain)
+                .or_insert_with(|| token.clone());
+        }
+    }
+
     /// The first one of a chain behind the moment shows that none before it is missing.
+    ///
+    /// The log is read from its base on. Where a chain has no token between the base and the moment, the one before
+    /// lies in older log: that is no gap, unless the database would hold it.
     fn take_beyond(&mut self, text: &[u8]) {
         let Some(token) = self.parsed(text) else {
             return;
         };
-        if self.beyond.insert(token.chain, ()).is_none()
-            && self.count > 0
-            && !self.last.contains_key(&token.chain)
-            && token.sequence > 0
-        {
+        if self.is_whole && token.sequence > 0 && !self.last.contains_key(&token.chain) {
             self.found.add(format!(
                 "token {} comes right after the moment, and none of its chain before it",
                 token.sequence
@@ -134,11 +144,6 @@ mod tests {
         assert!(said.contains("after token 1"), "{said}");
         let (_, said) = judged(&[&t[1], &t[0]], &[]);
         assert!(said.contains("comes token 0"), "{said}");
-        let other = Token::first([8; 8], Time::from_secs(1))
-            .next(Time::from_secs(2))
-            .text();
-        let (_, said) = judged(&[&t[0]], &[&other]);
-        assert!(said.contains("right after the moment"), "{said}");
         let (_, said) = judged(&["2 nonsense".to_owned()].each_ref(), &[]);
         assert!(said.contains("no token"), "{said}");
         // Another history of the same numbers.
@@ -147,5 +152,35 @@ mod tests {
             .text();
         let (_, said) = judged(&[&t[0], &foreign], &[]);
         assert!(said.contains("does not follow"), "{said}");
+    }
+
+    /// Who ships a log and who else does keep chains of their own: between the base and an early moment one of them may
+    /// have no token.
+    #[test]
+    fn of_a_chain_the_token_before_the_moment_may_lie_before_the_base() {
+        let (own, mut other) = (chain(3), vec![Token::first([8; 8], Time::from_secs(1))]);
+        for at in 1..4 {
+            let next = other[at - 1].next(Time::from_secs(1 + at as i64));
+            other.push(next);
+        }
+        let texts: Vec<String> = other.iter().map(Token::text).collect();
+        assert_eq!(
+            judged(&[&own[0]], &[&texts[1], &own[1], &texts[2]]),
+            (1, String::new())
+        );
+        // What follows it is compared as ever.
+        let (_, said) = judged(&[&own[0]], &[&texts[1], &texts[3]]);
+        assert!(said.contains("after token 1"), "{said}");
+        // A database that holds the last token of every chain tells what comes next.
+        let with = |held: &[Token]| {
+            let mut chains = Chains::default();
+            chains.take(own[0].as_bytes());
+            chains.are_whole_with(held);
+            chains.take_beyond(texts[2].as_bytes());
+            chains.found.rung("", "", "").actual
+        };
+        assert_eq!(with(&other[1..2]), "");
+        assert!(with(&other[..1]).contains("after token 0"));
+        assert!(with(&[]).contains("right after the moment"));
     }
 }

@@ -28,6 +28,7 @@ mod postgres_access;
 mod postgres_base;
 mod postgres_directory;
 mod postgres_moment;
+mod postgres_standby;
 mod postgres_wal;
 mod sqlite;
 mod sqlite_moment;

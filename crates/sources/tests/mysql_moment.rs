@@ -10,6 +10,7 @@ use vouchsafe_format::fragment::Position;
 use vouchsafe_model::Time;
 use vouchsafe_testkit::mariadb::MariaDb;
 use vouchsafe_translog::binlog::BinlogMeaning;
+use vouchsafe_translog::token::Token;
 
 /// A server whose log is followed, and a base of it.
 struct Shop {
@@ -407,4 +408,94 @@ fn a_stop_of_mariadb_at_another_transaction_is_seen() {
     std::fs::write(&given, &bytes).expect("writes");
     common::sh(&restored.place.join("data"), "rm vouchsafe-replayed.0*");
     assert_first_red(&shop.compare(&restored), "position");
+}
+
+/// Two that follow the log of one server have a chain each; of one of them the log may hold nothing between the base
+/// and the moment. The table tells which token comes next.
+#[test]
+fn of_a_chain_without_a_token_since_the_base_the_table_of_mariadb_tells_what_comes_next() {
+    let mut shop = Shop::new(&[]);
+    let at = |count| Time::from_secs(1_800_000_000 + count);
+    let mut other = vec![Token::first([9; 8], at(0))];
+    for count in 1..4 {
+        other.push(other[count - 1].next(at(count as i64)));
+    }
+    let beat = |server: &MariaDb, token: &Token| {
+        server.sql(&format!(
+            "INSERT INTO vouchsafe.heartbeat VALUES ('0909090909090909', 'vouchsafe {token}') \
+             ON DUPLICATE KEY UPDATE token = VALUES(token)"
+        ));
+    };
+    beat(&shop.server, &other[0]);
+    shop.server.sql("FLUSH BINARY LOGS");
+    let url = shop.server.url("root", "").replace("/?", "?");
+    (shop.captured, shop.point) = common::wal::base(shop.world(), &url);
+    let mut places = Vec::new();
+    let mut note = |server: &MariaDb| {
+        let (file, offset) = end_of_log(server);
+        places.push(Until::Position(Position::File { file, offset }));
+    };
+    rows(&shop.server, 1);
+    note(&shop.server);
+    shop.followed.tick();
+    rows(&shop.server, 1);
+    note(&shop.server);
+    for token in &other[1..3] {
+        beat(&shop.server, token);
+        rows(&shop.server, 1);
+        note(&shop.server);
+    }
+    shop.followed.catch_up(&shop.server);
+    for until in &places {
+        let restored = shop.restored(*until).expect("restores");
+        assert_green(&shop.compare(&restored));
+    }
+    let mut restored = shop.restored(places[1]).expect("restores");
+    let log = restored.replayed.as_mut().expect("a log");
+    let text = other[1].text().into_bytes();
+    let before = log.tokens_beyond.len();
+    log.tokens_beyond.retain(|token| *token != text);
+    assert!(log.tokens_beyond.len() < before);
+    let said = assert_first_red(&shop.compare(&restored), "tokens");
+    assert!(said.contains("after token 0"), "{said}");
+}
+
+/// The same by an older base and a longer log as by a newer one and a shorter log.
+#[test]
+fn a_moment_of_mariadb_holds_the_same_by_whichever_base_and_a_changed_row_is_seen() {
+    let mut shop = Shop::new(&[]);
+    // A counter that no log tells of.
+    shop.server.sql("CREATE USER teller@'%' IDENTIFIED BY 'x'; BEGIN; INSERT INTO shop.t (pad) VALUES ('never'); ROLLBACK");
+    rows(&shop.server, 10);
+    let url = shop.server.url("root", "").replace("/?", "?");
+    let (captured, point) = common::wal::base(shop.world(), &url);
+    rows(&shop.server, 10);
+    shop.followed.catch_up(&shop.server);
+    let (file, offset) = end_of_log(&shop.server);
+    let until = Until::Position(Position::File { file, offset });
+    let older = shop.restored(until).expect("restores");
+    (shop.captured, shop.point) = (captured, point);
+    let newer = shop.restored(until).expect("restores");
+    let contents = |restored: &Restored| {
+        let found = shop.source.contents(&shop.world().ctx(), restored);
+        found.expect("digests").expect("a method")
+    };
+    let (one, two) = (contents(&older), contents(&newer));
+    assert_eq!(one.differences(&two), []);
+    for part in [
+        "rows:`shop` t",
+        "schema:`shop` table t",
+        "grants:account teller@%",
+    ] {
+        assert!(one.entries.contains_key(part), "{part}: {one:#?}");
+    }
+    let ctx = shop.world().ctx();
+    let spoiled = shop.source.alter(&ctx, &newer).expect("alters");
+    let differences = contents(&older).differences(&contents(&newer));
+    let parts: Vec<&str> = differences.iter().map(|d| d.part.as_str()).collect();
+    assert!(
+        parts.len() == 1 && parts[0].starts_with("rows:"),
+        "{}: {parts:?}",
+        spoiled.damage.detail
+    );
 }

@@ -1,11 +1,12 @@
 //! The kind `postgres` on a real server.
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::shop::Shop;
 use crate::common::{self, World, all_to, assert_first_red, assert_green, open};
-use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
+use vouchsafe_capture::{CaptureError, Form, RestoreRequest, Source};
 use vouchsafe_model::SourceUrl;
 use vouchsafe_model::policy::Digests;
 use vouchsafe_sources::Settings;
@@ -263,6 +264,63 @@ fn it_is_restored_as_files_and_into_a_running_server() {
     assert!(source.owns(Path::new(&shop.url)));
     assert!(!source.owns(Path::new(&target)));
     assert!(!source.owns(&world.path("files")));
+}
+
+/// The source at `url`, dumped by three processes at once.
+fn dumped_by_three(url: &str) -> Box<dyn Source> {
+    let parsed = SourceUrl::parse(url).expect("a source");
+    let settings = Settings {
+        dump_jobs: Some(3),
+        ..Settings::below(Path::new("/nowhere"))
+    };
+    vouchsafe_sources::open(&parsed, &settings).expect("opens")
+}
+
+#[test]
+fn what_several_processes_dump_at_once_comes_back() {
+    let world = World::new();
+    let shop = Shop::new();
+    let all = shop.url.replace(&format!("/{}?", shop.name), "/*?");
+    for (url, dump) in [
+        (&shop.url, "database.dump".to_owned()),
+        (&all, format!("db-{}/database.dump", shop.name)),
+    ] {
+        let kind = if url == &all { "all" } else { "one" };
+        let source = dumped_by_three(url);
+        let (captured, point) = world.capture(source.as_ref());
+        let place = world.path(&format!("served-{kind}"));
+        let restored = world.restore(source.as_ref(), &point, &place);
+        assert_green(&world.compare(source.as_ref(), &restored, &captured, &point));
+
+        let place = world.path(&format!("files-{kind}"));
+        let files = RestoreRequest {
+            form: Form::Files,
+            ..all_to(&place)
+        };
+        source
+            .restore(&world.ctx(), &point, &files)
+            .expect("restores");
+        assert!(place.join(&dump).join("toc.dat").is_file());
+        let tables = fs::read_dir(place.join(&dump)).expect("a directory");
+        assert!(tables.count() > 5, "each table has a file of its own");
+
+        let mut damaged = point;
+        damaged.fault = common::memory::Fault::Failed;
+        let wrong = world.path(&format!("wrong-{kind}"));
+        let failed = source.restore(&world.ctx(), &damaged, &all_to(&wrong));
+        let said = failed
+            .expect_err("a table's file cannot be had")
+            .to_string();
+        assert!(said.contains("database.dump"), "{said}");
+    }
+    let left: Vec<String> = fs::read_dir(world.ctx().work_dir)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().display().to_string())
+        .collect();
+    assert!(
+        left.iter().all(|name| !name.starts_with("dump-")),
+        "{left:?}"
+    );
 }
 
 #[test]

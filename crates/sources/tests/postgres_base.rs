@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::{self, World, all_to, assert_first_red, assert_green, open};
 use vouchsafe_capture::{CaptureError, Form, RestoreRequest};
-use vouchsafe_model::DigestManifest;
+use vouchsafe_model::{DigestManifest, Issue};
 use vouchsafe_testkit::postgres::Postgres;
 
 /// A server with two databases in it, and its URL.
@@ -123,6 +123,17 @@ fn a_file_that_is_not_the_servers_own_is_named() {
         .expect("restores");
     let said = &restored.issues.first().expect("an issue").message;
     assert!(said.contains("pg_verifybackup: error"), "{said}");
+
+    // The log is whole now, and a file of the data is not.
+    point.fault = common::memory::Fault::None;
+    point.damage("postgres/data/global/pg_filenode.map");
+    let restored = source
+        .restore(&world.ctx(), &point, &all_to(&world.path("another")))
+        .expect("restores");
+    let named = |issue: &Issue| {
+        issue.place == "global/pg_filenode.map" && issue.message.contains("the server stated")
+    };
+    assert!(restored.issues.iter().any(named), "{:?}", restored.issues);
 }
 
 #[test]

@@ -26,9 +26,17 @@ const CLOCK: &str = "to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 
 
 impl Past {
     fn new() -> Past {
+        Past::with("")
+    }
+
+    /// The same, where `sql` was run before the base.
+    fn with(sql: &str) -> Past {
         let world = World::new();
         let server = wal::server();
         server.sql("CREATE TABLE t (id serial PRIMARY KEY, pad text); INSERT INTO t (pad) VALUES ('before the base')");
+        if !sql.is_empty() {
+            server.sql(sql);
+        }
         let url = server.url("").replace("/?", "?");
         let (captured, point) = base(&world, &url);
         Past {
@@ -47,7 +55,7 @@ impl Past {
         for at in 0..count {
             if at % 10 == 0 {
                 let token = self.token.borrow().clone();
-                sql += &format!("SELECT pg_logical_emit_message(true, 'vouchsafe', '{token}');\n");
+                sql += &beat(&token);
                 self.token
                     .replace(token.next(Time::from_secs(1_800_000_000)));
             }
@@ -123,6 +131,11 @@ impl Past {
         }
         restored
     }
+}
+
+/// Commits a token.
+fn beat(token: &Token) -> String {
+    format!("SELECT pg_logical_emit_message(true, 'vouchsafe', '{token}');\n")
 }
 
 /// Those that were committed at or before a moment.
@@ -205,6 +218,57 @@ fn at_any_moment_exactly_what_was_committed_by_then_is_there() {
     let there = by(&committed, time);
     assert!(there.len() < all.len());
     past.has_exactly(&shipped, position, &there, "position");
+}
+
+/// Two that ship the log of one server have a chain each. At the beginning of the window one may have no token yet
+/// between the base and the moment, at the end none after it.
+#[test]
+fn at_the_edges_of_the_window_and_between_any_two_tokens_of_two_chains_the_rungs_are_green() {
+    let at = |count| Time::from_secs(1_800_000_000 + count);
+    let mut own = vec![Token::first([4; 8], at(0))];
+    let mut other = vec![Token::first([9; 8], at(0))];
+    for count in 1..4 {
+        own.push(own[count - 1].next(at(count as i64)));
+        other.push(other[count - 1].next(at(count as i64)));
+    }
+    let past = Past::with(&beat(&other[0]));
+    let row = "INSERT INTO t (pad) VALUES ('x');\n";
+    for token in [&own[0], &own[1], &other[1], &own[2], &other[2]] {
+        past.server.sql(&format!("{row}{}", beat(token)));
+    }
+    past.server.sql(row);
+    let committed = past.committed();
+    let shipped = ship(&past.server, &[1]);
+    let first = committed[1].1;
+    let moments = shipped.commits.iter().map(|(_, time)| *time);
+    let moments: Vec<Time> = moments.filter(|time| first <= *time).collect();
+    assert_eq!(moments.len(), 11, "rows and tokens");
+    for (count, moment) in moments.iter().enumerate() {
+        let ids = by(&committed, *moment);
+        let name = format!("edge-{count}");
+        let restored = past.has_exactly(&shipped, Until::Time(*moment), &ids, &name);
+        std::fs::remove_dir_all(restored.place).unwrap();
+    }
+    // What is missing of either chain is seen as ever.
+    let restored = past.has_exactly(
+        &shipped,
+        Until::Time(moments[3]),
+        &by(&committed, moments[3]),
+        "missing",
+    );
+    let source = past.source(&[]);
+    for (from, to) in [(&own[2], &own[3]), (&other[2], &other[3])] {
+        let mut wrong = restored.clone();
+        let log = wrong.replayed.as_mut().expect("a log");
+        let beyond = log.tokens_beyond.iter_mut();
+        for text in beyond.filter(|text| **text == from.text().into_bytes()) {
+            *text = to.text().into_bytes();
+        }
+        let rungs = past
+            .world
+            .compare(source.as_ref(), &wrong, &past.captured, &past.point);
+        assert_first_red(&rungs, "tokens");
+    }
 }
 
 #[test]
@@ -399,4 +463,57 @@ fn a_stop_at_another_place_is_seen() {
     bytes[60] ^= 1;
     std::fs::write(first, bytes).unwrap();
     judged(sound, "tokens");
+}
+
+/// Restored from an older base and a longer log, and from a newer one and a shorter log, a moment holds the same, and
+/// whatever is changed in one of them is seen.
+#[test]
+fn a_moment_holds_the_same_by_whichever_base_and_each_change_is_seen() {
+    let mut past = Past::with(
+        "CREATE ROLE teller; CREATE SEQUENCE s; CREATE UNLOGGED TABLE u AS SELECT 1; \
+         SELECT lo_from_bytea(0, 'large'); CREATE TABLE p (id int, v text) PARTITION BY RANGE (id); \
+         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100); CREATE MATERIALIZED VIEW m AS SELECT 7 AS x",
+    );
+    past.server.sql("CREATE DATABASE second");
+    past.rows(20);
+    let (newer, point) = base(&past.world, &past.url);
+    past.server.sql("INSERT INTO p VALUES (1, 'a'); SELECT nextval('s'); BEGIN; INSERT INTO p VALUES (2, 'b'); ROLLBACK");
+    past.rows(20);
+    let until = Until::Time(past.committed().last().unwrap().1);
+    let shipped = ship(&past.server, &[1]);
+    let older = past.fetched(&shipped, until, "older").expect("restores");
+    (past.captured, past.point) = (newer, point);
+    let newer = past.fetched(&shipped, until, "newer").expect("restores");
+    let target = |restored: &Restored| restored.replayed.as_ref().expect("a log").target.end;
+    assert_eq!(target(&older), target(&newer));
+    let source = past.source(&[]);
+    let contents = |restored: &Restored| {
+        let found = source.contents(&past.world.ctx(), restored);
+        found.expect("digests").expect("a method")
+    };
+    let (one, two) = (contents(&older), contents(&newer));
+    assert_eq!(one.differences(&two), []);
+    for part in [
+        "rows:\"postgres\" public.t",
+        "rows:\"postgres\" public.p1",
+        "sequence:\"postgres\" public.s",
+        "rows:\"postgres\" public.m",
+        "large-objects:\"postgres\"",
+        "schema:\"second\" database",
+        "grants:role teller",
+    ] {
+        assert!(one.entries.contains_key(part), "{part}: {one:#?}");
+    }
+    let changed = |what: &str| {
+        let differences = contents(&older).differences(&contents(&newer));
+        let parts: Vec<String> = differences.into_iter().map(|d| d.part).collect();
+        assert!(!parts.is_empty(), "{what} was not seen");
+        parts
+    };
+    let spoiled = source.alter(&past.world.ctx(), &newer).expect("alters");
+    let parts = changed(&spoiled.damage.detail);
+    assert!(
+        parts.len() == 1 && parts[0].starts_with("rows:\"postgres\" "),
+        "{parts:?}"
+    );
 }

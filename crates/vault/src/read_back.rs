@@ -30,9 +30,9 @@ pub enum ReadBack {
 /// What was read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadBackReport {
-    /// Blobs that were fetched, opened and re-hashed.
+    /// Blobs that were fetched, opened and re-hashed: at least the snapshot's directories, even where it added nothing.
     pub blobs: u64,
-    /// Stored bytes that were fetched for them.
+    /// Stored bytes that were fetched for the chosen ones.
     pub bytes: u64,
     /// What is wrong; a snapshot with any must not be claimed.
     pub problems: Vec<Issue>,
@@ -84,7 +84,12 @@ impl Repository {
         }
         let mut damaged = self.check_referenced_packs(&references, &index, &mut problems)?;
         let report = match scope {
-            ReadBack::Added(packs) => self.read_packs(&packs, &index, progress)?,
+            ReadBack::Added(packs) => {
+                let elsewhere = references.directories_outside(&packs);
+                let mut report = self.read_packs(&packs, &index, progress)?;
+                report.blobs += elsewhere;
+                report
+            }
             ReadBack::Everything => self.read_blobs(&references, index)?,
         };
         problems.extend(report.problems);

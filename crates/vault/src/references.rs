@@ -111,6 +111,17 @@ impl References {
         Ok(())
     }
 
+    /// How many of the directories that were read lie in none of these packs.
+    pub(crate) fn directories_outside(&self, packs: &[Id]) -> u64 {
+        let packs: HashSet<&Id> = packs.iter().collect();
+        let outside = |id: &Id| {
+            let place = self.index.place(BlobKind::Tree, id);
+            place.is_some_and(|place| !packs.contains(&place.pack))
+        };
+        let trees = self.seen.iter().filter(|(_, kind)| *kind == BlobKind::Tree);
+        trees.filter(|(id, _)| outside(id)).count() as u64
+    }
+
     fn problem(&mut self, place: String, problem: &TreeProblem) {
         self.problems.push(Issue {
             place,

@@ -18,7 +18,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "vouchsafe",
     version,
-    about,
     max_term_width = 100,
     disable_help_subcommand = true
 )]
@@ -368,6 +367,9 @@ pub(crate) enum Ledger {
     Witnessed(ledger::Witnessed),
     /// Have the newest head stamped with its time by an authority (RFC 3161): it is recorded and published.
     Timestamp(ledger::Timestamp),
+    /// Make anew from the entries what is kept beside them to be found quickly: which obligations were written ahead, and
+    /// up to when. The entries stay as they are.
+    Rebuild,
     /// Print head, public key and the newest entries.
     Show {
         /// How many entries.

@@ -316,6 +316,10 @@ fn erased_subjects_stay_erased_in_sqlite() {
     let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
     assert_eq!(rung(&said)["outcome"], "green");
     assert_eq!(control(&said, "left-in")["first_red"], "erasure");
+    // Single tables are not gone through, and what is advised instead can be done.
+    let only = ["restore", "shop", "--only", "customers", "--into", "back_"];
+    let (_, told) = w.exits(2, [&only[..], &["--to", "./customers.db"]].concat());
+    assert!(told.contains("restore the whole as --to FILE"), "{told}");
     // Systems that the register does not name are left alone.
     let other =
         "{\"subject\": 17, \"erased\": \"2026-03-01T12:00:00Z\", \"systems\": [\"shop\"]}\n";

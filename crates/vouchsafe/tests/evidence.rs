@@ -350,3 +350,100 @@ fn keyed_names_show_no_file() {
         "an object is still named"
     );
 }
+
+#[test]
+fn no_report_is_made_of_a_record_that_was_changed() {
+    let w = lived();
+    let sqlite = |sql: &str| {
+        let database = w.path(".vouchsafe/ledger.db");
+        let run = Command::new("sqlite3").arg(database).arg(sql).output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{}", text(&run.stderr));
+    };
+    // What lies beside the entries is made anew from them.
+    sqlite("DELETE FROM ledger_obligation");
+    let (_, told) = w.exits(3, ["report"]);
+    assert!(told.contains("`vouchsafe ledger rebuild`"), "{told}");
+    let said = w.ok(["ledger", "rebuild"]);
+    assert!(said.contains("made anew from"), "{said}");
+    w.ok(["ledger", "verify"]);
+    w.ok(["report"]);
+    fs::remove_file(w.path("report.html")).unwrap();
+    // An entry that still reads like one.
+    sqlite(
+        "UPDATE ledger_entry SET body = CAST(REPLACE(CAST(body AS TEXT), '\"added_bytes\":', '\"added_bytes\":1') AS BLOB) \
+         WHERE seq = (SELECT MAX(seq) FROM ledger_entry WHERE CAST(body AS TEXT) LIKE '%\"fact\":\"copy\"%')",
+    );
+    let (_, told) = w.exits(3, ["report"]);
+    assert!(told.contains("not whole at entry"), "{told}");
+    assert!(told.contains("`vouchsafe ledger verify`"), "{told}");
+    assert!(!w.path("report.html").exists());
+}
+
+#[test]
+fn a_report_tells_of_incidents_and_of_who_agreed_to_what() {
+    let w = Workspace::new();
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    let policy = format!(
+        "{policy}duties:\n  look: {{ every: month, role: o@example.com, text: It is looked at. }}\n"
+    );
+    fs::write(w.path("policy.yaml"), &policy).unwrap();
+    w.ok(["init"]);
+    let by = ["--by", "o@example.com"];
+    let said = |args: &[&str]| w.ok([args, &by[..]].concat());
+    said(&[
+        "attest",
+        "look",
+        "--outcome",
+        "problems",
+        "--reason",
+        "slow",
+    ]);
+    let facts: Value =
+        serde_json::from_str(&w.ok(["--json", "ledger", "show", "--last", "9"])).unwrap();
+    let entries = facts["entries"].as_array().unwrap();
+    let problems = |e: &&Value| e.to_string().contains("problems");
+    let seq = entries.iter().rfind(problems).unwrap()["seq"].to_string();
+    let open = ["incident", "open", "slow-disk", "--about", &seq];
+    said(&[&open[..], &["--reason", "nights take long"]].concat());
+    let note = ["incident", "note", "slow-disk", "--cause", "a worn disk"];
+    said(&note);
+
+    let weaker = policy.replace("at_least: 35 days", "at_least: 20 days");
+    assert_ne!(weaker, policy);
+    fs::write(w.path("policy.yaml"), weaker).unwrap();
+    let (status, _) = w.exits(1, ["status", "--json"]);
+    let at = status.find("\"c-").unwrap() + 1;
+    let change = &status[at..at + status[at..].find('"').unwrap()];
+    said(&["approve", change, "--reason", "law changed"]);
+
+    let report: Value =
+        serde_json::from_str(&w.ok(["report", "--format", "json", "-o", "-"])).unwrap();
+    let incident = &report["incidents"][0];
+    assert_eq!(incident["name"], "slow-disk");
+    assert_eq!(
+        (&incident["has_cause"], &incident["has_fix"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(incident["lines"].as_array().unwrap().len(), 2);
+    let artefact = |name: &str| {
+        let all = report["artefacts"].as_array().unwrap().iter();
+        let mut all = all.flat_map(|control| control["artefacts"].as_array().unwrap());
+        all.find(|a| a["name"] == name).unwrap().clone()
+    };
+    assert_eq!(artefact("Timeline of each incident")["presence"], "here");
+    assert_eq!(artefact("Root cause")["presence"], "here");
+    let approved = artefact("Approved policy");
+    let who = "approved by o@example.com (stated)";
+    assert!(approved["says"].to_string().contains(who), "{approved}");
+    assert_eq!(report["policy"]["agreed"]["granted"], true);
+    let texts = report["policy"]["in_force"].as_array().unwrap();
+    assert_eq!(texts.first().unwrap()["agreed"], Value::Null);
+    assert_eq!(texts.last().unwrap()["agreed"]["text"], who);
+
+    w.ok(["report"]);
+    let html = fs::read_to_string(w.path("report.html")).unwrap();
+    for says in ["a worn disk", who, "Incident slow-disk: since "] {
+        assert!(html.contains(says), "{says}");
+    }
+}

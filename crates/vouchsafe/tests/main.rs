@@ -35,6 +35,7 @@ mod mysql;
 mod mysql_moment;
 mod people;
 mod postgres;
+mod postgres_equality;
 mod postgres_moment;
 mod prune;
 mod reading;

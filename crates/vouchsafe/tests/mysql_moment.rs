@@ -51,6 +51,7 @@ systems:
       every: quarter
       negative_control: every year
       checks: ["SELECT count(*) > 0 FROM shop.orders"]
+      equality: copies
 "#,
             server.socket().display()
         );
@@ -254,6 +255,7 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
         "tokens",
         "checksums",
         "checks",
+        "equality",
     ] {
         assert!(
             said.contains(&format!("\"name\":\"{rung}\"")),
@@ -266,6 +268,7 @@ fn a_mariadb_server_is_followed_brought_to_any_second_and_drilled() {
         "exchanged-log",
         "other-server",
         "stale-manifest",
+        "unequal-copy",
     ] {
         assert!(
             said.contains(&format!("\"name\":\"{control}\"")),

@@ -144,6 +144,42 @@ fn a_database_is_captured_restored_and_drilled_and_every_damage_is_caught() {
 }
 
 #[test]
+fn a_database_that_several_processes_dump_is_drilled_and_single_tables_come_back() {
+    let shop = Shop::new();
+    let w = &shop.work;
+    let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
+    let policy = policy.replacen("    source:", "    dump_jobs: 3\n    source:", 1);
+    fs::write(w.path("policy.yaml"), &policy).unwrap();
+    w.ok(["run", "shop"]);
+    w.ok(["restore", "shop", "--to", "./files"]);
+    assert!(w.path("files/database.dump/toc.dat").is_file());
+    let (said, _) = w.exits(0, ["drill", "shop", "--negative", "--json"]);
+    for control in ["missing-pack", "flipped-byte", "wrong-row"] {
+        let named = format!("\"name\":\"{control}\"");
+        assert!(said.contains(&named), "{control}: {said}");
+    }
+    let target = format!(
+        "postgres://postgres@localhost:{}/shop?host={}",
+        shop.server.port(),
+        shop.server.socket_dir().display()
+    );
+    shop.server
+        .sql_in("shop", "DELETE FROM orders WHERE id < 100");
+    let words = ["restore", "shop", "--only", "orders", "--into", "back"];
+    w.ok(words.into_iter().chain(["--to", target.as_str()]));
+    assert_eq!(
+        shop.server
+            .sql_in("shop", "SELECT count(*) FROM back.orders"),
+        "5000"
+    );
+
+    let senseless = policy.replace("/shop?", "?");
+    fs::write(w.path("policy.yaml"), senseless).unwrap();
+    let (_, said) = w.exits(1, ["lint"]);
+    assert!(said.contains("dump_jobs"), "{said}");
+}
+
+#[test]
 fn a_whole_server_is_captured_and_drilled_and_every_damage_is_caught() {
     whole_server(false);
 }

@@ -25,24 +25,37 @@ use vouchsafe_vault::{Env, Repository};
 const SEGMENT: u32 = 1 << 20;
 
 /// A workspace whose policy protects a whole server, and that server.
-struct Shop {
-    server: Postgres,
-    work: Workspace,
+pub(crate) struct Shop {
+    pub(crate) server: Postgres,
+    pub(crate) work: Workspace,
     token: Token,
-    /// What of the log lies in the vaults.
-    shipped: Option<Lsn>,
+    /// Up to where the log lies in each vault.
+    shipped: BTreeMap<String, Lsn>,
 }
 
 impl Shop {
     fn new() -> Shop {
-        let server = Postgres::start_with(
+        Shop::drilled_by("")
+    }
+
+    /// The same, with more keys of the drill.
+    pub(crate) fn drilled_by(more: &str) -> Shop {
+        Shop::of(Shop::server(), more)
+    }
+
+    pub(crate) fn server() -> Postgres {
+        Postgres::start_with(
             &["--wal-segsize=1", "--data-checksums"],
             &[
                 "wal_keep_size=1GB",
                 "track_commit_timestamp=on",
                 "full_page_writes=on",
             ],
-        );
+        )
+    }
+
+    /// Of a server that is there.
+    pub(crate) fn of(server: Postgres, more: &str) -> Shop {
         server.sql("CREATE TABLE t (id serial PRIMARY KEY, pad text)");
         let work = Workspace::new();
         let policy = format!(
@@ -64,7 +77,7 @@ plans:
       every: quarter
       negative_control: every year
       checks: ["SELECT count(*) > 0 FROM t"]
-systems:
+{more}systems:
   shop:
     source: "{}"
     tier: standard
@@ -79,12 +92,12 @@ systems:
             server,
             work,
             token: Token::first([5; 8], Time::from_secs(1_700_000_000)),
-            shipped: None,
+            shipped: BTreeMap::new(),
         }
     }
 
     /// Rows in transactions of their own, and tokens between them.
-    fn rows(&mut self, count: usize) {
+    pub(crate) fn rows(&mut self, count: usize) {
         let mut sql = String::new();
         for at in 0..count {
             if at % 10 == 0 {
@@ -100,7 +113,7 @@ systems:
     }
 
     /// When the server says that each row was committed.
-    fn committed(&self) -> Vec<(u64, Time)> {
+    pub(crate) fn committed(&self) -> Vec<(u64, Time)> {
         let rows = self.server.sql(
             "SELECT id, to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM t ORDER BY id",
         );
@@ -113,20 +126,25 @@ systems:
 
     /// Puts what the server has written since the last time into both vaults, as one that ships logs does.
     fn ship(&mut self) {
+        self.ship_to(&["local", "offsite"]);
+    }
+
+    /// The same, into some of the vaults.
+    pub(crate) fn ship_to(&mut self, vaults: &[&str]) {
         self.server
             .sql("SELECT pg_logical_emit_message(false, 'flush', '')");
         let (start, bytes) = self.written();
-        let begun = self.shipped.unwrap_or(start);
-        let (pieces, reached) = cut(start, &bytes, begun);
-        for vault in ["local", "offsite"] {
+        for vault in vaults {
+            let begun = self.shipped.get(*vault).copied().unwrap_or(start);
+            let (pieces, reached) = cut(start, &bytes, begun);
             let (repo, root) = self.vault(vault);
             let name = StreamName::new("shop", format!("{}/wal", self.protection())).unwrap();
             let mut writer = repo.logs(root).stream(name).writer(Fence::Store).unwrap();
             for (piece, range) in &pieces {
                 writer.append(*piece, &bytes[range.clone()]).unwrap();
             }
+            self.shipped.insert((*vault).to_owned(), reached);
         }
-        self.shipped = Some(reached);
     }
 
     /// The name of the only protection.
@@ -383,7 +401,7 @@ fn a_server_is_brought_to_any_moment_and_drilled_and_every_damage_to_its_log_is_
 }
 
 /// The file of the last fragment in a vault.
-fn newest_fragment(work: &Workspace, vault: &str) -> PathBuf {
+pub(crate) fn newest_fragment(work: &Workspace, vault: &str) -> PathBuf {
     let logs = work.path(format!("vaults/{vault}/logs"));
     let mut found = Vec::new();
     let mut open = vec![logs];

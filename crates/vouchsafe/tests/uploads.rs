@@ -52,6 +52,11 @@ fn a_vault_that_is_away_loses_no_statement_and_gets_the_same_archive_later() {
         .output()
         .unwrap();
     assert!(zip.status.success(), "{zip:?}");
+    // What nobody has handed in cannot be rehearsed, and no run would make it.
+    let (_, told) = w.exits(2, ["drill", "wiki"]);
+    assert!(told.contains("`vouchsafe attest wiki "), "{told}");
+    let (_, told) = w.exits(2, ["restore", "wiki", "--to", "./back"]);
+    assert!(told.contains("`vouchsafe attest wiki "), "{told}");
     let upload = attest("wiki", &["--file", "export.zip"]);
     let (vault, aside) = (w.path("vaults/offsite"), w.path("aside"));
     fs::rename(&vault, &aside).unwrap();

@@ -55,6 +55,14 @@ pub(super) enum Kind {
     Personal,
     /// Whether a restore brings back whose data was erased.
     Erasures,
+    /// What happened in each incident.
+    Incidents,
+    /// Why it happened.
+    Causes,
+    /// Who was told.
+    Notices,
+    /// What providers promise and others attest of them.
+    Papers,
     /// What the record itself proves.
     Record,
     /// Nothing that is recorded: it has to come from elsewhere, and why.
@@ -106,24 +114,9 @@ const A1_3: Asked = &[
 ];
 
 const CC7_5: Asked = &[
-    (
-        "Timeline of each incident",
-        Elsewhere(
-            "Incidents and their notes stand in the population `others`, each with its time; no timeline is drawn from them.",
-        ),
-    ),
-    (
-        "Notices that were sent",
-        Elsewhere(
-            "Reminders and escalations stand in the population `others`; that somebody received them is not recorded.",
-        ),
-    ),
-    (
-        "Root cause",
-        Elsewhere(
-            "Causes are notes of incidents, in the population `others`; none is judged here.",
-        ),
-    ),
+    ("Timeline of each incident", Incidents),
+    ("Notices that were sent", Notices),
+    ("Root cause", Causes),
     ("Changes that were made", PolicyHistory),
     ("Recovery tests by scenario", Comparisons),
     (
@@ -141,10 +134,7 @@ const CC9_1: Asked = &[
         "Insurance",
         Elsewhere("Insurance papers are not kept here."),
     ),
-    (
-        "Papers of vendors, with their expiry",
-        Elsewhere("Assurance papers of providers are not kept here."),
-    ),
+    ("Papers of vendors, with their expiry", Papers),
 ];
 
 const A_8_13: Asked = &[

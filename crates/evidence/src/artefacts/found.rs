@@ -22,7 +22,7 @@ pub(super) struct Found<'a> {
 }
 
 /// Presence, strength, what it says, populations.
-type Answer = (Presence, Strength, String, &'static [&'static str]);
+pub(super) type Answer = (Presence, Strength, String, &'static [&'static str]);
 
 impl Found<'_> {
     pub(super) fn artefact(&self, name: &str, kind: Kind) -> Artefact {
@@ -64,12 +64,16 @@ impl Found<'_> {
             Kind::Mitigations => self.mitigations(),
             Kind::Personal => self.personal(),
             Kind::Erasures => self.erasures(),
+            Kind::Incidents => self.incidents(),
+            Kind::Causes => self.causes(),
+            Kind::Notices => self.notices(),
+            Kind::Papers => self.papers(),
             Kind::Record => self.record(),
             Kind::Elsewhere(why) => (Absent, Stated, why.to_owned(), &[]),
         }
     }
 
-    fn rows(&self, population: &str) -> u64 {
+    pub(super) fn rows(&self, population: &str) -> u64 {
         let all = self.content.populations.iter();
         all.filter(|p| p.name == population).map(|p| p.rows).sum()
     }
@@ -112,6 +116,11 @@ impl Found<'_> {
                 InPart,
                 "An approval is stated, and it is of another text than this one.".to_owned(),
             ),
+            (None, _) if p.agreed.as_ref().is_some_and(|a| a.granted) => {
+                let by_signature = p.agreed.as_ref().and_then(|a| a.strength) == Some(Measured);
+                let presence = if by_signature { Here } else { InPart };
+                (presence, p.approval.clone())
+            }
             (None, Some(day)) => (
                 InPart,
                 format!(
@@ -436,22 +445,6 @@ impl Found<'_> {
         )
     }
 
-    fn reviews(&self) -> Answer {
-        let duties = self.rows("duties");
-        let rules = self
-            .content
-            .period
-            .others
-            .iter()
-            .filter(|r| r.duty.is_some());
-        let done: u64 = rules.map(|r| r.counts.on_time + r.counts.late).sum();
-        let says = match duties {
-            0 => "No duty of a person was due in the period.".to_owned(),
-            n => format!("{} due, {} answered.", count(n, "duty"), figure(done)),
-        };
-        (of_all(done, duties), Stated, says, &["duties"])
-    }
-
     fn scope(&self) -> Answer {
         let systems = len(self.policy.systems.len());
         let says = format!(
@@ -551,7 +544,7 @@ impl Found<'_> {
 }
 
 /// All of it, some, or nothing.
-fn of_all(n: u64, of: u64) -> Presence {
+pub(super) fn of_all(n: u64, of: u64) -> Presence {
     match (n, of) {
         (0, _) => Absent,
         (n, of) if n >= of => Here,
@@ -560,6 +553,6 @@ fn of_all(n: u64, of: u64) -> Presence {
 }
 
 /// `presence` if there is any.
-fn some(n: u64, presence: Presence) -> Presence {
+pub(super) fn some(n: u64, presence: Presence) -> Presence {
     if n == 0 { Absent } else { presence }
 }

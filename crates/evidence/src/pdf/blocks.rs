@@ -3,7 +3,7 @@
 use vouchsafe_model::period::{PeriodVerdict, Standing};
 use vouchsafe_model::{PeriodCounts, Verdict};
 
-use super::records::{drills, failures, ledger, populations, reading};
+use super::records::{drills, failures, incidents, ledger, populations, reading};
 use crate::artefacts::Presence;
 use crate::drawing::Drawing;
 use crate::report::content::{ProtectionPart, ReportContent};
@@ -79,6 +79,7 @@ pub(super) fn blocks(c: &ReportContent) -> Vec<Block> {
     out.push(section("Protections"));
     out.extend(c.protections.iter().flat_map(|p| protection(c, p)));
     out.extend(failures(c));
+    out.extend(incidents(c));
     out.extend(drills(c));
     out.extend(populations(c));
     out.extend(ledger(c));

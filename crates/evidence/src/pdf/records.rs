@@ -4,6 +4,7 @@ use vouchsafe_model::RungOutcome;
 
 use super::blocks::{Block, Tone, pair, section, span, table};
 use crate::report::content::{Meaning, ReportContent};
+use crate::report::incident_caption;
 use crate::words::{count, figure, len, precise, rung_word};
 
 pub(super) fn failures(c: &ReportContent) -> Vec<Block> {
@@ -37,6 +38,23 @@ pub(super) fn failures(c: &ReportContent) -> Vec<Block> {
             ),
         },
     ]
+}
+
+pub(super) fn incidents(c: &ReportContent) -> Vec<Block> {
+    let mut out = vec![section("Incidents, from failure to closure")];
+    if c.incidents.is_empty() {
+        let none = "No incident was open in the period.";
+        out.push(Block::Text(none.to_owned()));
+    }
+    out.extend(c.incidents.iter().map(|part| {
+        let rows = part.lines.iter().map(|line| {
+            let cells = vec![line.seq.to_string(), line.at.minute(), line.text.clone()];
+            (Tone::Plain, cells)
+        });
+        let caption = incident_caption(part);
+        table(&caption, &["fact", "when", "what"], rows.collect())
+    }));
+    out
 }
 
 pub(super) fn drills(c: &ReportContent) -> Vec<Block> {

@@ -48,6 +48,12 @@ pub struct ReportContent {
     pub obligations: ObligationsPart,
     /// Everything that went wrong in the period.
     pub failures: Vec<Failure>,
+    /// Incidents that were open in the period.
+    #[serde(default)]
+    pub incidents: Vec<IncidentPart>,
+    /// What people were told in the period.
+    #[serde(default)]
+    pub notices: Notices,
     /// Recovery points of the period.
     pub points: Population<RecoveryPoint>,
     /// Copies of the period.
@@ -110,8 +116,11 @@ pub struct PolicyPart {
     pub approved_digest: Option<String>,
     /// Whether the two agree, if an approved one is stated.
     pub digest_matches: Option<bool>,
-    /// The same as a sentence.
+    /// The same as a sentence, with who agreed to this text, as far as the record knows.
     pub approval: String,
+    /// Who agreed to this text, if it promises less than the one before it.
+    #[serde(default)]
+    pub agreed: Option<AgreedPart>,
     /// The texts that came into force up to the end of the period.
     pub in_force: Vec<PolicyInForce>,
     /// The vaults it names.
@@ -133,6 +142,63 @@ pub struct PolicyInForce {
     pub approved: Option<bool>,
     /// Whether it is the text that this report judges by.
     pub judged_by: bool,
+    /// Who agreed to it, if it promises less than the one before it.
+    #[serde(default)]
+    pub agreed: Option<AgreedPart>,
+}
+
+/// A decision on a text that promises less than the one before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgreedPart {
+    /// The entry of the decision; nothing while nobody has decided.
+    pub seq: Option<u64>,
+    /// Whether it was agreed to.
+    pub granted: bool,
+    /// How it is known who decided: measured by a signature, else stated.
+    pub strength: Option<Strength>,
+    /// The same in words.
+    pub text: String,
+}
+
+/// An incident, with all that was recorded of it up to the end of the period.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentPart {
+    /// Its name.
+    pub name: String,
+    /// When it was acknowledged.
+    pub opened: Time,
+    /// When it was closed.
+    pub closed: Option<Time>,
+    /// Whether anybody noted why it happened.
+    pub has_cause: bool,
+    /// Whether anybody noted what was done.
+    pub has_fix: bool,
+    /// In the order of the ledger.
+    pub lines: Vec<IncidentLine>,
+}
+
+/// One entry about an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentLine {
+    /// The entry.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Time,
+    /// Who did or found what.
+    pub text: String,
+}
+
+/// How often people were told something in the period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notices {
+    /// Reminders and escalations.
+    pub reminders: u64,
+    /// Alerts.
+    pub alerts: u64,
+    /// Letters that a mail server took.
+    pub taken: u64,
+    /// Letters that it refused for good.
+    pub refused: u64,
 }
 
 /// A vault as the policy declares it.

@@ -7,7 +7,7 @@ use super::charts;
 use super::content::{DrillRow, ReportContent, Row};
 use super::parts::{TableRow, Tone, brief, reference, table, when, yes_no};
 use super::records::population;
-use crate::words::{precise, rung};
+use crate::words::{count, precise, rung};
 
 pub(super) fn drills(c: &ReportContent) -> Markup {
     html! {
@@ -80,6 +80,9 @@ fn drill(row: &Row<DrillRow>) -> Markup {
                 dt { "Restored" } dd { "point " code { (d.point) } " from vault " (d.vault) ", " (human_bytes(d.bytes)) }
                 dt { "Chosen" }
                 dd { @match d.seed { Some(seed) => { "at random, seed " (seed) }, None => "by request or as the newest" } }
+                @if let Some(e) = &d.equality {
+                    dt { "Equal to" } dd { (e.to) ", " (count(e.parts, "part")) " with " (count(e.rows, "row")) }
+                }
                 dt { "Run" } dd { code { (d.run) } ", fact " (reference(row.seq)) }
                 @if let Some(e) = &d.engine { dt { "Opened by" } dd { (e.name) " " (e.version) } }
                 dt { "Sandbox" }

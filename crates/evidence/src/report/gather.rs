@@ -7,7 +7,8 @@ use vouchsafe_model::source_url::redact;
 use vouchsafe_model::{Assessment, Policy, Protection, Question, Time, VaultName};
 
 use super::content::*;
-use super::{ReportInput, appendix, failures, late, sayings};
+use super::{ReportInput, appendix, failures, incidents, late, sayings};
+use crate::agreed::{Agreement, agreements};
 use crate::artefacts::artefacts;
 use crate::erasures::Replays;
 use crate::layout::clean;
@@ -34,6 +35,8 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
     let controls = controls(&assessment);
     let late = late::late(input);
     let alarms = alarms(input, &assessment, &names);
+    let policy = policy(input);
+    let incidents = incidents::incidents(input, &names);
     let cited: BTreeSet<u64> = protections
         .iter()
         .flat_map(|p| p.answers.iter().flat_map(|a| a.facts.iter().copied()))
@@ -41,6 +44,13 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
         .chain(input.period.deviations.iter().filter_map(|d| d.answered_by))
         .chain(alarms.iter().filter_map(|a| a.seq))
         .chain(policy_seqs(input))
+        .chain(
+            policy
+                .in_force
+                .iter()
+                .filter_map(|p| p.agreed.as_ref()?.seq),
+        )
+        .chain(incidents.iter().flat_map(|i| i.lines.iter().map(|l| l.seq)))
         .collect();
     let frozen = populations(input);
     let mut content = ReportContent {
@@ -53,7 +63,7 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
         places_redacted: input.redact_places,
         verdict: assessment.verdict,
         alarms,
-        policy: policy(input),
+        policy,
         controls,
         exempt: assessment
             .exempt
@@ -70,6 +80,8 @@ pub(super) fn content(input: &ReportInput<'_>) -> ReportContent {
             withdrawn: withdrawals(input),
         },
         failures: failures::failures(input, &shown),
+        incidents,
+        notices: incidents::notices(input),
         points: population(input, &shown, "recovery-point", |f| match f {
             Fact::RecoveryPoint(p) => Some(p.clone()),
             _ => None,
@@ -235,6 +247,9 @@ fn policy_seqs(input: &ReportInput<'_>) -> impl Iterator<Item = u64> {
 fn policy(input: &ReportInput<'_>) -> PolicyPart {
     let front = &input.policy.front;
     let shown = |text: &Option<String>| text.as_deref().map(clean);
+    let so_far = input.facts.partition_point(|r| r.entry.at < input.to);
+    let agreements = agreements(input.facts.get(..so_far).unwrap_or_default());
+    let agreed_to = |digest: &String| agreements.get(digest).map(agreed);
     let in_force = input
         .facts
         .iter()
@@ -252,6 +267,7 @@ fn policy(input: &ReportInput<'_>) -> PolicyPart {
                 version: shown(version),
                 approved: *approved,
                 judged_by: *digest == input.policy.digest,
+                agreed: agreed_to(digest),
             }),
             _ => None,
         })
@@ -266,7 +282,8 @@ fn policy(input: &ReportInput<'_>) -> PolicyPart {
         digest: clean(&input.policy.digest),
         approved_digest: shown(&front.approved_digest),
         digest_matches: input.approval.digest_matches,
-        approval: as_sentence(&clean(&input.approval.text)),
+        approval: approval(input, agreements.get(&input.policy.digest)),
+        agreed: agreed_to(&input.policy.digest),
         in_force,
         vaults: input
             .policy
@@ -280,6 +297,31 @@ fn policy(input: &ReportInput<'_>) -> PolicyPart {
                 retention_lock: v.retention_lock.map(|l| l.to_string()),
             })
             .collect(),
+    }
+}
+
+fn agreed(agreement: &Agreement) -> AgreedPart {
+    AgreedPart {
+        seq: agreement.seq,
+        granted: agreement.granted,
+        strength: agreement.strength,
+        text: agreement.says.clone(),
+    }
+}
+
+/// Whether the text is the approved one, and who agreed to what it weakens.
+fn approval(input: &ReportInput<'_>, agreement: Option<&Agreement>) -> String {
+    let said = as_sentence(&clean(&input.approval.text));
+    match agreement {
+        None => said,
+        Some(agreement) => {
+            let entry = agreement.seq.map(|seq| format!(", entry {seq}"));
+            format!(
+                "{said} What it promises less than the text before it is {}{}.",
+                agreement.says,
+                entry.unwrap_or_default()
+            )
+        }
     }
 }
 

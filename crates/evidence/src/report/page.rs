@@ -4,10 +4,10 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::content::ReportContent;
 use super::parts::{badge, reference, text_or, when};
-use super::{drills, period, records, style, verdicts};
+use super::{drills, incidents, period, records, style, verdicts};
 
 /// Section ids and titles, in the order of the page.
-const SECTIONS: [(&str, &str); 16] = [
+const SECTIONS: [(&str, &str); 17] = [
     ("summary", "Summary"),
     ("policy", "The policy"),
     ("period", "The period"),
@@ -16,6 +16,7 @@ const SECTIONS: [(&str, &str); 16] = [
     ("protections", "Protections"),
     ("obligations", "Obligations"),
     ("failures", "Failures and incomplete runs"),
+    ("incidents", "Incidents, from failure to closure"),
     ("points", "Recovery points"),
     ("copies", "Copies"),
     ("verifications", "Verifications"),
@@ -103,6 +104,7 @@ fn section(c: &ReportContent, id: &str, name: &str) -> Markup {
         "protections" => (verdicts::protections(c), false),
         "obligations" => (verdicts::obligations(c), false),
         "failures" => (verdicts::failures(c), false),
+        "incidents" => (incidents::section(c), false),
         "points" => (records::points(c), true),
         "copies" => (records::copies(c), false),
         "verifications" => (records::verifications(c), false),

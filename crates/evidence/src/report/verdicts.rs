@@ -1,10 +1,10 @@
 //! The sections that judge: summary, policy, controls, protections, obligations, failures.
 
 use maud::{Markup, html};
-use vouchsafe_model::{Question, Verdict};
+use vouchsafe_model::{Question, Strength, Verdict};
 
 use super::charts;
-use super::content::{ProtectionPart, ReportContent};
+use super::content::{AgreedPart, PolicyPart, ProtectionPart, ReportContent};
 use super::courses;
 use super::parts::{
     TableRow, Tone, anchor, badge, brief, issues, reference, refs, span_or, strength, table,
@@ -168,7 +168,7 @@ pub(super) fn policy(c: &ReportContent) -> Markup {
         p {
             @match p.digest_matches {
                 Some(matches) => (yes_no(matches, "approved text", "NOT the approved text")),
-                None => span.badge.unproven { "? approval unproven" },
+                None => (approved_by_record(p)),
             }
             " " (p.approval)
         }
@@ -200,6 +200,7 @@ fn in_force(c: &ReportContent) -> Markup {
                     html! { (text_or(p.version.as_deref(), "not stated")) },
                     brief(&p.digest),
                     html! { (match p.approved { Some(true) => "yes", Some(false) => "NO", None => "not stated" }) },
+                    agreement(p.agreed.as_ref()),
                     html! { (if p.judged_by { "yes" } else { "no" }) },
                 ],
             )
@@ -210,7 +211,32 @@ fn in_force(c: &ReportContent) -> Markup {
             p { "No fact says which text was in force up to the end of the period." }
         } @else {
             (table("Texts that came into force up to the end of the period",
-                &["fact", "since", "version", "SHA-256", "approved text?", "judged by here?"], &rows))
+                &["fact", "since", "version", "SHA-256", "approved text?", "who agreed to promising less", "judged by here?"], &rows))
+        }
+    }
+}
+
+/// Without a digest of an approved text it is the record that may know who agreed.
+fn approved_by_record(p: &PolicyPart) -> Markup {
+    match &p.agreed {
+        Some(agreed) if agreed.granted && agreed.strength == Some(Strength::Measured) => {
+            yes_no(true, "approved by signature", "")
+        }
+        Some(agreed) if agreed.granted => {
+            html! { span.badge.unproven { "≈ approval stated" } }
+        }
+        _ => html! { span.badge.unproven { "? approval unproven" } },
+    }
+}
+
+fn agreement(agreed: Option<&AgreedPart>) -> Markup {
+    html! {
+        @match agreed {
+            None => "–",
+            Some(agreed) => {
+                (agreed.text)
+                @if let Some(seq) = agreed.seq { ", " (reference(seq)) }
+            }
         }
     }
 }

@@ -60,8 +60,10 @@ fn protection(name: &str, way: Way) -> Protection {
             every: every("every quarter", Period::Quarter),
             negative_control: Some(every("every year", Period::Year)),
             checks: Vec::new(),
+            equality: None,
         }),
         data_directory: None,
+        dump_jobs: None,
         log_every: None,
         log_keep: None,
     }

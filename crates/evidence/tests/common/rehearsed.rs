@@ -168,6 +168,7 @@ pub fn drill(p: &RecoveryPoint, day: u64, red: bool, controls: bool) -> DrillRes
         ended: t(day, 9, 1),
         seed: Some(42),
         moment: None,
+        equality: None,
         ladder: ladder(red),
         phases: vec![
             ms("open", 412),

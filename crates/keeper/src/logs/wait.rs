@@ -119,7 +119,8 @@ impl Keeper {
         Ok(vouchsafe_host::lockfile::try_lock(path)?)
     }
 
-    fn log_reaches(
+    /// What kept a protection's vaults from having its log up to this position; nothing if they have it.
+    pub(crate) fn log_reaches(
         &self,
         protection: &Protection,
         position: Position,

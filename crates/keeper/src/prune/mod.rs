@@ -219,6 +219,7 @@ impl Keeper {
         let report = self.ledger.verify(&[])?;
         if !report.is_sound() {
             return Err(KeeperError::RecordUnsound {
+                deed: "nothing is removed",
                 entry: report.first_wrong(),
             });
         }

@@ -352,6 +352,7 @@ impl Projection {
             achieved_rto: fact.achieved_rto,
             rules,
             engine,
+            equal_to: fact.equality.as_ref().map(|e| e.to.to_string().into()),
             failure: (!fact.is_green()).then(|| super::proof::failure(fact).into()),
         };
         if let Some(track) = self.tracks.at_mut(protection) {

@@ -52,7 +52,9 @@ fn vault_verified(
         return (Verdict::NotMet, text, Some(bad.seq));
     }
     let rule = case.protection.verify.as_ref();
-    match known.and_then(|vault| vault.clean(rule)) {
+    // What was read before the first copy was there says nothing of it.
+    let clean = known.and_then(|vault| vault.clean(rule));
+    match clean.filter(|v| held.since <= v.completed) {
         Some(v) if v.covers(rule) => {
             let (verdict, mut text) = in_time(case, vault, v, rule);
             let coverage = known.and_then(|vault| vault.coverage.as_ref());
@@ -85,7 +87,10 @@ fn never_verified(case: &Case<'_>, vault: &VaultName) -> (Verdict, String, Optio
     }
     let when = match first_open(case, kind, Some(vault)) {
         Some(due) => format!("the first time is due by {}", due.minute()),
-        None => "the policy does not say how often".to_owned(),
+        None => match &case.protection.verify {
+            Some(rule) => format!("the policy says {}", rule.every.text),
+            None => "the policy does not say how often".to_owned(),
+        },
     };
     let text = format!("{vault}: not read back since it was copied; {when}");
     (Verdict::Unproven, text, None)
@@ -193,6 +198,16 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
             format!("{restored}; that is over RTO {target}"),
         );
     }
+    let restored = match &drill.equal_to {
+        Some(equal_to) => format!("{restored}, equal to {equal_to}"),
+        None if case.protection.equality().is_some() => {
+            let because = format!(
+                "{restored}; to what else it is equal, as the policy asks, no drill has shown since"
+            );
+            return say(Verdict::Unproven, because);
+        }
+        None => restored,
+    };
     let restored = match projected(case, drill) {
         None => restored,
         Some((times, projected)) => {
@@ -278,10 +293,13 @@ fn unproven(case: &Case<'_>) -> Judgement {
                 Verdict::Unproven,
                 format!("never restored; the first drill is due by {}", due.minute()),
             ),
-            None => (
-                Verdict::Unproven,
-                "never restored, and the policy asks for no drill".to_owned(),
-            ),
+            None => {
+                let asked = match &case.protection.drill {
+                    Some(rule) => format!("the policy says {}", rule.every.text),
+                    None => "and the policy asks for no drill".to_owned(),
+                };
+                (Verdict::Unproven, format!("never restored, {asked}"))
+            }
         },
     };
     judged(Question::Proven, verdict, because, Vec::new())

@@ -170,6 +170,8 @@ fn reads(diff: &mut Diff, place: &str, old: &Protection, new: &mut Protection) {
     let read = "the server's files are read from elsewhere";
     let directories = (&old.data_directory, &new.data_directory);
     diff.other(&at("data_directory"), directories.0, directories.1, read);
+    let dumped = "another number of processes dumps it";
+    diff.other(&at("dump_jobs"), &old.dump_jobs, &new.dump_jobs, dumped);
     let digests = |p: &Protection| match p.digests {
         vouchsafe_model::policy::Digests::Full => 2,
         vouchsafe_model::policy::Digests::Sample => 1,
@@ -455,6 +457,19 @@ fn drill(diff: &mut Diff, place: &str, old: &Option<DrillRule>, new: &mut Option
         &before.negative_control,
         &mut rule.negative_control,
     );
+    if before.equality != rule.equality {
+        match &before.equality {
+            Some(_) => {
+                let what = "a restored moment is no longer held against the same";
+                diff.say(Effect::Weakens, place, what.to_owned());
+                rule.equality.clone_from(&before.equality);
+            }
+            None => {
+                let what = "a restored moment is held against something else";
+                diff.say(Effect::Strengthens, place, what.to_owned());
+            }
+        }
+    }
     for check in &before.checks {
         if !rule.checks.contains(check) {
             let what = format!("no longer checked: {check}");

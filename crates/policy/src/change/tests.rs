@@ -28,7 +28,7 @@ plans:
     keep: { at_least: 35 days }
     copies: [ local, { vault: offsite, every: week } ]
     verify: { every: week, coverage: 1/2 }
-    drill: { every: quarter, negative_control: year, checks: [ "select 1" ] }
+    drill: { every: quarter, negative_control: year, checks: [ "select 1" ], equality: copies }
 roles: { chief: { people: [ c@example.com ] } }
 access: { restore: { role: chief, may: restore, mfa: true, at_most: 4h, approvers: [ chief ] } }
 encryption: { at_rest: AES-256, in_transit: TLS 1.3 }
@@ -104,6 +104,7 @@ const WEAKENING: &[(&str, &str, &str)] = &[
     ("every: quarter", "every: year", "systems/"),
     ("negative_control: year, ", "", "systems/"),
     ("checks: [ \"select 1\" ]", "checks: []", "systems/"),
+    (", equality: copies", "", "systems/"),
     ("\"*.tmp\"", "\"*.tmp\", \"*.log\"", "systems/web"),
     ("files:/var/www", "files:/var/www/public", "systems/web"),
     ("every: 5s", "every: 1m", "systems/db"),

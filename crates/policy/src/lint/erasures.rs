@@ -78,6 +78,14 @@ impl Lint<'_> {
             return;
         };
         match url.kind() {
+            SourceKind::Postgres if url.names_all_databases() => {
+                let message = format!(
+                    "erasing people in what a restore of {} brings back is not connected for all databases of a server",
+                    protection.id
+                );
+                let remedy = "give each database with people in it a system of its own, or erase them by hand after a restore";
+                self.say(Note, "P028", path, message, remedy);
+            }
             SourceKind::Files | SourceKind::Postgres | SourceKind::MySql | SourceKind::Sqlite => {
                 let message = format!(
                     "a restore of {} brings back people whose data was erased since",

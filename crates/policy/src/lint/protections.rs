@@ -95,8 +95,18 @@ impl Lint<'_> {
     /// the plan that could set it.
     fn origin(&self, subject: &Subject<'_>, key: &str) -> Option<String> {
         let places = &self.lowered.places;
+        let by_hand = matches!(subject.protection.way, Way::Manual { .. });
+        // What a person does by hand says its rhythm and its vaults there.
+        let by_hand_key = match key {
+            "schedule" => "every",
+            key => key,
+        };
         let mut plan_key = None;
         for base in [subject.path.as_str(), subject.outer.as_str(), "defaults"] {
+            let own = format!("{base}/manual/{by_hand_key}");
+            if by_hand && places.contains_key(&own) {
+                return Some(own);
+            }
             let own = format!("{base}/{key}");
             if places.contains_key(&own) && base != "defaults" {
                 return Some(own);
@@ -263,9 +273,12 @@ impl Lint<'_> {
             && !url.names_whole_server()
             && subject.protection.log_every.is_some()
         {
-            let message = format!(
-                "{id} is one database, and a log is that of a whole server; none is shipped"
-            );
+            let what = match url.names_all_databases() {
+                true => "a dump of each database",
+                false => "one database",
+            };
+            let message =
+                format!("{id} is {what}, and a log is that of a whole server; none is shipped");
             let remedy =
                 "give the logs to a protection of the whole server: a URL without a database";
             self.about(subject, Warning, "P132", "logs", message, remedy);
@@ -325,7 +338,7 @@ impl Lint<'_> {
             .any(|other| other.ships_log_every().is_some())
     }
 
-    fn vaults_of(&self, subject: &Subject<'_>) -> Vec<Vault> {
+    pub(super) fn vaults_of(&self, subject: &Subject<'_>) -> Vec<Vault> {
         let copies = subject.protection.copies.iter();
         copies
             .filter_map(|c| self.policy.vaults.get(&c.vault))
@@ -492,6 +505,7 @@ impl Lint<'_> {
             }
             Some(_) => {}
         }
+        self.equality(subject);
         if subject.protection.digests == Digests::None && subject.protection.drill.is_some() {
             let message = format!("drills of {id} compare no rows: none are digested at capture");
             self.about(

@@ -281,6 +281,47 @@ fn a_drill_without_rows_is_told() {
 }
 
 #[test]
+fn moments_that_nothing_can_be_held_against_are_told() {
+    let said = |source: &str, copies: &str, logs: &str| {
+        let text = format!(
+            "vaults:\n  a: {{ url: /v/a }}\n  b: {{ url: /v/b }}\n  r: {{ url: 'rest:https://h/v' }}\n\
+             systems:\n  s:\n    source: '{source}'\n    schedule: daily\n    copies: {copies}\n    \
+             drill: {{ every: month, equality: copies }}\n{logs}"
+        );
+        let all = found(&text, "2026-06-01T00:00:00Z").into_iter();
+        all.filter(|p| matches!(p.code, "P193" | "P194"))
+            .map(|p| (p.code, p.level, p.line))
+            .collect::<Vec<_>>()
+    };
+    let logs = "    logs: { every: 5s, keep: 7 days }\n";
+    for server in ["postgres://u@h", "mysql://u@localhost"] {
+        assert_eq!(said(server, "[ a, b ]", logs), []);
+        let alone = [("P193", Level::Error, 10)];
+        assert_eq!(said(server, "[ a ]", logs), alone);
+        assert_eq!(said(server, "[ a, r ]", logs), alone, "it holds no log");
+        assert_eq!(said(server, "[ a, b ]", ""), [("P194", Level::Error, 10)]);
+    }
+    let by_standby = |source: &str, standby: &str| {
+        let text = format!(
+            "vaults:\n  a: {{ url: /v/a }}\nsystems:\n  s:\n    source: '{source}'\n    schedule: daily\n    copies: [ a ]\n    \
+             drill: {{ every: month, equality: {{ standby: '{standby}' }} }}\n{logs}"
+        );
+        let all = found(&text, "2026-06-01T00:00:00Z").into_iter();
+        all.filter(|p| matches!(p.code, "P193" | "P194" | "P195"))
+            .map(|p| (p.code, p.level, p.line))
+            .collect::<Vec<_>>()
+    };
+    let wrong = [("P195", Level::Error, 8)];
+    assert_eq!(by_standby("postgres://u@h", "postgres://u@standby"), []);
+    assert_eq!(by_standby("postgres://u@h", "postgres://u@h"), wrong);
+    assert_eq!(by_standby("mysql://u@localhost", "postgres://u@h"), wrong);
+    for other in ["postgres://u@h/d", "files:/x", "sqlite:/x.db"] {
+        let told = [("P194", Level::Warning, 10)];
+        assert_eq!(said(other, "[ a, b ]", ""), told, "{other}");
+    }
+}
+
+#[test]
 fn a_server_elsewhere_and_a_connection_that_is_not_verified_are_told() {
     let text = |url: &str| format!("systems:\n  s: {{ source: '{url}', schedule: daily }}\n");
     let said = |url: &str| {
@@ -303,6 +344,51 @@ fn a_server_elsewhere_and_a_connection_that_is_not_verified_are_told() {
         ["P137"]
     );
     assert_eq!(said("postgres://u@localhost/shop?sslmode=disable"), [""; 0]);
+}
+
+#[test]
+fn a_log_of_what_is_no_whole_server_is_told_for_what_it_is() {
+    let said = |url: &str| {
+        let text = format!(
+            "systems:\n  s: {{ source: '{url}', schedule: daily, logs: {{ every: 5s, keep: 7 days }} }}\n"
+        );
+        let all = found(&text, "2026-06-01T00:00:00Z");
+        let all = all.into_iter().filter(|p| p.code == "P132");
+        all.map(|p| p.message).collect::<Vec<_>>()
+    };
+    let is = |what: &str| {
+        [format!(
+            "s/main is {what}, and a log is that of a whole server; none is shipped"
+        )]
+    };
+    assert_eq!(said("postgres://u@h"), [""; 0]);
+    assert_eq!(said("postgres://u@h/shop"), is("one database"));
+    assert_eq!(
+        said("postgres://u@h/*?sslmode=verify-full"),
+        is("a dump of each database")
+    );
+    assert_eq!(said("mysql://u@h/shop"), is("one database"));
+}
+
+/// Erasing is not replayed over a dump of all databases, and what cannot be kept is not taken for kept.
+#[test]
+fn erasing_in_all_databases_is_not_connected() {
+    let said = |erasure: &str| {
+        let text = format!(
+            "classes: {{ c: {{ personal: true }} }}\nerasure: {{ file: ./erased.jsonl }}\nsystems:\n  s: {{ source: 'postgres://u@h/*', class: c, schedule: daily{erasure} }}\n"
+        );
+        let lowered = lower(&text, "policy.yaml", Path::new("/p"), String::new());
+        let policy = lowered.policy.as_ref().unwrap();
+        let system = policy.systems.values().next().unwrap();
+        assert!(system.protections.values().all(|p| p.erasure.is_none()));
+        let all = lint(&lowered, "2026-06-01T00:00:00Z".parse().ok());
+        let all = all.into_iter().filter(|p| p.message.contains("eras"));
+        all.map(|p| (p.code, p.level, p.line)).collect::<Vec<_>>()
+    };
+    let not_connected = ("P028", Level::Note, 4);
+    assert_eq!(said(""), [not_connected]);
+    let rule = ", erasure: { find: 'SELECT 1 FROM c WHERE id = :subject', erase: ['DELETE FROM c WHERE id = :subject'] }";
+    assert!(said(rule).contains(&not_connected), "{:?}", said(rule));
 }
 
 #[test]

@@ -61,9 +61,16 @@ pub(super) fn root(ctx: &mut Ctx, fields: Fields<'_>) -> Entry {
             "exemptions",
             "changes",
             "alerts",
+            "flows",
         ];
+        // A register that is a file is replayed; one that is kept elsewhere is not.
+        let is_replayed = key.name == "erasure"
+            && entry
+                .entry("erasure")
+                .is_some_and(|said| said.text("file").is_some());
         if let Some(item) = fields.get(ctx, key.name)
             && !silent.contains(&key.name)
+            && !is_replayed
         {
             let message = format!("`{}` is declared, not yet connected", key.name);
             let remedy =

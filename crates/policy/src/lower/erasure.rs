@@ -33,15 +33,18 @@ pub(super) fn rule(ctx: &mut Ctx, item: &Item, way: &Way) -> Option<ErasureRule>
     let fields = ctx.fields(&item.node, &keys::more::ERASING);
     let url = match way {
         Way::Capture(url) => url,
-        _ => return not_connected(ctx, item, way.word()),
+        _ => return not_connected(ctx, item, &format!("`{}`", way.word())),
     };
     match url.kind() {
         SourceKind::Files => places(ctx, item, fields),
+        SourceKind::Postgres if url.names_all_databases() => {
+            not_connected(ctx, item, "all databases of a server")
+        }
         SourceKind::Postgres | SourceKind::MySql | SourceKind::Sqlite => {
             statements(ctx, item, fields, url)
         }
         kind => {
-            let kind = kind.to_string();
+            let kind = format!("`{kind}`");
             not_connected(ctx, item, &kind)
         }
     }
@@ -52,7 +55,7 @@ fn not_connected(ctx: &mut Ctx, item: &Item, what: &str) -> Option<ErasureRule> 
         Level::Note,
         "P028",
         item.place(),
-        format!("erasing subjects in what `{what}` brings back is declared, not yet connected"),
+        format!("erasing subjects in what {what} brings back is declared, not yet connected"),
         "until then a restore brings back who was erased since: erase them by hand afterwards",
     );
     None

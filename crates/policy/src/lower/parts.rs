@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use vouchsafe_model::policy::{
     CopyRule, Digests, DrillRule, Keep, KeepCounts, Length, Location, Schedule, VerifyRule, Window,
 };
-use vouchsafe_model::{SecretRef, Span};
+use vouchsafe_model::{EqualityRule, SecretRef, SourceKind, Span};
 
 use crate::keys;
 use crate::located::{Item, Node, Value};
 use crate::lower::fields::{Ctx, Fields};
 use crate::lower::tables::Tables;
 use crate::problem::{Level, Place};
-use crate::sources::path_from;
+use crate::sources::{self, path_from};
 
 /// What a plan says, or a system, or a protection; what is not said may come from the next one out.
 #[derive(Clone, Debug, Default)]
@@ -167,6 +167,7 @@ fn drill(ctx: &mut Ctx, item: &Item) -> Option<DrillRule> {
             every,
             negative_control: None,
             checks: Vec::new(),
+            equality: None,
         });
     }
     let fields = ctx.fields(&item.node, &keys::DRILL);
@@ -181,7 +182,33 @@ fn drill(ctx: &mut Ctx, item: &Item) -> Option<DrillRule> {
             .get(ctx, "checks")
             .map(|i| ctx.texts(i))
             .unwrap_or_default(),
+        equality: fields.get(ctx, "equality").and_then(|i| equality(ctx, i)),
     })
+}
+
+fn equality(ctx: &mut Ctx, item: &Item) -> Option<EqualityRule> {
+    if matches!(item.node.value, Value::Scalar { .. }) {
+        return ctx.word(item, &["copies"]).then_some(EqualityRule::Copies);
+    }
+    let fields = ctx.fields(&item.node, &keys::EQUALITY);
+    let item = fields.get(ctx, "standby")?;
+    let text = ctx.text(item)?;
+    // No path of this machine is meant.
+    match sources::source(&text, Path::new("/")) {
+        Ok(url) if *url.kind() == SourceKind::Postgres && url.names_whole_server() => {
+            Some(EqualityRule::Standby(url))
+        }
+        Ok(url) => {
+            let message = format!("{url} names no PostgreSQL server");
+            let remedy = "write the standby as postgres://user@host:5432, without a database";
+            ctx.error("P195", item.node.place(), message, remedy);
+            None
+        }
+        Err(e) => {
+            ctx.error(e.code(), item.node.place(), e.to_string(), e.remedy());
+            None
+        }
+    }
 }
 
 /// Reads how much of the rows is digested.

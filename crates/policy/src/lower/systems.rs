@@ -262,6 +262,7 @@ impl Reader<'_> {
         let exclude = fields.get(ctx, "exclude");
         let digests = fields.get(ctx, "digests");
         let directory = fields.get(ctx, "data_directory");
+        let jobs = fields.get(ctx, "dump_jobs");
         let erasing = fields.get(ctx, "erasure");
         let erasure = erasing.and_then(|i| erasure::rule(ctx, i, &way));
         if let Some(from) = from {
@@ -276,6 +277,7 @@ impl Reader<'_> {
                 .and_then(|i| parts::digests(ctx, i))
                 .unwrap_or_default(),
             data_directory: directory.and_then(|i| parts::directory(ctx, i, self.base)),
+            dump_jobs: jobs.and_then(|i| ctx.count(i)),
             erasure,
             schedule: rules.schedule,
             window: rules.window.unwrap_or_default(),
@@ -418,20 +420,33 @@ fn format(ctx: &mut Ctx, item: &Item) -> Option<HandedFormat> {
 fn senseless(way: &Way) -> &'static [&'static str] {
     match way {
         Way::Capture(url) => match url.kind() {
-            SourceKind::Files => &["password", "digests", "logs", "data_directory"],
-            SourceKind::Sqlite => &["password", "exclude", "digests", "data_directory"],
-            SourceKind::Git => &["exclude", "digests", "logs", "data_directory"],
-            SourceKind::Postgres if url.names_whole_server() => &["exclude"],
+            SourceKind::Files => &["password", "digests", "logs", "data_directory", "dump_jobs"],
+            SourceKind::Sqlite => &[
+                "password",
+                "exclude",
+                "digests",
+                "data_directory",
+                "dump_jobs",
+            ],
+            SourceKind::Git => &["exclude", "digests", "logs", "data_directory", "dump_jobs"],
+            SourceKind::Postgres if url.names_whole_server() => &["exclude", "dump_jobs"],
             SourceKind::Postgres => &["exclude", "data_directory"],
-            SourceKind::MySql => &["exclude", "data_directory"],
-            SourceKind::MongoDb => &["exclude", "digests", "data_directory"],
+            SourceKind::MySql => &["exclude", "data_directory", "dump_jobs"],
+            SourceKind::MongoDb => &["exclude", "digests", "data_directory", "dump_jobs"],
             SourceKind::Other(_) => &[],
         },
-        Way::Orchestrate(_) => &["exclude", "digests", "data_directory", "verify"],
+        Way::Orchestrate(_) => &[
+            "exclude",
+            "digests",
+            "data_directory",
+            "dump_jobs",
+            "verify",
+        ],
         Way::Observe(_) => &[
             "exclude",
             "digests",
             "data_directory",
+            "dump_jobs",
             "window",
             "copies",
             "verify",
@@ -441,6 +456,7 @@ fn senseless(way: &Way) -> &'static [&'static str] {
             "exclude",
             "digests",
             "data_directory",
+            "dump_jobs",
             "window",
             "logs",
         ],
@@ -448,6 +464,7 @@ fn senseless(way: &Way) -> &'static [&'static str] {
             "exclude",
             "digests",
             "data_directory",
+            "dump_jobs",
             "schedule",
             "window",
             "keep",

@@ -129,6 +129,19 @@ fn what_is_not_built_yet_is_noted_and_nothing_worse() {
 }
 
 #[test]
+fn a_register_that_is_replayed_waits_for_nothing() {
+    let said = |text: &str| {
+        let all = read(text).problems.into_iter();
+        all.map(|p| (p.code, p.line, p.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(said("erasure: { file: ./erased.jsonl, drill: true }"), []);
+    let elsewhere = said("erasure: { register: in the office }");
+    let message = "`erasure` is declared, not yet connected".to_owned();
+    assert_eq!(elsewhere, [("P028", 1, message)]);
+    assert_eq!(said("flows: [ { from: a, to: b } ]"), []);
+}
+
+#[test]
 fn almost_nothing_is_required() {
     for text in [
         "",

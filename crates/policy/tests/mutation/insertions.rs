@@ -57,6 +57,38 @@ pub static OPERATORS: &[Operator] = &[
         },
     },
     Operator {
+        name: "another copy put in where one vault holds the log",
+        code: "P193",
+        faults: |t| {
+            let all = t.with("systems", "logs").into_iter();
+            let second = |n: usize| {
+                let last = *t.with("vaults", "archive-west").first()?;
+                let mut vault = t.swap(last, "s3://", "rest:https://", last)?;
+                let mut fault = after(
+                    t,
+                    n,
+                    "drill: { every: quarter, negative_control: year, equality: copies }",
+                    None,
+                );
+                fault.edits.append(&mut vault.edits);
+                Some(fault)
+            };
+            all.filter(|n| t.value(*n, "capture").starts_with("postgres:"))
+                .filter_map(second)
+                .collect()
+        },
+    },
+    Operator {
+        name: "another copy put in where there are no moments",
+        code: "P194",
+        faults: |t| {
+            let all = t.with("systems", "drill").into_iter();
+            all.filter(|n| t.sibling(*n, "capture").is_some())
+                .filter_map(|n| t.swap(n, " }", ", equality: copies }", n))
+                .collect()
+        },
+    },
+    Operator {
         name: "an alert put in without its number",
         code: "P143",
         faults: |t| {

@@ -160,51 +160,46 @@ impl Folder {
         fill: &dyn Fn(&[Piece]) -> Vec<Piece>,
     ) -> Result<Vec<Vec<u8>>, Fault> {
         let mut out = Vec::new();
-        self.below(b".", steps, fill, &mut out)?;
+        // A list and no recursion: how deep folders lie is not ours to say.
+        let mut open: Vec<(Vec<u8>, &[Step])> = vec![(b".".to_vec(), steps)];
+        while let Some((folder, steps)) = open.pop() {
+            match steps.split_first() {
+                None => {}
+                Some((Step::Deep, rest)) => {
+                    for name in self.names(&folder)? {
+                        let place = join(&folder, &name);
+                        if self.kind(&place)? == Some(Kind::Directory) {
+                            open.push((place, steps));
+                        }
+                    }
+                    open.push((folder, rest));
+                }
+                Some((Step::Name(pieces), rest)) => {
+                    for name in self.named(&folder, &fill(pieces))? {
+                        let place = join(&folder, &name);
+                        match self.kind(&place)? {
+                            Some(_) if rest.is_empty() => out.push(place),
+                            Some(Kind::Directory) => open.push((place, rest)),
+                            // Nothing is behind a link that would be here.
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
         out.sort();
         out.dedup();
         Ok(out)
     }
 
-    fn below(
-        &self,
-        folder: &[u8],
-        steps: &[Step],
-        fill: &dyn Fn(&[Piece]) -> Vec<Piece>,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Result<(), Fault> {
-        let Some((first, rest)) = steps.split_first() else {
-            return Ok(());
+    /// The names in a folder that pieces without a subject fit; one that is text alone need not be there.
+    fn named(&self, folder: &[u8], pieces: &[Piece]) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut names = match pieces {
+            [Piece::Text(name)] => vec![name.clone()],
+            _ => self.names(folder)?,
         };
-        match first {
-            Step::Deep => {
-                self.below(folder, rest, fill, out)?;
-                for place in self.names(folder)? {
-                    let place = join(folder, &place);
-                    if self.kind(&place)? == Some(Kind::Directory) {
-                        self.below(&place, steps, fill, out)?;
-                    }
-                }
-            }
-            Step::Name(pieces) => {
-                let pieces = fill(pieces);
-                let names = match pieces.as_slice() {
-                    [Piece::Text(name)] => vec![name.clone()],
-                    _ => self.names(folder)?,
-                };
-                let fits = |name: &&Vec<u8>| matches(&pieces, name) && name.len() <= LONGEST_NAME;
-                for name in names.iter().filter(fits) {
-                    let place = join(folder, name);
-                    match self.kind(&place)? {
-                        Some(_) if rest.is_empty() => out.push(place),
-                        Some(Kind::Directory) => self.below(&place, rest, fill, out)?,
-                        // Nothing is behind a link that would be here.
-                        _ => {}
-                    }
-                }
-            }
-        }
-        Ok(())
+        names.retain(|name| matches(pieces, name) && name.len() <= LONGEST_NAME);
+        Ok(names)
     }
 
     fn names(&self, folder: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
@@ -232,20 +227,40 @@ impl Folder {
 
     /// Removes a name with all that is below it.
     fn remove(&self, place: &[u8]) -> Result<(), DestError> {
+        if !self.is_folder_left(place)? {
+            return Ok(());
+        }
+        let mut at = place.to_vec();
+        // What is left in each folder from `place` down to the one that is being emptied.
+        let mut left = vec![self.dest.read_dir(&at)?];
+        while let Some(names) = left.last_mut() {
+            let Some(name) = names.pop() else {
+                self.dest.remove_dir(&at)?;
+                left.pop();
+                at.truncate(at.iter().rposition(|b| *b == b'/').unwrap_or(0));
+                continue;
+            };
+            let inner = join(&at, &name);
+            if self.is_folder_left(&inner)? {
+                left.push(self.dest.read_dir(&inner)?);
+                at = inner;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a name unless it is a folder; whether it is one, which has to be emptied first.
+    fn is_folder_left(&self, place: &[u8]) -> Result<bool, DestError> {
         let kind = match self.dest.lstat(place) {
             Ok(seen) => seen.kind,
-            Err(e) if e.is_not_found() => return Ok(()),
+            Err(e) if e.is_not_found() => return Ok(false),
             Err(e) => return Err(e),
         };
         if kind != Kind::Directory {
-            return self.dest.remove_file(place);
+            return self.dest.remove_file(place).map(|()| false);
         }
         // One that nobody may write to can still be removed by its owner.
-        self.dest.chmod(place, 0o700)?;
-        for name in self.dest.read_dir(place)? {
-            self.remove(&join(place, &name))?;
-        }
-        self.dest.remove_dir(place)
+        self.dest.chmod(place, 0o700).map(|()| true)
     }
 
     /// The same, where the folder that it lies in lets nobody write.
@@ -437,6 +452,32 @@ mod tests {
         assert_eq!(mode & 0o777, 0o555);
         let writable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(dir.path().join("home"), writable).unwrap();
+    }
+
+    /// On a stack that holds no frame for each of so many folders.
+    #[test]
+    fn however_deep_folders_lie_nobody_stays() {
+        let deep = || {
+            let (dir, mut folder) = folder(&["**/{subject}"]);
+            let mut at = b"d".to_vec();
+            for _ in 0..1000 {
+                folder.dest.mkdir(&at, 0o700).unwrap();
+                at.extend_from_slice(b"/d");
+            }
+            at.pop();
+            at.push(b'1');
+            for _ in 0..1000 {
+                folder.dest.mkdir(&at, 0o700).unwrap();
+                at.extend_from_slice(b"/d");
+            }
+            assert!(folder.finds(&SubjectId::Number(1)).unwrap());
+            folder.erase(&SubjectId::Number(1)).unwrap();
+            assert!(!folder.finds(&SubjectId::Number(1)).unwrap());
+            folder.remove(b"d").unwrap();
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        };
+        let small = std::thread::Builder::new().stack_size(128 * 1024);
+        small.spawn(deep).unwrap().join().unwrap();
     }
 
     #[test]

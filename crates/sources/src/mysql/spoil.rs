@@ -19,12 +19,13 @@ pub(super) fn spoil(
 ) -> Result<Spoiled, CaptureError> {
     let (server, about) = serve(ctx, place)?;
     let mut session = server.session(ctx)?;
-    // A value that does not fit is refused and not cut off.
-    session.execute("SET sql_mode = 'STRICT_ALL_TABLES', foreign_key_checks = 0")?;
     let (name, done) = match digests {
-        Digests::Full => ("wrong-row", change_value(&mut session, &about)?),
+        Digests::Full => ("wrong-row", value(&mut session, &about)?),
         // A row that was changed need not be in the sample.
-        Digests::Sample => ("missing-row", remove_row(&mut session, &about)?),
+        Digests::Sample => {
+            strictly(&mut session)?;
+            ("missing-row", remove_row(&mut session, &about)?)
+        }
         Digests::None => ("", None),
     };
     let damage = match done {
@@ -42,6 +43,17 @@ pub(super) fn spoil(
     drop(session);
     server.stop(ctx)?;
     Ok(Spoiled { damage })
+}
+
+/// Changes one value of the database, if one can be changed.
+pub(super) fn value(session: &mut Session, about: &About) -> Result<Option<String>, CaptureError> {
+    strictly(session)?;
+    change_value(session, about)
+}
+
+/// A value that does not fit is refused and not cut off.
+fn strictly(session: &mut Session) -> Result<(), CaptureError> {
+    session.execute("SET sql_mode = 'STRICT_ALL_TABLES', foreign_key_checks = 0")
 }
 
 fn damage(name: &str, detail: String, must_redden: &str) -> Damage {

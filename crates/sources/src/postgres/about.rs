@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use serde::{Deserialize, Serialize};
-use vouchsafe_capture::{CaptureError, PointReader, Visit};
+use vouchsafe_capture::{CaptureError, PointReader, TreePath, Visit};
 use vouchsafe_format::{Node, NodeKind};
 
 use super::session::{Session, unreadable};
@@ -119,8 +119,32 @@ impl About {
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub(super) about: Option<Node>,
-    pub(super) dump: Option<Node>,
+    pub(super) dump: Option<Dump>,
     pub(super) globals: Option<Node>,
+}
+
+/// A dump in a point.
+#[derive(Clone, Debug)]
+pub(super) struct Dump {
+    /// A file, or a directory in `pg_dump`'s directory format.
+    pub(super) node: Node,
+    /// Where it is in the point.
+    pub(super) at: TreePath,
+}
+
+impl Dump {
+    /// What is neither is none.
+    pub(super) fn of(at: &TreePath, node: &Node) -> Option<Dump> {
+        matches!(node.kind, NodeKind::File | NodeKind::Dir).then(|| Dump {
+            node: node.clone(),
+            at: at.clone(),
+        })
+    }
+
+    /// Its length, where it is one file.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        (self.node.kind == NodeKind::File).then_some(self.node.size)
+    }
 }
 
 /// Finds the parts of a point.
@@ -131,10 +155,11 @@ pub(super) fn parts(point: &dyn PointReader) -> Result<Parts, CaptureError> {
         if names.first().map(Vec::as_slice) != Some(DIRECTORY.as_bytes()) {
             return Ok(Visit::Over);
         }
-        if names.len() == 2 && node.kind == NodeKind::File {
+        if names.len() == 2 && node.name.as_slice() == DUMP.as_bytes() {
+            out.dump = Dump::of(path, node);
+        } else if names.len() == 2 && node.kind == NodeKind::File {
             match node.name.as_slice() {
                 name if name == NAME.as_bytes() => out.about = Some(node.clone()),
-                name if name == DUMP.as_bytes() => out.dump = Some(node.clone()),
                 name if name == GLOBALS.as_bytes() => out.globals = Some(node.clone()),
                 _ => {}
             }
@@ -151,7 +176,7 @@ pub(super) fn parts(point: &dyn PointReader) -> Result<Parts, CaptureError> {
 /// The directory of a point in which everything lies but the manifest.
 pub(super) const DIRECTORY: &str = "postgres";
 
-/// The dump's name: `pg_dump`'s custom format, not compressed.
+/// The dump's name: `pg_dump`'s custom format, or its directory format where several processes made it, not compressed.
 pub(super) const DUMP: &str = "database.dump";
 
 /// The name of the file of roles and tablespaces.

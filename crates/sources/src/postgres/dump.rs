@@ -5,13 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vouchsafe_capture::{CaptureContext, CaptureError, CleanEnd, StreamContent};
+use vouchsafe_capture::{CaptureContext, CaptureError, CleanEnd, Sink, StreamContent};
+use vouchsafe_format::NodeKind;
+use vouchsafe_host::files;
 use vouchsafe_host::process::{Child, Command, Output, Stdout, StdoutReader, run_captured};
+use vouchsafe_model::Time;
 
-use super::login::Login;
-use super::programs;
+use super::login::{Login, scratch};
 use super::server::Server;
 use super::session::Session;
+use super::{about, node, programs};
+use crate::failure;
+use crate::spooled::FileStream;
 
 /// How a program is let in.
 pub(super) enum Door {
@@ -46,21 +51,97 @@ pub(super) struct Held {
     pub(super) door: Arc<Door>,
 }
 
+/// A database as a snapshot shows it.
+pub(super) struct Dumped<'a> {
+    /// Where `pg_dump` lies.
+    pub(super) programs: &'a Path,
+    pub(super) database: &'a str,
+    pub(super) snapshot: &'a str,
+    pub(super) moment: Time,
+}
+
+impl Dumped<'_> {
+    /// Pushes the dump: one file in the custom format; or, where several processes dump it, a directory, file by file,
+    /// as `pg_dump --format=directory` makes it. Each stream goes through `wrapped` first.
+    pub(super) fn push(
+        &self,
+        ctx: &CaptureContext<'_>,
+        sink: &mut dyn Sink,
+        jobs: u32,
+        held: Held,
+        wrapped: &mut dyn FnMut(Box<dyn StreamContent>) -> Box<dyn StreamContent>,
+    ) -> Result<(), CaptureError> {
+        let file = |name: &str| node(name, NodeKind::File, self.moment);
+        if jobs == 1 && matches!(*held.door, Door::Login(_)) {
+            let dump = DumpStream::start(ctx, self, held)?;
+            return sink.stream(file(about::DUMP), wrapped(Box::new(dump)));
+        }
+        // A server of our own is stopped before anybody reads the dump.
+        let scratch = scratch(ctx, "dump-")?;
+        let place = files::canonicalize(scratch.path()).map_err(failure::file)?;
+        let path = place.join(about::DUMP);
+        self.write(ctx, jobs, &held.door, &path)?;
+        if jobs == 1 {
+            let dump = FileStream::open(&path, about::DUMP.to_owned())?;
+            return sink.stream(file(about::DUMP), wrapped(Box::new(dump)));
+        }
+        sink.enter(node(about::DUMP, NodeKind::Dir, self.moment))?;
+        let mut names = files::list_dir(&path).map_err(failure::file)?;
+        names.sort_unstable();
+        for name in names {
+            failure::check_interrupt(ctx)?;
+            let name = name.to_string_lossy();
+            let part = FileStream::open(&path.join(&*name), format!("{}/{name}", about::DUMP))?;
+            sink.stream(file(&name), wrapped(Box::new(part)))?;
+        }
+        sink.leave()
+    }
+
+    /// Dumps to the end: into a file, or by several processes into a directory.
+    fn write(
+        &self,
+        ctx: &CaptureContext<'_>,
+        jobs: u32,
+        door: &Door,
+        path: &Path,
+    ) -> Result<(), CaptureError> {
+        let mut command = self.command(if jobs == 1 { CUSTOM } else { DIRECTORY });
+        if jobs > 1 {
+            command = command.arg(format!("--jobs={jobs}"));
+        }
+        let command = command.arg(format!("--file={}", path.display()));
+        run_captured(ctx.spawn, door.reach(command, self.database), LASTS)
+            .map(drop)
+            .map_err(|e| programs::failed("pg_dump", &e, REMEDY))
+    }
+
+    fn command(&self, format: &str) -> Command {
+        Command::new(self.programs.join("pg_dump"))
+            .arg(format)
+            .args(WORDS)
+            .arg(format!("--snapshot={}", self.snapshot))
+    }
+}
+
 /// A running `pg_dump`, as a stream. It is whole only if the program ended well.
-pub(super) struct DumpStream {
+struct DumpStream {
     reader: StdoutReader,
     child: Child,
     _held: Held,
 }
 
 /// Not compressed: the vault compresses, and what did not change since the last dump is stored once.
-const WORDS: [&str; 5] = [
-    "--format=custom",
+const WORDS: [&str; 4] = [
     "--compress=0",
     "--no-password",
     "--encoding=UTF8",
     "--lock-wait-timeout=5min",
 ];
+
+const CUSTOM: &str = "--format=custom";
+const DIRECTORY: &str = "--format=directory";
+/// How long a dump may take that is written to disk first.
+const LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const REMEDY: &str =
     "see that the user may read every table: grant pg_read_all_data (PostgreSQL 14 and later)";
@@ -68,18 +149,13 @@ const GLOBALS: Duration = Duration::from_secs(300);
 
 impl DumpStream {
     /// Starts the dump in the custom format.
-    pub(super) fn start(
+    fn start(
         ctx: &CaptureContext<'_>,
-        programs: &Path,
-        database: &str,
-        snapshot: &str,
+        dumped: &Dumped<'_>,
         held: Held,
     ) -> Result<DumpStream, CaptureError> {
-        let command = Command::new(programs.join("pg_dump"))
-            .args(WORDS)
-            .arg(format!("--snapshot={snapshot}"))
-            .stdout(Stdout::Pipe);
-        let command = held.door.reach(command, database);
+        let command = dumped.command(CUSTOM).stdout(Stdout::Pipe);
+        let command = held.door.reach(command, dumped.database);
         let started = ctx.spawn.spawn(command);
         let mut child = started.map_err(|e| programs::failed("pg_dump", &e.into(), REMEDY))?;
         let reader = child.stdout_reader().ok_or_else(|| CaptureError::Program {
@@ -93,27 +169,6 @@ impl DumpStream {
             _held: held,
         })
     }
-}
-
-/// How long a restored copy may take to be dumped.
-const COPY: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Dumps into a file, to the end: for a server of our own, which is stopped before anybody reads the dump.
-pub(super) fn to_file(
-    ctx: &CaptureContext<'_>,
-    programs: &Path,
-    database: &str,
-    snapshot: &str,
-    door: &Door,
-    path: &Path,
-) -> Result<(), CaptureError> {
-    let command = Command::new(programs.join("pg_dump"))
-        .args(WORDS)
-        .arg(format!("--snapshot={snapshot}"))
-        .arg(format!("--file={}", path.display()));
-    run_captured(ctx.spawn, door.reach(command, database), COPY)
-        .map(drop)
-        .map_err(|e| programs::failed("pg_dump", &e, REMEDY))
 }
 
 impl StreamContent for DumpStream {

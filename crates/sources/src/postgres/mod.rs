@@ -35,17 +35,17 @@ use vouchsafe_model::{DigestEntry, DigestManifest, Engine, Rung, Secret, SecretR
 
 use self::about::About;
 use self::address::Address;
-use self::dump::{Door, DumpStream, Held};
+use self::dump::{Door, Dumped, Held};
 use self::login::Login;
 use self::server::{Server, Settings};
 use self::session::Session;
 use crate::OpenSourceError;
 use crate::node::made as node;
-use crate::spooled::{FileStream, Written};
+use crate::spooled::Written;
 
 pub use all::PostgresAllSource;
 pub(crate) use all::names_all;
-pub use base::PostgresBaseSource;
+pub use base::{PostgresBaseSource, PostgresStandby, StandbyHeld};
 pub use wal::{LogFollower, PostgresLog};
 
 /// Whether a URL names a database; one that does not means the whole server.
@@ -55,7 +55,8 @@ pub(crate) fn names_database(url: &SourceUrl) -> bool {
 
 /// A database: `postgres://user@host:5432/shop`; what else may stand in the URL is told in the guide to databases.
 ///
-/// The point holds, in a directory `postgres`: `database.dump` (the custom format of `pg_dump`, not compressed),
+/// The point holds, in a directory `postgres`: `database.dump` (the custom format of `pg_dump`, not compressed; where
+/// several processes dump it, a directory in its directory format),
 /// `globals.sql` (roles and tablespaces of the whole server, by `pg_dumpall`) and `about.json` (version, locale and
 /// the like, which a restore needs). Dump and manifest are of one snapshot, which our own connection exports; roles and
 /// where sequences stand keep to no snapshot.
@@ -71,6 +72,8 @@ pub struct PostgresSource {
     digests: Digests,
     /// Queries that a restored database must answer with true.
     checks: Vec<String>,
+    /// How many processes dump it at once.
+    dump_jobs: u32,
 }
 
 impl PostgresSource {
@@ -107,7 +110,16 @@ impl PostgresSource {
             copy,
             digests: Digests::Full,
             checks: Vec::new(),
+            dump_jobs: 1,
         })
+    }
+
+    /// The same, dumped by so many processes at once. With more than one the dump is a directory, and goes through the
+    /// state directory, since such dumps cannot be streamed.
+    #[must_use]
+    pub fn dumped_by(mut self, jobs: u32) -> PostgresSource {
+        self.dump_jobs = jobs.max(1);
+        self
     }
 
     /// The same, but with fewer rows digested. A drill compares what the point has digests of, whatever is said here.
@@ -253,24 +265,18 @@ impl Source for PostgresSource {
         let programs = programs::for_dumping(ctx, about.major)?;
         let mut entries = digest::sequences(&mut ours)?;
         sink.enter(node(about::DIRECTORY, NodeKind::Dir, content_time))?;
-        let database = &self.address.database;
         let file = |name| node(name, NodeKind::File, content_time);
-        if let Door::Own(_) = door.as_ref() {
-            let scratch = login::scratch(ctx, "dump-")?;
-            let path = vouchsafe_host::files::canonicalize(scratch.path())
-                .map_err(crate::failure::file)?
-                .join(about::DUMP);
-            dump::to_file(ctx, &programs, database, &snapshot, &door, &path)?;
-            let dump = FileStream::open(&path, about::DUMP.to_owned())?;
-            sink.stream(file(about::DUMP), Box::new(dump))?;
-        } else {
-            let held = Held {
-                _session: Arc::clone(&session),
-                door: Arc::clone(&door),
-            };
-            let dump = DumpStream::start(ctx, &programs, database, &snapshot, held)?;
-            sink.stream(file(about::DUMP), Box::new(dump))?;
-        }
+        let held = Held {
+            _session: Arc::clone(&session),
+            door: Arc::clone(&door),
+        };
+        let dumped = Dumped {
+            programs: &programs,
+            database: &self.address.database,
+            snapshot: &snapshot,
+            moment: content_time,
+        };
+        dumped.push(ctx, sink, self.dump_jobs, held, &mut |stream| stream)?;
         let (globals, roles) = self.globals(ctx, &programs, &door, &about)?;
         let globals: Box<dyn StreamContent> = Box::new(globals);
         sink.stream(file(about::GLOBALS), globals)?;

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vouchsafe_capture::{
-    CaptureContext, CaptureError, Form, PointReader, RestoreRequest, Restored, TreePath,
+    CaptureContext, CaptureError, Compare, Form, PointReader, RestoreRequest, Restored, TreePath,
 };
-use vouchsafe_format::Node;
+use vouchsafe_format::{Node, NodeKind};
 use vouchsafe_host::files::{self, TempDir};
 use vouchsafe_host::machine;
 use vouchsafe_host::process::{Command, Stdin, run_captured};
 use vouchsafe_model::Secret;
 
 use super::PostgresSource;
-use super::about::{self, About, Parts};
+use super::about::{self, About, Dump, Parts};
 use super::address::Address;
 use super::dump::Door;
 use super::erase;
@@ -23,7 +23,7 @@ use super::programs;
 use super::server::{self, Server, Settings};
 use super::session::{Session, literal, quoted, unreadable};
 use crate::failure;
-use crate::tree::{self, Scope};
+use crate::tree::{self, Ours, Scope};
 
 /// How long a restore may take; a server that hangs is ended at last.
 const RESTORE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -301,12 +301,12 @@ pub(super) fn load(
     database: &str,
     options: &[&str],
 ) -> Result<u64, CaptureError> {
-    let node = parts.dump.as_ref().ok_or_else(|| {
+    let dump = parts.dump.as_ref().ok_or_else(|| {
         let message = format!("the point holds no {}", about::DUMP);
         unreadable(&about.database, message, "choose another point")
     })?;
-    ctx.progress.phase("fetch the dump", None, Some(node.size));
-    let (_scratch, path) = fetch(ctx, point, node)?;
+    ctx.progress.phase("fetch the dump", None, dump.bytes());
+    let (_scratch, path, bytes) = fetch(ctx, point, dump)?;
     failure::check_interrupt(ctx)?;
     ctx.progress.phase("load the dump", None, None);
     let jobs = machine::parallelism();
@@ -320,7 +320,7 @@ pub(super) fn load(
     let remedy = "what it said names the object; roles and extensions that the dump needs must exist in the server, and the locale of the original on this machine";
     run_captured(ctx.spawn, command, RESTORE)
         .map_err(|e| programs::failed("pg_restore", &e, remedy))?;
-    Ok(node.size)
+    Ok(bytes)
 }
 
 /// A database's name where a program would take one with `=` in it for more than a name.
@@ -329,19 +329,37 @@ pub(super) fn conninfo(database: &str) -> String {
     format!("dbname='{escaped}'")
 }
 
-/// The dump as a file, which `pg_restore` can read with several processes.
+/// The dump as a file or a directory, which `pg_restore` can read with several processes, and its length.
 pub(super) fn fetch(
     ctx: &CaptureContext<'_>,
     point: &dyn PointReader,
-    node: &Node,
-) -> Result<(TempDir, PathBuf), CaptureError> {
+    dump: &Dump,
+) -> Result<(TempDir, PathBuf, u64), CaptureError> {
     let scratch = scratch(ctx, "dump-")?;
     let path = files::canonicalize(scratch.path())
         .map_err(failure::file)?
         .join("dump");
+    if dump.node.kind == NodeKind::Dir {
+        let request = RestoreRequest {
+            to: path.clone(),
+            include: None,
+            force: false,
+            compare: Compare::default(),
+            form: Form::Files,
+        };
+        let below = Scope::below(dump.at.clone());
+        let fetched = tree::restore(ctx, &Ours::of(point), &below, &request)?;
+        if let Some(issue) = fetched.issues.into_iter().next() {
+            let message = format!("{}: {}", issue.place, issue.message);
+            let remedy = "restore from another vault, or choose another point";
+            return Err(unreadable(about::DUMP, message, remedy));
+        }
+        return Ok((scratch, path, fetched.bytes));
+    }
     let shown = path.display().to_string();
     let mut file = files::create_new(&path, 0o600).map_err(failure::file)?;
-    let mut content = point.open(node)?;
+    let mut content = point.open(&dump.node)?;
+    let mut bytes = 0;
     let mut buffer = vec![0; 1 << 20];
     loop {
         failure::check_interrupt(ctx)?;
@@ -349,8 +367,9 @@ pub(super) fn fetch(
             .read(&mut buffer)
             .map_err(|e| CaptureError::io("fetch", shown.clone(), e))?;
         if count == 0 {
-            return Ok((scratch, path));
+            return Ok((scratch, path, bytes));
         }
+        bytes += count as u64;
         let piece = buffer.get(..count).unwrap_or_default();
         std::io::Write::write_all(&mut file, piece)
             .map_err(|e| CaptureError::io("write", shown.clone(), e))?;

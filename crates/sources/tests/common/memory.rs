@@ -140,6 +140,13 @@ pub struct Point {
 pub struct Tree(pub Vec<(Node, Tree)>);
 
 impl Point {
+    /// Changes a byte of the file at this path.
+    pub fn damage(&mut self, path: &str) {
+        let content = self.node(path).and_then(|node| node.content);
+        let id = content.expect("a file")[0];
+        self.chunks.get_mut(&id).expect("a chunk")[0] ^= 1;
+    }
+
     /// The entry at this path.
     pub fn node(&self, path: &str) -> Option<Node> {
         let wanted = TreePath::parse(path.as_bytes()).expect("a path");

@@ -23,6 +23,7 @@ pub(crate) fn ledger(session: &Session, args: &Ledger) -> Result<Exit, Failure> 
             head,
             by,
         } => verify(session, export.as_ref(), key.as_deref(), head, by),
+        Ledger::Rebuild => rebuild(session),
         Ledger::Show { last } => show(session, *last),
         Ledger::Export {
             tiles: Some(dir), ..
@@ -34,6 +35,24 @@ pub(crate) fn ledger(session: &Session, args: &Ledger) -> Result<Exit, Failure> 
         Ledger::Witnessed(args) => ledger_witness::witnessed(session, args),
         Ledger::Timestamp(args) => ledger_stamp::timestamp(session, args),
     }
+}
+
+fn rebuild(session: &Session) -> Result<Exit, Failure> {
+    let ledger = &session.keeper()?.ledger;
+    ledger.rebuild_projections().map_err(KeeperError::from)?;
+    let entries = ledger.len().map_err(KeeperError::from)?;
+    if session.output.json {
+        session
+            .output
+            .json(&serde_json::json!({ "event": "result", "entries": entries }))?;
+    } else {
+        let text = format!(
+            "obligations and horizon made anew from {}",
+            count(entries, "entry")
+        );
+        session.output.text(&text)?;
+    }
+    Ok(Exit::Met)
 }
 
 fn verify(

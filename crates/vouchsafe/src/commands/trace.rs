@@ -1,7 +1,7 @@
 //! `trace`: which requirement rests on what.
 
 use vouchsafe_keeper::PolicyFile;
-use vouchsafe_policy::trace::{Footing, Traced, trace};
+use vouchsafe_policy::trace::{Decider, Footing, Traced, TracedKey, trace};
 
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
@@ -30,15 +30,7 @@ fn json(file: &PolicyFile, traced: &[Traced]) -> serde_json::Value {
     let rows: Vec<serde_json::Value> = traced
         .iter()
         .map(|t| {
-            let at: Vec<_> =
-                t.at.iter()
-                    .map(|(path, (line, column), footing)| {
-                        let (name, line) = file.lowered.files.locate(*line);
-                        serde_json::json!({
-                            "path": path, "file": name, "line": line, "column": column, "footing": footing.word(),
-                        })
-                    })
-                    .collect();
+            let at: Vec<_> = t.at.iter().map(|key| key_json(file, key)).collect();
             serde_json::json!({ "id": t.id, "text": t.text, "footing": t.footing.word(), "at": at })
         })
         .collect();
@@ -50,11 +42,44 @@ fn json(file: &PolicyFile, traced: &[Traced]) -> serde_json::Value {
     })
 }
 
+fn key_json(file: &PolicyFile, key: &TracedKey) -> serde_json::Value {
+    let (line, column) = key.place;
+    let (name, line) = file.lowered.files.locate(line);
+    let basis = &key.basis;
+    let decider = basis.decider.as_ref();
+    let protections: &[_] = match decider {
+        Some(Decider::Questions(_, protections)) => protections,
+        _ => &[],
+    };
+    serde_json::json!({
+        "path": key.path, "file": name, "line": line, "column": column, "footing": basis.footing.word(),
+        "decided_by": decider.map(Decider::words), "protections": protections, "waits_for": basis.waits_for,
+    })
+}
+
+/// Where a key stands, and what decides whether it is kept.
+fn key_text(file: &PolicyFile, key: &TracedKey) -> String {
+    let files = &file.lowered.files;
+    let (path, basis) = (&key.path, &key.basis);
+    let mut text = match files.locate(key.place.0) {
+        (name, line) if Some(name) == files.names().next() => format!("{path} (line {line})"),
+        (name, line) => format!("{path} ({name}, line {line})"),
+    };
+    if let Some(decider) = &basis.decider {
+        text.push_str(&format!(": {}", decider.words()));
+    }
+    match basis.waits_for.as_slice() {
+        [] => {}
+        [one] if *one == key.path => {}
+        several => text.push_str(&format!("; waits for {}", several.join(", "))),
+    }
+    text
+}
+
 fn text(file: &PolicyFile, traced: &[Traced]) -> String {
     if traced.is_empty() {
         return "the policy names no requirements; write them under `requirements`".to_owned();
     }
-    let files = &file.lowered.files;
     let mut out = String::new();
     let width = traced
         .iter()
@@ -62,18 +87,12 @@ fn text(file: &PolicyFile, traced: &[Traced]) -> String {
         .max()
         .unwrap_or(0);
     for t in traced {
-        let at: Vec<String> =
-            t.at.iter()
-                .map(|(path, (line, _), _)| match files.locate(*line) {
-                    (name, line) if Some(name) == files.names().next() => {
-                        format!("{path} (line {line})")
-                    }
-                    (name, line) => format!("{path} ({name}, line {line})"),
-                })
-                .collect();
+        let at: Vec<String> = t.at.iter().map(|key| key_text(file, key)).collect();
         let at = match at.is_empty() {
             true => "nothing".to_owned(),
-            false => at.join(", "),
+            false => at
+                .join("\n")
+                .replace('\n', &format!("\n{:1$}", "", width + 25)),
         };
         out.push_str(&format!("{:width$}  {:21} {at}\n", t.id, t.footing.word()));
     }

@@ -167,6 +167,7 @@ impl World {
             target_rto: None,
             bytes: 1,
             engine: None,
+            equality: None,
             ladder: Ladder { rungs: vec![rung] },
             phases: Vec::new(),
             sandbox: SandboxRecord {

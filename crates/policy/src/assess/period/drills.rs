@@ -14,6 +14,8 @@ use crate::assess::count;
 pub(super) struct Held<'f> {
     drills: HashMap<&'f ProtectionId, Vec<(u64, &'f DrillResult)>>,
     readings: HashMap<&'f VaultName, Vec<(u64, &'f Verification)>>,
+    /// When a copy of a protection was first there in a vault.
+    since: HashMap<(&'f ProtectionId, &'f VaultName), Time>,
 }
 
 impl<'f> Held<'f> {
@@ -27,6 +29,10 @@ impl<'f> Held<'f> {
                 }
                 Fact::Verification(v) => {
                     held.readings.entry(&v.vault).or_default().push((r.seq, v));
+                }
+                Fact::Copy(c) if c.blobs_read_back > 0 => {
+                    let first = held.since.entry((&c.protection, &c.vault));
+                    first.or_insert(c.completed);
                 }
                 _ => {}
             }
@@ -62,7 +68,8 @@ impl<'f> Held<'f> {
             .collect()
     }
 
-    /// What reading the protection's vaults back found within the period; nothing where none was read.
+    /// What reading the protection's vaults back found within the period; nothing where none was read that held a copy
+    /// of it by then.
     pub(super) fn readings(
         &self,
         protection: &Protection,
@@ -76,7 +83,9 @@ impl<'f> Held<'f> {
                 .readings
                 .get(&rule.vault)
                 .map_or(&[][..], Vec::as_slice);
-            for (seq, v) in all.iter().filter(|(_, v)| within(v.completed)) {
+            let since = self.since.get(&(&protection.id, &rule.vault));
+            let read = |v: &Verification| within(v.completed) && since <= Some(&v.completed);
+            for (seq, v) in all.iter().filter(|(_, v)| since.is_some() && read(v)) {
                 let one = match (v.problems.is_empty(), closures.get(seq)) {
                     (true, _) => PeriodVerdict::Met,
                     (false, Some(_)) => PeriodVerdict::MetWithDeviations,

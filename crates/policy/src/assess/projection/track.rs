@@ -78,6 +78,8 @@ pub(in crate::assess) struct Drill {
     pub(in crate::assess) engine: Option<Name>,
     /// How large its point was; 0 if the record did not know the point.
     pub(in crate::assess) bytes: u64,
+    /// To what it was found equal, if it was held against anything.
+    pub(in crate::assess) equal_to: Option<Box<str>>,
     /// What failed; nothing if it is green.
     pub(in crate::assess) failure: Option<Box<str>>,
 }

@@ -239,6 +239,31 @@ fn silence_in_the_period_is_never_met() {
     assert_eq!(before.silence, []);
 }
 
+/// Others may have copies in the same vaults, and reading these back says something of theirs alone.
+#[test]
+fn a_vault_that_holds_nothing_of_a_protection_says_nothing_of_it() {
+    let mut world = World::new();
+    let read = t("2026-06-01T03:00:00Z");
+    world.verify("a", read);
+    world.verify("b", read);
+    // Nothing was owed yet but what is read by the week.
+    let judged = |world: &World| {
+        let period = (t(FROM), t("2026-06-02T00:00:00Z"));
+        let all = crate::assess_period(&world.policy, &world.facts, &[], period, read);
+        all.protections[0].clone()
+    };
+    assert_eq!(
+        judged(&world).verdict,
+        PeriodVerdict::Unproven,
+        "{:?}",
+        judged(&world)
+    );
+    let mut held = World::new();
+    held.capture(t("2026-06-01T02:00:00Z"));
+    held.verify("a", read);
+    assert_eq!(judged(&held).verdict, PeriodVerdict::Met);
+}
+
 #[test]
 fn nothing_due_and_nothing_measured_is_unproven() {
     let world = World::good();

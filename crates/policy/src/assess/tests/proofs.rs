@@ -2,7 +2,9 @@
 
 use vouchsafe_model::drill::{Damage, NegativeControl};
 use vouchsafe_model::fact::{CopyFact, ExpiredCopy, Expiry, Pruning};
-use vouchsafe_model::{Fact, PointId, Question, RungOutcome, Span, Verdict};
+use vouchsafe_model::{
+    EqualTo, Equality, Fact, PointId, Question, RungOutcome, Span, VaultName, Verdict,
+};
 
 use super::world::{World, issue, t};
 
@@ -41,6 +43,24 @@ fn never_verified() {
         Question::Verified,
         Verdict::Unproven,
         "no copy to read back",
+    );
+}
+
+/// A vault that was read before anything of a system was in it shows nothing of that system.
+#[test]
+fn what_was_read_before_there_was_a_copy_is_not_verified() {
+    let mut world = World::good();
+    world.drop_copies(|c| c.vault.as_str() == "b" && c.completed < t("2026-06-10T00:00:00Z"));
+    world.expect(
+        Question::Verified,
+        Verdict::Unproven,
+        "a: all bytes read back 2d 9h ago; b: not read back since it was copied; the policy says week",
+    );
+    world.verify("b", t("2026-06-10T05:00:00Z"));
+    world.expect(
+        Question::Verified,
+        Verdict::Met,
+        "b: all bytes read back 7h ago",
     );
 }
 
@@ -189,6 +209,46 @@ fn a_red_drill_that_is_newer_wins() {
         Verdict::Met,
         "restored and compared 1d 6h ago",
     );
+}
+
+#[test]
+fn where_the_policy_asks_for_another_copy_a_drill_without_one_does_not_prove_it() {
+    let asked = |source: &str| {
+        World::with(|text| {
+            text.replace(
+                "drill: quarter",
+                "drill: { every: quarter, equality: copies }",
+            )
+            .replace("files:/data", source)
+        })
+    };
+    let mut world = asked("postgres://u@h");
+    world.fill();
+    world.expect(
+        Question::Proven,
+        Verdict::Unproven,
+        "to what else it is equal, as the policy asks, no drill has shown since",
+    );
+    world.each_drill(|d| {
+        let to = EqualTo::Copy {
+            vault: VaultName::new("b").unwrap(),
+            point: d.point.clone(),
+        };
+        d.equality = Some(Equality {
+            to,
+            parts: 3,
+            rows: 7,
+        });
+    });
+    world.expect(
+        Question::Proven,
+        Verdict::Met,
+        "equal to the same moment restored from b",
+    );
+    // Of what has no moments nothing of the kind is expected.
+    let mut files = asked("files:/data");
+    files.fill();
+    files.expect(Question::Proven, Verdict::Met, "restored and compared");
 }
 
 #[test]

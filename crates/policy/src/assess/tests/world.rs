@@ -211,6 +211,7 @@ impl World {
             ended: at,
             seed: None,
             moment: None,
+            equality: None,
             ladder: Ladder { rungs: vec![rung] },
             phases: Vec::new(),
             achieved_rto: Span::from_mins(4),

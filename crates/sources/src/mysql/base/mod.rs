@@ -2,6 +2,7 @@
 
 mod clone;
 mod compare;
+mod contents;
 mod files;
 mod maria;
 mod restore;
@@ -60,6 +61,10 @@ impl MySqlBaseSource {
     /// - `position`: file, offset and GTIDs of the binary log at the end of the copy, where the server writes one;
     /// - `tables`: how many files of table definitions there are, and SHA-256 of their sorted names.
     pub const METHOD: &'static str = "mysql-base/1";
+    /// The way in which a restored server is digested where two of them are compared: accounts, and of every database
+    /// the parts of [`super::MySqlSource::METHOD`], each with the database's name; not where counters stand, which
+    /// transactions that were rolled back have moved, and no log tells of those.
+    pub const CONTENTS: &'static str = "mysql-contents/1";
     /// What is noted of a base of MySQL, as the clone tells it when it is opened for the first time:
     ///
     /// - `gtids`: all transactions that are in it;
@@ -328,6 +333,22 @@ impl Source for MySqlBaseSource {
         _place: &Path,
     ) -> Result<Option<DigestManifest>, CaptureError> {
         Ok(None)
+    }
+
+    fn contents(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Option<DigestManifest>, CaptureError> {
+        contents::contents(ctx, &restored.place).map(Some)
+    }
+
+    fn alter(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Spoiled, CaptureError> {
+        contents::alter(ctx, &restored.place)
     }
 
     /// The rungs `opens` (the server starts, and every table opens), `position` (it has the tables of the source, at

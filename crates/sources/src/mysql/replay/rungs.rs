@@ -131,7 +131,7 @@ pub(in crate::mysql) fn moment(place: &Path, log: &FetchedLog) -> Result<Rung, C
 }
 
 /// Reads the tokens in the log that was replayed, and compares the last of each chain with what the server's table
-/// holds: a token that was run there is there.
+/// holds: a token that was run there is there. What comes next must follow what the table holds.
 pub(in crate::mysql) fn tokens(log: &FetchedLog, held: &[Token]) -> Result<Rung, CaptureError> {
     let mut chains = Chains::default();
     let (mut open, mut wrong) = (None, None);
@@ -165,6 +165,7 @@ pub(in crate::mysql) fn tokens(log: &FetchedLog, held: &[Token]) -> Result<Rung,
             ));
         }
     }
+    chains.are_whole_with(held);
     Ok(tokens::rung(chains, log))
 }
 

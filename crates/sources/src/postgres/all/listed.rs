@@ -3,11 +3,11 @@
 use std::io::Read;
 
 use serde::{Deserialize, Serialize};
-use vouchsafe_capture::{CaptureError, PointReader, Visit};
+use vouchsafe_capture::{CaptureError, PointReader, TreePath, Visit};
 use vouchsafe_format::{Node, NodeKind};
 use vouchsafe_model::{DigestEntry, DigestManifest};
 
-use super::super::about::{About, DIRECTORY, DUMP, GLOBALS, NAME, Parts};
+use super::super::about::{About, DIRECTORY, DUMP, Dump, GLOBALS, NAME, Parts};
 use super::super::digest::LARGE_OBJECTS;
 use super::super::session::{quoted, unreadable};
 
@@ -37,7 +37,7 @@ impl AllAbout {
 
     /// Reads it from a point.
     pub(super) fn read(place: &str, point: &dyn PointReader) -> Result<AllAbout, CaptureError> {
-        let node = find(point, &[DIRECTORY, NAME])?.ok_or_else(|| {
+        let node = find_file(point, &[DIRECTORY, NAME])?.ok_or_else(|| {
             let message = format!("the point holds no {NAME}");
             let remedy = "choose a point that was captured from this source";
             unreadable(place, message, remedy)
@@ -57,12 +57,18 @@ pub(super) fn parts_of(point: &dyn PointReader, database: &str) -> Result<Parts,
     let directory = directory_of(database);
     Ok(Parts {
         about: None,
-        dump: find(point, &[DIRECTORY, &directory, DUMP])?,
-        globals: find(point, &[DIRECTORY, GLOBALS])?,
+        dump: find(point, &[DIRECTORY, &directory, DUMP])?
+            .and_then(|(at, node)| Dump::of(&at, &node)),
+        globals: find_file(point, &[DIRECTORY, GLOBALS])?,
     })
 }
 
-fn find(point: &dyn PointReader, way: &[&str]) -> Result<Option<Node>, CaptureError> {
+fn find_file(point: &dyn PointReader, way: &[&str]) -> Result<Option<Node>, CaptureError> {
+    let found = find(point, way)?.map(|(_, node)| node);
+    Ok(found.filter(|node| node.kind == NodeKind::File))
+}
+
+fn find(point: &dyn PointReader, way: &[&str]) -> Result<Option<(TreePath, Node)>, CaptureError> {
     let mut found = None;
     point.walk(&mut |path, node| {
         let names = path.names();
@@ -70,8 +76,8 @@ fn find(point: &dyn PointReader, way: &[&str]) -> Result<Option<Node>, CaptureEr
             .iter()
             .map(Vec::as_slice)
             .eq(way.iter().take(names.len()).map(|name| name.as_bytes()));
-        if leads && names.len() == way.len() && node.kind == NodeKind::File {
-            found = Some(node.clone());
+        if leads && names.len() == way.len() {
+            found = Some((path.clone(), node.clone()));
             return Ok(Visit::Stop);
         }
         Ok(if leads { Visit::Into } else { Visit::Over })
@@ -92,7 +98,7 @@ pub(super) fn directory_of(database: &str) -> String {
 }
 
 /// The key of a database's part in the manifest of all: its name, as SQL quotes it, stands before the part's own.
-pub(super) fn key_in(database: &str, key: &str) -> String {
+pub(in crate::postgres) fn key_in(database: &str, key: &str) -> String {
     let database = quoted(database);
     match key.split_once(':') {
         Some((kind, name)) => format!("{kind}:{database} {name}"),

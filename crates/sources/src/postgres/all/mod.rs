@@ -18,14 +18,15 @@ use vouchsafe_format::NodeKind;
 use vouchsafe_model::policy::Digests;
 use vouchsafe_model::{DigestManifest, Rung, SecretRef, SourceUrl, Time};
 
-use self::listed::{AllAbout, directory_of, key_in, manifest_in, parts_of};
+pub(super) use self::listed::key_in;
+use self::listed::{AllAbout, directory_of, manifest_in, parts_of};
 use super::about::{self, About};
 use super::address::Address;
-use super::dump::{self, Door, DumpStream, Held};
+use super::dump::{Door, Dumped, Held};
 use super::server::{Server, Settings};
 use super::session::Session;
-use super::{PostgresSource, begin, beside, digest, engine, login, node, programs, session, spoil};
-use crate::spooled::{FileStream, Written};
+use super::{PostgresSource, begin, beside, digest, engine, node, programs, session, spoil};
+use crate::spooled::Written;
 use crate::{OpenSourceError, failure};
 
 /// What stands in a URL for all databases.
@@ -79,6 +80,13 @@ impl PostgresAllSource {
     #[must_use]
     pub fn digesting(mut self, digests: Digests) -> PostgresAllSource {
         self.inner = self.inner.digesting(digests);
+        self
+    }
+
+    /// The same, each database dumped by so many processes at once.
+    #[must_use]
+    pub fn dumped_by(mut self, jobs: u32) -> PostgresAllSource {
+        self.inner = self.inner.dumped_by(jobs);
         self
     }
 
@@ -221,25 +229,22 @@ impl PostgresAllSource {
         let programs = programs::for_dumping(ctx, about.major)?;
         let mut entries = digest::sequences(&mut ours)?;
         sink.enter(node(&directory_of(database), NodeKind::Dir, moment))?;
-        let file = node(about::DUMP, NodeKind::File, moment);
         let (tell, told) = channel();
-        if let Door::Own(_) = door.as_ref() {
-            let scratch = login::scratch(ctx, "dump-")?;
-            let path = vouchsafe_host::files::canonicalize(scratch.path())
-                .map_err(failure::file)?
-                .join(about::DUMP);
-            dump::to_file(ctx, &programs, database, &snapshot, door, &path)?;
-            let inner = Box::new(FileStream::open(&path, about::DUMP.to_owned())?);
-            sink.stream(file, Box::new(Told { inner, _told: tell }))?;
-        } else {
-            let held = Held {
-                _session: Arc::clone(&session),
-                door: Arc::clone(door),
-            };
-            let inner = DumpStream::start(ctx, &programs, database, &snapshot, held)?;
-            let inner: Box<dyn StreamContent> = Box::new(inner);
-            sink.stream(file, Box::new(Told { inner, _told: tell }))?;
-        }
+        let held = Held {
+            _session: Arc::clone(&session),
+            door: Arc::clone(door),
+        };
+        let dumped = Dumped {
+            programs: &programs,
+            database,
+            snapshot: &snapshot,
+            moment,
+        };
+        dumped.push(ctx, sink, self.inner.dump_jobs, held, &mut |inner| {
+            let _told = tell.clone();
+            Box::new(Told { inner, _told })
+        })?;
+        drop(tell);
         let digesting = ctx.clock.monotonic();
         entries.extend(digest::digest(ctx, &mut ours, self.inner.digests)?);
         let ended = ctx.clock.monotonic();

@@ -1,6 +1,8 @@
 //! A whole PostgreSQL server, copied file by file while it runs.
 
+mod checksums;
 mod compare;
+mod contents;
 mod directory;
 mod label;
 mod manifest;
@@ -9,6 +11,9 @@ mod parts;
 mod pieces;
 mod restore;
 mod spoil;
+mod standby;
+
+pub use standby::{PostgresStandby, StandbyHeld};
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -69,6 +74,10 @@ impl PostgresBaseSource {
     /// the positions in its log between which the files were copied, `files` the SHA-256 that the server states for its
     /// own list of files, sizes and checksums (`backup_manifest`), `checksums` whether pages carry checksums.
     pub const METHOD: &'static str = "postgres-base/1";
+    /// The way in which a restored server is digested where two of them are compared: the parts of
+    /// [`super::PostgresAllSource::METHOD`] of every database that one can connect to, with what is set for each, and
+    /// the rows of materialised views and of extensions' tables too; not what no log tells of (unlogged tables).
+    pub const CONTENTS: &'static str = "postgres-contents/1";
 
     /// The server at `url`; with `copy`, the restored server there.
     pub fn open(
@@ -402,6 +411,22 @@ impl Source for PostgresBaseSource {
         _place: &Path,
     ) -> Result<Option<DigestManifest>, CaptureError> {
         Ok(None)
+    }
+
+    fn contents(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Option<DigestManifest>, CaptureError> {
+        contents::contents(ctx, &restored.place).map(Some)
+    }
+
+    fn alter(
+        &self,
+        ctx: &CaptureContext<'_>,
+        restored: &Restored,
+    ) -> Result<Spoiled, CaptureError> {
+        contents::alter(ctx, &restored.place)
     }
 
     /// The rungs `files` (every file has the size and SHA-256 that the server stated), `opens` (the server starts and

@@ -14,7 +14,7 @@ use super::super::about::{self, About};
 use super::super::programs;
 use super::super::replay;
 use super::super::server::data_directory;
-use super::{DATA, serve};
+use super::{DATA, checksums, serve};
 use crate::confine::Confined;
 use crate::failure;
 use crate::place::refuse_existing;
@@ -129,7 +129,7 @@ fn write_out(
     Ok((restored, Some(about)))
 }
 
-/// Whether every file has the size and the SHA-256 that the server stated when it was copied, and its log can be read.
+/// Whether every file has the size and the checksum that the server stated when it was copied, and its log can be read.
 fn verify(
     ctx: &CaptureContext<'_>,
     about: &About,
@@ -139,18 +139,25 @@ fn verify(
     let confined = Confined::to(ctx, place)?;
     let command = confined
         .program(&programs.join("pg_verifybackup"))
-        .arg("--quiet")
+        .args(["--quiet", "--skip-checksums"])
         .arg(confined.seen(DATA));
-    match run_captured(ctx.spawn, command, VERIFY) {
-        Ok(_) => Ok(Vec::new()),
-        Err(vouchsafe_host::process::ProcessError::Failed(failed)) => Ok(vec![Issue {
+    let said = match run_captured(ctx.spawn, command, VERIFY) {
+        Ok(_) => None,
+        Err(vouchsafe_host::process::ProcessError::Failed(failed)) => Some(Issue {
             place: place.display().to_string(),
             message: format!("pg_verifybackup: {}", failed.stderr_tail.trim_end()),
-        }]),
-        Err(error) => Err(programs::failed(
-            "pg_verifybackup",
-            &error,
-            "see that PostgreSQL is installed whole",
-        )),
+        }),
+        Err(error) => {
+            let remedy = "see that PostgreSQL is installed whole";
+            return Err(programs::failed("pg_verifybackup", &error, remedy));
+        }
+    };
+    match (checksums::differing(ctx, &data_directory(place)), said) {
+        (Ok(differing), said) => Ok(differing.into_iter().chain(said).collect()),
+        // A file that is missing, say: it was named.
+        (Err(CaptureError::Io { .. } | CaptureError::Unreadable { .. }), Some(said)) => {
+            Ok(vec![said])
+        }
+        (Err(error), _) => Err(error),
     }
 }

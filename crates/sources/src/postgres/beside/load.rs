@@ -32,7 +32,7 @@ pub(super) fn load(
     place: &Path,
     wanted: &[Wanted],
 ) -> Result<Arc<Server>, CaptureError> {
-    let node = parts.dump.as_ref().ok_or_else(|| {
+    let dumped = parts.dump.as_ref().ok_or_else(|| {
         let message = format!("the point holds no {}", about::DUMP);
         unreadable(&about.database, message, "choose another point")
     })?;
@@ -56,8 +56,8 @@ pub(super) fn load(
         create(&mut maintenance, about, &about.database)?;
     }
     drop(maintenance);
-    ctx.progress.phase("fetch the dump", None, Some(node.size));
-    let (_fetched, dump) = fetch(ctx, point, node)?;
+    ctx.progress.phase("fetch the dump", None, dumped.bytes());
+    let (_fetched, dump, _) = fetch(ctx, point, dumped)?;
     let restore = Restore {
         ctx,
         door: &door,

@@ -54,6 +54,25 @@ pub(super) fn digest(
     Ok(out)
 }
 
+/// Adds what two copies of one server's files have in common and a dump need not have: the rows of every table and
+/// materialised view that is in the log, those of extensions too, and the large objects.
+pub(super) fn everything(
+    ctx: &CaptureContext<'_>,
+    session: &mut Session,
+    out: &mut BTreeMap<String, DigestEntry>,
+) -> Result<(), CaptureError> {
+    rows::digest_of(ctx, session, rows::EVERYTHING, Digests::Full, out)?;
+    large_objects(session, out)
+}
+
+/// The keys of sequences that are not in the log: a server that recovers sets them back, and a standby cannot read them.
+pub(super) fn unlogged_sequences(session: &mut Session) -> Result<Vec<String>, CaptureError> {
+    let sql = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c \
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relpersistence = 'u' AND c.relkind = 'S'";
+    let names = session.rows(sql)?.into_iter().flatten().flatten();
+    Ok(names.map(|name| format!("{SEQUENCE}{name}")).collect())
+}
+
 /// The rows of one table, which is named as the catalogs name it; nothing if there is none of this name.
 pub(super) fn of_table(
     session: &mut Session,
@@ -100,7 +119,7 @@ pub(super) fn cost(
     )
 }
 
-fn of_text(text: &str) -> DigestEntry {
+pub(super) fn of_text(text: &str) -> DigestEntry {
     DigestEntry {
         count: None,
         digest: hex::encode(Sha256::digest(text.as_bytes())),
@@ -138,7 +157,7 @@ pub(super) fn sequences(
     let mut out = BTreeMap::new();
     let sql = "SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', n.nspname, c.relname)::regclass::text \
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' \
-        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+        AND (c.relpersistence <> 'u' OR NOT pg_is_in_recovery()) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
         AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid \
         AND e.deptype = 'e')";
     for row in session.rows(sql)? {

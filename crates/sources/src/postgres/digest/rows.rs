@@ -22,6 +22,13 @@ pub(in crate::postgres) const TABLES: &str = "SELECT format('%I.%I', n.nspname, 
     WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e') \
     ORDER BY pg_table_size(c.oid) DESC, 1";
 
+/// Every table and every materialised view with content, but for those that the log says nothing of.
+pub(super) const EVERYTHING: &str = "SELECT format('%I.%I', n.nspname, c.relname), \
+    coalesce((SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a \
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), '') \
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND c.relispopulated \
+    AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1";
+
 /// Which share of the rows is in a sample.
 const ONE_IN: u32 = 64;
 
@@ -32,7 +39,18 @@ pub(super) fn digest(
     digests: Digests,
     out: &mut BTreeMap<String, DigestEntry>,
 ) -> Result<(), CaptureError> {
-    let tables = session.rows(TABLES)?;
+    digest_of(ctx, session, TABLES, digests, out)
+}
+
+/// The same of tables that a query names as [`TABLES`] does.
+pub(super) fn digest_of(
+    ctx: &CaptureContext<'_>,
+    session: &mut Session,
+    tables: &str,
+    digests: Digests,
+    out: &mut BTreeMap<String, DigestEntry>,
+) -> Result<(), CaptureError> {
+    let tables = session.rows(tables)?;
     ctx.progress
         .phase("digest the rows", Some(tables.len() as u64), None);
     for row in tables {

@@ -445,6 +445,7 @@ impl Record {
             ended: self.ago(how / 8),
             seed: None,
             moment: None,
+            equality: None,
             ladder: Ladder { rungs: vec![rung] },
             phases: Vec::new(),
             achieved_rto: Span::from_mins(u64::from(which)),
