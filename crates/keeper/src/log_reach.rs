@@ -2,7 +2,7 @@
 
 use vouchsafe_capture::{FetchedLog, Log, LogChart, ReplayError, ReplayPlan, Source, Until};
 use vouchsafe_format::fragment::{LogName, Part};
-use vouchsafe_model::{PointId, Protection, ProtectionId, Time, VaultName};
+use vouchsafe_model::{PointId, Protection, ProtectionId, Span, Time, VaultName};
 use vouchsafe_sources::LogKind;
 use vouchsafe_vault::Repository;
 use vouchsafe_vault::logs::{LogStream, LogVault};
@@ -18,6 +18,7 @@ use crate::vaults::VaultHandle;
 pub(crate) struct ProtectionLog {
     stream: LogStream,
     chart: LogChart,
+    kind: LogKind,
 }
 
 /// A span of time to every moment of which one vault can bring back a system.
@@ -25,7 +26,8 @@ pub(crate) struct ProtectionLog {
 pub struct LogWindow {
     /// Which vault.
     pub vault: VaultName,
-    /// The oldest moment: when the oldest point of the span was complete.
+    /// The oldest moment: when the oldest point of the span was complete, or where the log is PostgreSQL's, the first full
+    /// second from then on.
     pub from: Time,
     /// The newest one: the newest transaction that is known to be whole.
     pub to: Time,
@@ -47,7 +49,11 @@ impl ProtectionLog {
         let stream = vault.stream(stream_name(id, kind.stream())?);
         let timelines = vault.stream(stream_name(id, TIMELINES)?);
         let chart = LogChart::draw(&stream, Some(&timelines))?;
-        Ok(ProtectionLog { stream, chart })
+        Ok(ProtectionLog {
+            stream,
+            chart,
+            kind,
+        })
     }
 
     /// The log of a protection in an open vault.
@@ -114,7 +120,7 @@ impl ProtectionLog {
             }
             let plan = self.plan(source, repo, vault, known, Until::End)?;
             let newest = plan.and_then(Result::ok).and_then(|plan| plan.newest);
-            let from = known.point.completed;
+            let from = oldest_moment(self.kind, known.point.completed);
             let Some(to) = newest.filter(|to| from <= *to) else {
                 continue;
             };
@@ -153,6 +159,22 @@ impl ProtectionLog {
                 source: Box::new(source),
             })?;
         Ok(Some(source.plan_replay(&reader, &self.chart, until)))
+    }
+}
+
+/// The oldest moment to which a log always brings a point that was complete by then.
+///
+/// PostgreSQL notes to the second when a base began. A moment in that second may lie before it, for all that its log says,
+/// and is refused unless something was committed between the two.
+fn oldest_moment(kind: LogKind, completed: Time) -> Time {
+    const SECOND: i64 = 1_000_000;
+    match kind {
+        LogKind::Wal => {
+            let begun = completed.micros().rem_euclid(SECOND);
+            let rest = (SECOND - begun) % SECOND;
+            completed.plus(Span::from_micros(rest.unsigned_abs()))
+        }
+        LogKind::Binlog | LogKind::Sqlite | LogKind::Oplog => completed,
     }
 }
 
@@ -215,5 +237,26 @@ pub(crate) fn outside(
         protection: protection.id.clone(),
         until: until.to_string(),
         possible: format!("{possible}{why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_postgres_no_moment_is_claimed_in_the_second_in_which_a_base_may_have_begun() {
+        let second = Time::from_secs(1_800_000_000);
+        let next = Time::from_secs(1_800_000_001);
+        let later = |micros| second.plus(Span::from_micros(micros));
+        for (completed, oldest) in [
+            (second, second),
+            (later(1), next),
+            (later(928_512), next),
+            (later(999_999), next),
+        ] {
+            assert_eq!(oldest_moment(LogKind::Wal, completed), oldest);
+            assert_eq!(oldest_moment(LogKind::Binlog, completed), completed);
+        }
     }
 }

@@ -175,8 +175,8 @@ fn a_database_that_several_processes_dump_is_drilled_and_single_tables_come_back
 
     let senseless = policy.replace("/shop?", "?");
     fs::write(w.path("policy.yaml"), senseless).unwrap();
-    let (_, said) = w.exits(1, ["lint"]);
-    assert!(said.contains("dump_jobs"), "{said}");
+    let (said, _) = w.exits(2, ["lint"]);
+    assert!(said.contains("`dump_jobs` makes no sense"), "{said}");
 }
 
 #[test]

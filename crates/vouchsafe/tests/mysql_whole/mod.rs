@@ -57,6 +57,7 @@ systems:
       every: quarter
       negative_control: every year
       checks: ["SELECT count(*) > 0 FROM shop.orders"]
+      equality: copies
 "#,
             server.socket().display()
         );
@@ -200,6 +201,7 @@ fn a_mysql_server_is_followed_brought_to_any_moment_and_drilled() {
             "exchanged-log",
             "other-server",
             "stale-manifest",
+            "unequal-copy",
         ];
         assert_names(&said, &controls);
         assert!(!said.contains("sesame"));
@@ -215,7 +217,9 @@ fn a_whole_mysql_server_is_captured_and_drilled_and_every_damage_is_caught() {
         let shop = Shop::new();
         let w = &shop.work;
         let policy = fs::read_to_string(w.path("policy.yaml")).unwrap();
-        let lines = policy.lines().filter(|line| !line.contains("logs:"));
+        let lines = policy
+            .lines()
+            .filter(|line| !line.contains("logs:") && !line.contains("equality:"));
         let policy = lines
             .collect::<Vec<_>>()
             .join("\n")
