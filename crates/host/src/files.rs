@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{FlockOperation, flock};
 use vouchsafe_model::Time;
 
 /// An operation on a path that failed.
@@ -387,6 +388,8 @@ pub fn canonicalize(path: impl AsRef<Path>) -> Result<PathBuf, FileError> {
 #[derive(Debug)]
 pub struct TempDir {
     inner: tempfile::TempDir,
+    /// Locked for as long as somebody uses a scratch directory: the kernel ends it with the process.
+    _held: Option<File>,
 }
 
 impl TempDir {
@@ -421,8 +424,30 @@ pub fn temp_dir_in(parent: impl AsRef<Path>, prefix: &str) -> Result<TempDir, Fi
         .prefix(prefix)
         .permissions(fs::Permissions::from_mode(PRIVATE_DIR))
         .tempdir_in(parent)
-        .map(|inner| TempDir { inner })
+        .map(|inner| TempDir { inner, _held: None })
         .map_err(|e| FileError::new(parent, "make a temporary directory in", e))
+}
+
+/// The last character of a scratch directory's name.
+pub(crate) const SCRATCH: char = '~';
+
+/// The same, for what is large or secret: if the process is killed,
+/// [`remove_abandoned_directories`](crate::scratch::remove_abandoned_directories) finds it and removes it.
+pub fn scratch_dir_in(parent: impl AsRef<Path>, prefix: &str) -> Result<TempDir, FileError> {
+    let parent = parent.as_ref();
+    let inner = tempfile::Builder::new()
+        .prefix(prefix)
+        .suffix(&SCRATCH.to_string())
+        .permissions(fs::Permissions::from_mode(PRIVATE_DIR))
+        .tempdir_in(parent)
+        .map_err(|e| FileError::new(parent, "make a temporary directory in", e))?;
+    let held = open_read(inner.path())?;
+    // Where directories cannot be locked nobody else gets the lock either, and it stays.
+    let _ = flock(&held, FlockOperation::NonBlockingLockExclusive);
+    Ok(TempDir {
+        inner,
+        _held: Some(held),
+    })
 }
 
 /// The directory that holds `path`, `.` for a bare name.

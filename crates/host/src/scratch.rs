@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 use vouchsafe_model::Time;
 
-use crate::files::{self, FileError, PRIVATE_FILE, TEMPORARY_PREFIX};
+use crate::files::{self, FileError, PRIVATE_FILE, SCRATCH, TEMPORARY_PREFIX};
 
 /// A file under a temporary name, for reading and writing, with mode 0600.
 #[derive(Debug)]
@@ -76,6 +77,30 @@ pub fn remove_abandoned(directory: impl AsRef<Path>, before: Time) -> Result<(),
     Ok(())
 }
 
+/// Removes scratch directories that were last changed before `before` and that nobody holds any more: their makers were
+/// killed. One that cannot be removed is left for the next time.
+pub fn remove_abandoned_directories(
+    directory: impl AsRef<Path>,
+    before: Time,
+) -> Result<(), FileError> {
+    let directory = directory.as_ref();
+    for name in files::list_dir(directory)? {
+        let path = directory.join(&name);
+        let ours = name.to_string_lossy().ends_with(SCRATCH);
+        let is_directory = fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+        if !ours || !is_directory || !files::modified(&path).is_ok_and(|at| at < before) {
+            continue;
+        }
+        let Ok(held) = File::open(&path) else {
+            continue;
+        };
+        if flock(&held, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = files::remove_tree(&path);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +139,25 @@ mod tests {
         .unwrap();
         assert!(!files::exists(&left).unwrap());
         assert!(files::exists(&other).unwrap());
+    }
+
+    #[test]
+    fn a_scratch_directory_goes_when_nobody_holds_it_and_it_is_old() {
+        let parent = files::temp_dir("scratch").unwrap();
+        let held = files::scratch_dir_in(parent.path(), "held-").unwrap();
+        let left = files::scratch_dir_in(parent.path(), "left-").unwrap();
+        let at = left.path().to_path_buf();
+        files::write_atomic(at.join("rows"), b"x", PRIVATE_FILE).unwrap();
+        // As if its process had been killed: the lock ends, the directory stays.
+        assert_eq!(left.keep(), at);
+        fs::create_dir(parent.path().join("spool")).unwrap();
+        let later = Time::from_micros(files::modified(&at).unwrap().micros() + 1_000_000);
+        let earlier = Time::from_micros(later.micros() - 3_600_000_000);
+        remove_abandoned_directories(parent.path(), earlier).unwrap();
+        assert!(at.is_dir());
+        remove_abandoned_directories(parent.path(), later).unwrap();
+        assert!(!at.exists());
+        assert!(held.path().is_dir());
+        assert!(parent.path().join("spool").is_dir());
     }
 }

@@ -100,7 +100,7 @@ impl Keeper {
             subject: subject.clone(),
         });
         // What is restored on the way is the customer's data: it goes with this value, however it ends.
-        let scratch = files::temp_dir_in(self.state.work_dir(&plan.protection)?, "beside-")?;
+        let scratch = files::scratch_dir_in(self.state.work_dir(&plan.protection)?, "beside-")?;
         let place = scratch.path().join("copy");
         let deed = self.beside_deed(&catalogue, plan, place.clone(), reporter)?;
         let request = order.request();

@@ -89,6 +89,7 @@ impl Keeper {
     /// changes nothing.
     pub(crate) fn reconcile(&self) -> Result<(), KeeperError> {
         self.state.clear_sandboxes()?;
+        self.state.clear_work(self.tools.clock.now())?;
         let facts = self.facts()?;
         let now = self.tools.clock.now();
         let mut new = Vec::new();

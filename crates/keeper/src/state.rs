@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use vouchsafe_format::Id;
-use vouchsafe_host::files;
 use vouchsafe_host::lockfile::{self, StateLock};
-use vouchsafe_model::{ProtectionId, Secret, VaultName};
+use vouchsafe_host::{files, scratch};
+use vouchsafe_model::{ProtectionId, Secret, Span, Time, VaultName};
 
 use crate::error::KeeperError;
 
@@ -13,6 +13,21 @@ use crate::error::KeeperError;
 #[derive(Clone, Debug)]
 pub struct State {
     root: PathBuf,
+}
+
+/// A scratch directory is locked right after it was made; until then it is only young.
+const ABANDONED: Span = Span::from_secs(60);
+
+/// The directories in a directory, if that is there.
+fn directories(parent: &Path) -> Result<Vec<PathBuf>, KeeperError> {
+    if !files::exists(parent)? {
+        return Ok(Vec::new());
+    }
+    let entries = files::list_entries(parent)?.into_iter();
+    Ok(entries
+        .filter(|entry| entry.is_dir)
+        .map(|entry| parent.join(entry.name))
+        .collect())
 }
 
 impl State {
@@ -146,6 +161,19 @@ impl State {
         Ok(())
     }
 
+    /// Removes what captures and restores that were killed have left in the work directories: whole copies of databases,
+    /// and what lets programs in.
+    pub(crate) fn clear_work(&self, now: Time) -> Result<(), KeeperError> {
+        let work = self.root.join("work");
+        let before = now.minus(ABANDONED);
+        for system in directories(&work)? {
+            for protection in directories(&system)? {
+                scratch::remove_abandoned_directories(&protection, before)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the lock that one recording command holds at a time; an error if another process has it.
     pub fn lock(&self) -> Result<StateLock, KeeperError> {
         Ok(lockfile::try_lock(self.root.join("lock"))?)
@@ -169,5 +197,28 @@ impl State {
             message: "a ledger seed has 32 bytes; recover it with `vouchsafe recover-state`"
                 .to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_capture_left_goes_and_what_logs_wait_in_stays() {
+        let dir = files::temp_dir("vouchsafe-test-").unwrap();
+        let state = State::at(dir.path());
+        let id: ProtectionId = "shop/main".parse().unwrap();
+        let work = state.work_dir(&id).unwrap();
+        let left = files::scratch_dir_in(&work, "dump-").unwrap().keep();
+        let held = files::scratch_dir_in(&work, "dump-").unwrap();
+        files::create_dir_all(work.join("wal"), 0o700).unwrap();
+        let made = files::modified(&left).unwrap();
+        state.clear_work(made).unwrap();
+        assert!(files::exists(&left).unwrap(), "it may be just being made");
+        state.clear_work(made.plus(Span::from_secs(61))).unwrap();
+        assert!(!files::exists(&left).unwrap());
+        assert!(files::exists(held.path()).unwrap());
+        assert!(files::exists(work.join("wal")).unwrap());
     }
 }

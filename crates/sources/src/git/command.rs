@@ -170,7 +170,7 @@ pub(super) struct Spool {
 impl Spool {
     /// An empty one in this directory.
     pub(super) fn new(parent: &Path) -> Result<Spool, CaptureError> {
-        let dir = files::temp_dir_in(parent, "git-spool-").map_err(failure::file)?;
+        let dir = files::scratch_dir_in(parent, "git-spool-").map_err(failure::file)?;
         let file =
             files::create_new(dir.path().join("lines"), PRIVATE_FILE).map_err(failure::file)?;
         Ok(Spool { file, dir })

@@ -263,7 +263,7 @@ fn original_refs(git: &Git<'_>, from: &Location) -> Result<BTreeMap<String, Stri
 }
 
 fn clone(git: &Git<'_>, from: &Location) -> Result<(PathBuf, TempDir), CaptureError> {
-    let scratch = files::temp_dir_in(git.ctx.work_dir, "git-clone-").map_err(failure::file)?;
+    let scratch = files::scratch_dir_in(git.ctx.work_dir, "git-clone-").map_err(failure::file)?;
     let path = files::canonicalize(scratch.path())
         .map_err(failure::file)?
         .join("mirror.git");

@@ -49,7 +49,7 @@ pub(super) fn restore(
         return tree::restore(ctx, point, &scope, request);
     }
     refuse_refs(&git, &target, existing.as_deref(), request)?;
-    let scratch = files::temp_dir_in(ctx.work_dir, "git-restore-").map_err(failure::file)?;
+    let scratch = files::scratch_dir_in(ctx.work_dir, "git-restore-").map_err(failure::file)?;
     let copy = files::canonicalize(scratch.path())
         .map_err(failure::file)?
         .join(&source.name);

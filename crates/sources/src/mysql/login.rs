@@ -92,7 +92,7 @@ fn tls(address: &Address, product: Product) -> Vec<String> {
 /// A private directory that goes with the value.
 pub(super) fn scratch(ctx: &CaptureContext<'_>, prefix: &str) -> Result<TempDir, CaptureError> {
     files::create_dir_all(ctx.work_dir, files::PRIVATE_DIR).map_err(failure::file)?;
-    files::temp_dir_in(ctx.work_dir, prefix).map_err(failure::file)
+    files::scratch_dir_in(ctx.work_dir, prefix).map_err(failure::file)
 }
 
 /// The group `client`, which all programs read.

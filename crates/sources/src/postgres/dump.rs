@@ -112,7 +112,7 @@ impl Dumped<'_> {
         let command = command.arg(format!("--file={}", path.display()));
         run_captured(ctx.spawn, door.reach(command, self.database), LASTS)
             .map(drop)
-            .map_err(|e| programs::failed("pg_dump", &e, REMEDY))
+            .map_err(|e| programs::failed("pg_dump", &e, WRITTEN))
     }
 
     fn command(&self, format: &str) -> Command {
@@ -145,6 +145,7 @@ const LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const REMEDY: &str =
     "see that the user may read every table: grant pg_read_all_data (PostgreSQL 14 and later)";
+const WRITTEN: &str = "see that the state directory has room for all rows, uncompressed, that the server has a connection for each of `dump_jobs` and one more, and that the user may read every table: grant pg_read_all_data (PostgreSQL 14 and later)";
 const GLOBALS: Duration = Duration::from_secs(300);
 
 impl DumpStream {

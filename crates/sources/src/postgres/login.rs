@@ -75,7 +75,7 @@ impl Login {
 /// A private directory that goes with the value.
 pub(super) fn scratch(ctx: &CaptureContext<'_>, prefix: &str) -> Result<TempDir, CaptureError> {
     files::create_dir_all(ctx.work_dir, files::PRIVATE_DIR).map_err(failure::file)?;
-    files::temp_dir_in(ctx.work_dir, prefix).map_err(failure::file)
+    files::scratch_dir_in(ctx.work_dir, prefix).map_err(failure::file)
 }
 
 /// One line for every host, port, database and user: `*:*:*:*:password`, with `\` before `\` and `:`.

@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Copies the database at `source` into the context's private directory.
 pub(super) fn copy(ctx: &CaptureContext<'_>, source: &Path) -> Result<Copied, CaptureError> {
     files::create_dir_all(ctx.work_dir, PRIVATE_DIR).map_err(failure::file)?;
-    let dir = files::temp_dir_in(ctx.work_dir, "sqlite-").map_err(failure::file)?;
+    let dir = files::scratch_dir_in(ctx.work_dir, "sqlite-").map_err(failure::file)?;
     let path = dir.path().join("copy");
     let from = connection::open_source(source)?;
     let failed = |e: rusqlite::Error| connection::error(source, &e);
