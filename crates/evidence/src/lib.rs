@@ -26,7 +26,7 @@ pub mod status;
 mod words;
 
 pub use agenda::agenda_text;
-pub use agreed::{Agreement, agreements};
+pub use agreed::{Agreement, Agreements, agreements};
 pub use change::{PendingChange, alterations_text, pending_text};
 pub use duties::{duties_text, incidents_text};
 pub use erasures::{ERASURE_RUNG, register_digest, replay_text};
@@ -40,4 +40,4 @@ pub use report::{
 };
 
 pub use status::{status_text, status_text_counting};
-pub use words::{count, len};
+pub use words::{called, count, len};

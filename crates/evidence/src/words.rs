@@ -97,7 +97,7 @@ pub fn count(n: u64, word: &str) -> String {
 }
 
 /// As people call it: the system alone where it has the one protection of the shorthand.
-pub(crate) fn called(id: &ProtectionId) -> String {
+pub fn called(id: &ProtectionId) -> String {
     if id.protection.as_str() == "main" {
         id.system.to_string()
     } else {

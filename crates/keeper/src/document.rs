@@ -120,7 +120,7 @@ fn versions(facts: &[Recorded]) -> Vec<VersionInput> {
                 version: version.clone(),
                 since: recorded.entry.at,
                 digest: digest.clone(),
-                agreed: agreements.get(digest).map(|a| a.says.clone()),
+                agreed: agreements.at(recorded.seq).map(|a| a.says.clone()),
             }),
             _ => None,
         })

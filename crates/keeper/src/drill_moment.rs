@@ -1,6 +1,7 @@
 //! Which point a drill restores, and to which moment a log brings it.
 
 use vouchsafe_capture::Until;
+use vouchsafe_evidence::called;
 use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::policy::Way;
 use vouchsafe_model::{EqualityRule, Protection, Span, System, Time, VaultName};
@@ -17,7 +18,8 @@ pub(crate) fn first_point(protection: &Protection) -> String {
     let system = &protection.id.system;
     match protection.way {
         Way::Manual { .. } => format!(
-            "hand one in with `vouchsafe attest {system} --outcome done --reason TEXT --by WHO --file FILE`"
+            "hand one in with `vouchsafe attest {} --outcome done --reason TEXT --by WHO --file FILE`",
+            called(&protection.id)
         ),
         _ => format!("run `vouchsafe run {system}`"),
     }

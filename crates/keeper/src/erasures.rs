@@ -210,6 +210,7 @@ impl Keeper {
         }
         let whole = match &protection.way {
             Way::Capture(url) if url.kind() == &SourceKind::Sqlite => "FILE",
+            Way::Capture(url) if url.kind() == &SourceKind::Files => "DIR",
             _ => "server:DIR",
         };
         Err(KeeperError::Target {

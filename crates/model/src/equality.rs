@@ -21,7 +21,7 @@ pub enum EqualityRule {
 
 impl Protection {
     /// To what its drills hold a restored moment; nothing if the policy asks for none, or what is captured has no
-    /// moments that could be compared: only whole servers of PostgreSQL and MariaDB have.
+    /// moments that could be compared: only whole servers of PostgreSQL, MariaDB and MySQL have.
     pub fn equality(&self) -> Option<&EqualityRule> {
         match &self.way {
             Way::Capture(url) if url.has_comparable_moments() => {

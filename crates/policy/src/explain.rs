@@ -485,7 +485,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "P194",
-        "A restored moment can be held against another copy where there are moments and tables: for whole servers of PostgreSQL and MariaDB whose log is shipped. Elsewhere the drill is what it was, and shows no equality; where no log is shipped it is red.",
+        "A restored moment can be held against another copy where there are moments and tables: for whole servers of PostgreSQL, MariaDB and MySQL whose log is shipped. Elsewhere the drill is what it was, and shows no equality; where no log is shipped it is red.",
     ),
     (
         "P195",

@@ -247,9 +247,8 @@ fn policy_seqs(input: &ReportInput<'_>) -> impl Iterator<Item = u64> {
 fn policy(input: &ReportInput<'_>) -> PolicyPart {
     let front = &input.policy.front;
     let shown = |text: &Option<String>| text.as_deref().map(clean);
-    let so_far = input.facts.partition_point(|r| r.entry.at < input.to);
-    let agreements = agreements(input.facts.get(..so_far).unwrap_or_default());
-    let agreed_to = |digest: &String| agreements.get(digest).map(agreed);
+    let agreements = agreements(input.facts.iter().filter(|r| r.entry.at < input.to));
+    let newest = agreements.of_text(&input.policy.digest);
     let in_force = input
         .facts
         .iter()
@@ -267,7 +266,7 @@ fn policy(input: &ReportInput<'_>) -> PolicyPart {
                 version: shown(version),
                 approved: *approved,
                 judged_by: *digest == input.policy.digest,
-                agreed: agreed_to(digest),
+                agreed: agreements.at(r.seq).map(agreed),
             }),
             _ => None,
         })
@@ -282,8 +281,8 @@ fn policy(input: &ReportInput<'_>) -> PolicyPart {
         digest: clean(&input.policy.digest),
         approved_digest: shown(&front.approved_digest),
         digest_matches: input.approval.digest_matches,
-        approval: approval(input, agreements.get(&input.policy.digest)),
-        agreed: agreed_to(&input.policy.digest),
+        approval: approval(input, newest),
+        agreed: newest.map(agreed),
         in_force,
         vaults: input
             .policy

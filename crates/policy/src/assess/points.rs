@@ -25,8 +25,10 @@ pub(super) struct Held<'f> {
     pub(super) copy: &'f Copy,
     pub(super) cipher: &'f str,
     pub(super) point: &'f Point,
-    /// When the first copy came into this vault.
+    /// When the first of the copies that are there came into this vault.
     pub(super) since: Time,
+    /// When the first one of all came, whatever became of it.
+    pub(super) first: Time,
 }
 
 /// What is there of one protection. A point counts only if the ledger knows it and it is complete; a copy only
@@ -73,7 +75,9 @@ impl<'f> View<'f> {
             let (Some(point), Some(vault)) = (point.filter(|p| p.tree == copy.tree), vault) else {
                 continue;
             };
+            let first = track.first.iter().find(|(vault, _)| *vault == copy.vault);
             let new = Held {
+                first: first.map_or(copy.completed, |(_, at)| *at),
                 vault,
                 copy,
                 cipher: projection.text(copy.cipher),

@@ -22,7 +22,7 @@ use vouchsafe_model::{
 use crate::assess::projection::ids::{Names, ObligationKey, Table};
 use crate::assess::projection::obligations::{Answer, Earliest, Obligations, Subject, Subjects};
 use crate::assess::projection::past::Event;
-use crate::assess::projection::track::copy_of;
+use crate::assess::projection::track::{Equal, copy_of};
 
 pub(super) use crate::assess::projection::ids::{Digest, Name, PointKey};
 pub(super) use crate::assess::projection::obligations::Answered;
@@ -352,7 +352,7 @@ impl Projection {
             achieved_rto: fact.achieved_rto,
             rules,
             engine,
-            equal_to: fact.equality.as_ref().map(|e| e.to.to_string().into()),
+            equal_to: fact.equality.as_ref().map(|e| Equal::of(&e.to)),
             failure: (!fact.is_green()).then(|| super::proof::failure(fact).into()),
         };
         if let Some(track) = self.tracks.at_mut(protection) {

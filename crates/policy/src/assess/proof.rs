@@ -54,7 +54,7 @@ fn vault_verified(
     let rule = case.protection.verify.as_ref();
     // What was read before the first copy was there says nothing of it.
     let clean = known.and_then(|vault| vault.clean(rule));
-    match clean.filter(|v| held.since <= v.completed) {
+    match clean.filter(|v| held.first <= v.completed) {
         Some(v) if v.covers(rule) => {
             let (verdict, mut text) = in_time(case, vault, v, rule);
             let coverage = known.and_then(|vault| vault.coverage.as_ref());
@@ -198,14 +198,16 @@ pub(super) fn proven(case: &Case<'_>) -> Judgement {
             format!("{restored}; that is over RTO {target}"),
         );
     }
+    let asked = case.protection.equality();
+    let is_shown = |asked| drill.equal_to.as_ref().is_some_and(|e| e.answers(asked));
+    if !asked.is_none_or(is_shown) {
+        let because = format!(
+            "{restored}; to what else it is equal, as the policy asks, no drill has shown since"
+        );
+        return say(Verdict::Unproven, because);
+    }
     let restored = match &drill.equal_to {
-        Some(equal_to) => format!("{restored}, equal to {equal_to}"),
-        None if case.protection.equality().is_some() => {
-            let because = format!(
-                "{restored}; to what else it is equal, as the policy asks, no drill has shown since"
-            );
-            return say(Verdict::Unproven, because);
-        }
+        Some(equal) => format!("{restored}, equal to {}", equal.text),
         None => restored,
     };
     let restored = match projected(case, drill) {

@@ -18,7 +18,7 @@ impl Lint<'_> {
         if protection.equality().is_none() {
             let message = format!(
                 "moments of {id} are not held against another copy, although its drill says so: \
-                 this is done for whole servers of PostgreSQL and MariaDB"
+                 this is done for whole servers of PostgreSQL, MariaDB and MySQL"
             );
             let remedy = "take equality out of this one's drill, or give it a plan of its own";
             self.about(subject, Warning, "P194", "drill", message, remedy);

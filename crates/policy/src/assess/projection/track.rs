@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use vouchsafe_model::fact::{CopyFact, Outcome};
 use vouchsafe_model::locks::CopyLock;
-use vouchsafe_model::{LogGap, LogShipped, Span, Time};
+use vouchsafe_model::{EqualTo, EqualityRule, LogGap, LogShipped, Span, Time};
 
 use crate::assess::projection::ids::{Digest, Name, PointKey, append};
 use crate::assess::projection::past::{Event, Gone, Past};
@@ -79,9 +79,31 @@ pub(in crate::assess) struct Drill {
     /// How large its point was; 0 if the record did not know the point.
     pub(in crate::assess) bytes: u64,
     /// To what it was found equal, if it was held against anything.
-    pub(in crate::assess) equal_to: Option<Box<str>>,
+    pub(in crate::assess) equal_to: Option<Equal>,
     /// What failed; nothing if it is green.
     pub(in crate::assess) failure: Option<Box<str>>,
+}
+
+/// To what a drilled moment was found equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::assess) struct Equal {
+    /// To what a standby held, and not to another vault's copy.
+    pub(in crate::assess) is_standby: bool,
+    pub(in crate::assess) text: Box<str>,
+}
+
+impl Equal {
+    pub(super) fn of(to: &EqualTo) -> Equal {
+        Equal {
+            is_standby: matches!(to, EqualTo::Standby { .. }),
+            text: to.to_string().into(),
+        }
+    }
+
+    /// Whether it is what a policy asks for.
+    pub(in crate::assess) fn answers(&self, asked: &EqualityRule) -> bool {
+        self.is_standby == matches!(asked, EqualityRule::Standby(_))
+    }
 }
 
 impl Drill {
@@ -97,6 +119,8 @@ pub(in crate::assess) struct Track {
     pub(in crate::assess) last_point: Option<LastPoint>,
     /// The void ones among them.
     pub(in crate::assess) copies: Vec<Copy>,
+    /// When the first copy came into each vault, whatever became of it.
+    pub(in crate::assess) first: Vec<(Name, Time)>,
     pub(in crate::assess) drills: Vec<Drill>,
     /// The one that ended last, of whichever point.
     pub(in crate::assess) last_drill: Option<Drill>,
@@ -126,6 +150,9 @@ impl Track {
     }
 
     pub(super) fn copy(&mut self, copy: Copy) {
+        if !copy.void && self.first.iter().all(|(vault, _)| *vault != copy.vault) {
+            append(&mut self.first, (copy.vault, copy.completed));
+        }
         append(&mut self.copies, copy);
     }
 

@@ -64,6 +64,28 @@ fn what_was_read_before_there_was_a_copy_is_not_verified() {
     );
 }
 
+/// Copies that live for less long than a vault is read: what was read then are those of that time.
+#[test]
+fn a_reading_counts_on_when_the_copies_of_its_time_are_gone() {
+    let mut world = World::good();
+    for record in &mut world.facts {
+        if let Fact::Copy(copy) = &mut record.entry.fact {
+            copy.snapshot = format!("of {}", copy.point).into();
+        }
+    }
+    let_go(
+        &mut world,
+        "2026-06-10T00:00:00Z",
+        "2026-06-10T06:00:00Z",
+        true,
+    );
+    world.expect(
+        Question::Verified,
+        Verdict::Met,
+        "a: all bytes read back 2d 9h ago",
+    );
+}
+
 #[test]
 fn problems_of_a_verification_stand_until_all_was_read_again() {
     let mut world = World::good();
@@ -244,6 +266,29 @@ fn where_the_policy_asks_for_another_copy_a_drill_without_one_does_not_prove_it(
         Question::Proven,
         Verdict::Met,
         "equal to the same moment restored from b",
+    );
+    // Another vault's copy is no standby.
+    let mut standby = World::with(|text| {
+        let drill = "drill: { every: quarter, equality: { standby: 'postgres://u@s' } }";
+        text.replace("drill: quarter", drill)
+            .replace("files:/data", "postgres://u@h")
+    });
+    standby.fill();
+    standby.each_drill(|d| {
+        let to = EqualTo::Copy {
+            vault: VaultName::new("b").unwrap(),
+            point: d.point.clone(),
+        };
+        d.equality = Some(Equality {
+            to,
+            parts: 3,
+            rows: 7,
+        });
+    });
+    standby.expect(
+        Question::Proven,
+        Verdict::Unproven,
+        "no drill has shown since",
     );
     // Of what has no moments nothing of the kind is expected.
     let mut files = asked("files:/data");

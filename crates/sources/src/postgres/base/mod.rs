@@ -429,8 +429,7 @@ impl Source for PostgresBaseSource {
         contents::alter(ctx, &restored.place)
     }
 
-    /// The rungs `files` (every file has the size and SHA-256 that the server stated), `opens` (the server starts and
-    /// replays its log), `position` (it is the same server, at the end of the copy or beyond), `checksums` (every page
+    /// The rungs `opens` (the server starts and replays its log), `position` (it is the same server, at the end of the copy or beyond), `checksums` (every page
     /// has its own, where the server writes them) and, where there are any, `checks` (the policy's own queries).
     fn compare(
         &self,
