@@ -150,7 +150,7 @@ def read_head(note, key):
     return size, root
 
 # --- What the entries themselves tell. Texts of times sort as the times do. ---
-ANSWERS = {"recovery-point", "copy", "verification", "drill", "key-change"}
+ANSWERS = {"recovery-point", "copy", "verification", "drill", "key-change", "pruned"}
 def moment(text):
     time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     if time.tzinfo is None or time > LATEST:

@@ -351,6 +351,10 @@ fn answering(p: &ProtectionAssessment, o: &Obligation) -> Option<String> {
             let vault = o.vault.as_ref()?;
             Some(format!("vouchsafe key rotate {vault}"))
         }
+        ObligationKind::Prune => {
+            let vault = o.vault.as_ref()?;
+            Some(format!("vouchsafe prune --vault {vault}"))
+        }
         ObligationKind::Duty => None,
     }
 }

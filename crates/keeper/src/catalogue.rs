@@ -186,6 +186,7 @@ pub fn answered(facts: &[Recorded]) -> std::collections::BTreeSet<ObligationId> 
             Fact::Verification(v) => &v.obligations,
             Fact::Drill(d) => &d.obligations,
             Fact::KeyChange(k) => &k.obligations,
+            Fact::Pruned(p) => &p.obligations,
             Fact::People(p) => p.answers(),
             Fact::ObligationsWithdrawn { obligations, .. } => {
                 withdrawn.extend(obligations.iter().cloned());

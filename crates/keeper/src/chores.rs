@@ -1,19 +1,20 @@
-//! What the worker does between captures: vaults that are due are read back, and restores that are due rehearsed.
+//! What the worker does between captures: vaults that are due are read back and pruned, and restores that are due
+//! rehearsed.
 
 use std::collections::BTreeMap;
 
 use vouchsafe_model::{ObligationKind, ProtectionId, Span, Time};
-use vouchsafe_policy::chores::{Chore, Experience, chores};
+use vouchsafe_policy::chores::{Chore, Experience, chores, is_asked};
 
 use crate::catalogue::Catalogue;
 use crate::drill::{DrillMoment, DrillOrder};
 use crate::error::{Category, KeeperError};
 use crate::events::Reporter;
 use crate::keeper::Keeper;
+use crate::prune::PruneOrder;
 use crate::record::{open_obligations, unanswered};
 
-/// Whatever came of a chore, this worker does not begin the same again before: what answered nothing would be begun at
-/// once otherwise.
+/// A chore that answered nothing is not begun again by this worker before: it would be at once otherwise.
 const AGAIN: Span = Span::from_hours(1);
 
 /// What a worker began, and when.
@@ -52,7 +53,9 @@ impl Keeper {
             .into_iter()
             .find(|chore| {
                 let can_be_done = match chore {
-                    Chore::Verify(vault) => self.connected_vaults().any(|known| known == vault),
+                    Chore::Verify(vault) | Chore::Prune(vault) => {
+                        self.connected_vaults().any(|known| known == vault)
+                    }
                     Chore::Drill { protection, .. } => {
                         let known = self.policy.protection(protection);
                         known.is_some_and(|(_, p)| p.way.is_connected())
@@ -66,6 +69,13 @@ impl Keeper {
         };
         let done = match &chore {
             Chore::Verify(vault) => self.verify_due(Some(vault.as_str()), reporter).map(drop),
+            Chore::Prune(vault) => {
+                let order = PruneOrder {
+                    vault: Some(vault.to_string()),
+                    ..PruneOrder::default()
+                };
+                self.prune(&order, reporter).map(drop)
+            }
             Chore::Drill {
                 protection,
                 negative,
@@ -83,9 +93,14 @@ impl Keeper {
         let not_begun = done
             .as_ref()
             .is_err_and(|error| error.category() == Category::Locked);
-        if !not_begun {
+        if !not_begun && self.is_still_asked(&chore)? {
             tried.0.push((chore, now));
         }
         done.map(|()| true)
+    }
+
+    fn is_still_asked(&self, chore: &Chore) -> Result<bool, KeeperError> {
+        let (facts, now) = (self.facts()?, self.tools.clock.now());
+        Ok(is_asked(chore, &unanswered(&facts), now))
     }
 }

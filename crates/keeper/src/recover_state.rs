@@ -266,6 +266,7 @@ fn spec_at(url: &str) -> Result<Vault, KeeperError> {
         password: None,
         kms: None,
         rotate: None,
+        prune: None,
         access: Access::default(),
     })
 }

@@ -172,6 +172,7 @@ impl Keeper {
             password: None,
             kms: None,
             rotate: None,
+            prune: None,
             access: Access::default(),
         };
         Ok((spec, false))

@@ -165,6 +165,7 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         Fact::Verification(verification) => &verification.obligations,
         Fact::Drill(drill) => &drill.obligations,
         Fact::KeyChange(change) => &change.obligations,
+        Fact::Pruned(pruning) => &pruning.obligations,
         Fact::People(fact) => fact.answers(),
         Fact::PolicyInForce { .. }
         | Fact::PolicyChanged(_)
@@ -192,7 +193,6 @@ fn answered(fact: &Fact) -> &[ObligationId] {
         | Fact::Held(_)
         | Fact::HoldReleased(_)
         | Fact::Expired(_)
-        | Fact::Pruned(_)
         | Fact::Break { .. } => &[],
     }
 }

@@ -253,6 +253,9 @@ pub struct Pruning {
     pub vault: VaultName,
     /// The run that did it.
     pub run: RunId,
+    /// The obligations it answers; none if the store refused to remove anything of it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub obligations: Vec<ObligationId>,
     /// When it ended.
     pub completed: Time,
     /// `locked` or `write-once`.

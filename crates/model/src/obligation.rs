@@ -23,6 +23,8 @@ pub enum ObligationKind {
     NegativeControl,
     /// Replacing the passphrase of a vault.
     RotateKey,
+    /// Removing from a vault what the policy lets go.
+    Prune,
     /// A person's duty.
     Duty,
 }
@@ -37,6 +39,7 @@ impl ObligationKind {
             ObligationKind::Drill => "drill",
             ObligationKind::NegativeControl => "negative-control",
             ObligationKind::RotateKey => "rotate-key",
+            ObligationKind::Prune => "prune",
             ObligationKind::Duty => "duty",
         }
     }

@@ -289,6 +289,8 @@ pub struct Vault {
     pub kms: Option<Kms>,
     /// How often its passphrase is replaced; nothing means that the policy does not say.
     pub rotate: Option<Schedule>,
+    /// How often what the policy lets go is removed by itself; nothing means that somebody does it by hand.
+    pub prune: Option<Schedule>,
     /// How its store is reached.
     pub access: Access,
 }

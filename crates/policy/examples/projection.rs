@@ -408,6 +408,7 @@ impl Site {
         self.add(Fact::Pruned(Pruning {
             vault,
             run: run(),
+            obligations: Vec::new(),
             completed: self.now,
             mode: "locked".into(),
             snapshots,

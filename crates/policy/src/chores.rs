@@ -1,15 +1,18 @@
-//! What is done between captures: reading vaults back and rehearsing restores, where no capture is late for it.
+//! What is done between captures: reading vaults back, pruning them and rehearsing restores, where no capture is late
+//! for it.
 
 use std::collections::BTreeMap;
 
 use vouchsafe_model::fact::{Fact, Recorded};
-use vouchsafe_model::{Obligation, ObligationKind, ProtectionId, Span, Time, VaultName};
+use vouchsafe_model::{Obligation, ObligationKind, ProtectionId, RunId, Span, Time, VaultName};
 
 /// What one chore does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chore {
     /// As much of a vault is read back as its rules ask for.
     Verify(VaultName),
+    /// What the policy lets go is removed from a vault.
+    Prune(VaultName),
     /// A restore is rehearsed.
     Drill {
         /// Of which protection.
@@ -24,6 +27,7 @@ pub enum Chore {
 pub struct Experience {
     captures: BTreeMap<ProtectionId, Span>,
     verifications: BTreeMap<VaultName, Span>,
+    prunings: BTreeMap<VaultName, Span>,
     drills: BTreeMap<ProtectionId, Span>,
     /// When the last drill ended, where that was a red one.
     red: BTreeMap<ProtectionId, Time>,
@@ -38,6 +42,7 @@ impl Experience {
     /// As the facts tell.
     pub fn of(facts: &[Recorded]) -> Experience {
         let mut all = Experience::default();
+        let mut begun: BTreeMap<&RunId, Time> = BTreeMap::new();
         for recorded in facts {
             match &recorded.entry.fact {
                 Fact::RecoveryPoint(done) => {
@@ -47,6 +52,15 @@ impl Experience {
                 Fact::Verification(done) => {
                     let took = done.completed.since(done.started);
                     all.verifications.insert(done.vault.clone(), took);
+                }
+                Fact::RunOpened { run, deed, .. } if deed == "prune" => {
+                    begun.insert(run, recorded.entry.at);
+                }
+                Fact::Pruned(done) => {
+                    if let Some(begun) = begun.get(&done.run) {
+                        let took = done.completed.since(*begun);
+                        all.prunings.insert(done.vault.clone(), took);
+                    }
                 }
                 Fact::Drill(done) => {
                     let id = &done.protection;
@@ -67,6 +81,7 @@ impl Experience {
     fn takes(&self, chore: &Chore) -> Span {
         let last = match chore {
             Chore::Verify(vault) => self.verifications.get(vault),
+            Chore::Prune(vault) => self.prunings.get(vault),
             Chore::Drill { protection, .. } => self.drills.get(protection),
         };
         let last = last.copied().unwrap_or(UNKNOWN);
@@ -76,7 +91,7 @@ impl Experience {
     /// Whether it came out red and was done not long ago.
     fn rests(&self, chore: &Chore, now: Time) -> bool {
         match chore {
-            Chore::Verify(_) => false,
+            Chore::Verify(_) | Chore::Prune(_) => false,
             Chore::Drill { protection, .. } => self
                 .red
                 .get(protection)
@@ -93,15 +108,8 @@ impl Experience {
 pub fn chores(unanswered: &[&Obligation], experience: &Experience, now: Time) -> Vec<Chore> {
     let mut asked: Vec<(Time, Chore)> = Vec::new();
     for owed in unanswered.iter().filter(|o| o.opens <= now) {
-        let chore = match (owed.kind, &owed.protection, &owed.vault) {
-            (ObligationKind::Verify, _, Some(vault)) => Chore::Verify(vault.clone()),
-            (ObligationKind::Drill | ObligationKind::NegativeControl, Some(id), _) => {
-                Chore::Drill {
-                    protection: id.clone(),
-                    negative: owed.kind == ObligationKind::NegativeControl,
-                }
-            }
-            _ => continue,
+        let Some(chore) = answering(owed) else {
+            continue;
         };
         match asked
             .iter_mut()
@@ -121,10 +129,33 @@ pub fn chores(unanswered: &[&Obligation], experience: &Experience, now: Time) ->
     chores.map(|(_, chore)| chore).collect()
 }
 
+/// Whether an obligation that is open at `now` asks for the chore; `unanswered` as of [`chores`].
+pub fn is_asked(chore: &Chore, unanswered: &[&Obligation], now: Time) -> bool {
+    let mut open = unanswered.iter().filter(|o| o.opens <= now);
+    open.any(|owed| answering(owed).is_some_and(|asked| joined(&asked, chore).is_some()))
+}
+
+/// What answers an obligation; nothing for what is no chore.
+fn answering(owed: &Obligation) -> Option<Chore> {
+    match (owed.kind, &owed.protection, &owed.vault) {
+        (ObligationKind::Verify, _, Some(vault)) => Some(Chore::Verify(vault.clone())),
+        (ObligationKind::Prune, _, Some(vault)) => Some(Chore::Prune(vault.clone())),
+        (ObligationKind::Drill | ObligationKind::NegativeControl, Some(id), _) => {
+            Some(Chore::Drill {
+                protection: id.clone(),
+                negative: owed.kind == ObligationKind::NegativeControl,
+            })
+        }
+        _ => None,
+    }
+}
+
 /// One chore that is both, if one can be: a drill that is tested answers for a plain one.
 fn joined(a: &Chore, b: &Chore) -> Option<Chore> {
     match (a, b) {
-        (Chore::Verify(_), Chore::Verify(_)) => (a == b).then(|| a.clone()),
+        (Chore::Verify(_), Chore::Verify(_)) | (Chore::Prune(_), Chore::Prune(_)) => {
+            (a == b).then(|| a.clone())
+        }
         (
             Chore::Drill {
                 protection,
@@ -173,7 +204,8 @@ mod tests {
     }
 
     fn owed(kind: ObligationKind, name: &str, opens: i64, due: i64) -> Obligation {
-        let vault = (kind == ObligationKind::Verify).then(vault);
+        let of_vault = matches!(kind, ObligationKind::Verify | ObligationKind::Prune);
+        let vault = of_vault.then(vault);
         Obligation::new(kind, Some(id(name)), vault, None, at(opens), at(due))
     }
 
@@ -198,9 +230,18 @@ mod tests {
             owed(ObligationKind::NegativeControl, "a", -1, 7000),
             owed(ObligationKind::Drill, "later", 1, 9000),
             owed(ObligationKind::RotateKey, "a", -1, 9000),
+            owed(ObligationKind::Prune, "a", -1, 6000),
         ];
-        let expected = [Chore::Verify(vault()), drill("a", true)];
+        let expected = [
+            Chore::Verify(vault()),
+            Chore::Prune(vault()),
+            drill("a", true),
+        ];
         assert_eq!(of(&all, &Experience::default()), expected);
+        let all: Vec<&Obligation> = all.iter().collect();
+        let asked = |chore: &Chore| is_asked(chore, &all, at(0));
+        assert!(expected.iter().all(asked) && asked(&drill("a", false)));
+        assert!(!asked(&drill("later", false)) && !asked(&drill("b", false)));
     }
 
     #[test]

@@ -495,6 +495,14 @@ pub const CODES: &[(&str, &str)] = &[
         "P196",
         "An authority of time stamps (RFC 3161) needs an address that can be reached with TLS, and a root: the certificate, learnt from the authority itself, that its own must lead to. Without a root anybody could answer in its place.",
     ),
+    (
+        "P197",
+        "`at_most` is kept if points are gone by that age and the grace after it. What is over is removed when the vault is pruned, so between two prunes it stays: a vault that is pruned every week needs a week of grace. Prune more often, or promise what is done.",
+    ),
+    (
+        "P198",
+        "Deciding that a point goes does not remove it. `prune: daily` in a vault lets the worker do it; `vouchsafe prune` shows what goes and asks, `vouchsafe prune --due --yes` does it from a timer. Until somebody does, `status` counts what stays too long.",
+    ),
 ];
 
 /// What the code means, why it matters, and what to do; nothing if there is no such code.
@@ -536,6 +544,7 @@ mod tests {
             include_str!("lower/declared.rs"),
             include_str!("lower/erasure.rs"),
             include_str!("lint/protections.rs"),
+            include_str!("lint/removal.rs"),
             include_str!("lower/custody.rs"),
             include_str!("lower/fields.rs"),
             include_str!("lower/parts.rs"),

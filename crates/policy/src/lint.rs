@@ -5,6 +5,7 @@ mod equality;
 mod erasures;
 mod platform;
 mod protections;
+mod removal;
 mod tables;
 
 pub use erasures::unusable_register;
@@ -30,6 +31,7 @@ pub fn lint(lowered: &Lowered, today: Option<Time>) -> Vec<Problem> {
     lint.front(today);
     lint.unused();
     lint.keys();
+    lint.removal();
     lint.duties();
     lint.clauses();
     lint.tables(today);

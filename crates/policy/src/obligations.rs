@@ -25,10 +25,16 @@ pub fn obligations(policy: &Policy, from: Time, to: Time) -> Vec<Obligation> {
         }
     }
     for vault in policy.vaults.values() {
-        let Some(rule) = &vault.rotate else { continue };
-        for (opens, due) in occurrences(&rule.rule, from, to) {
-            let (kind, name) = (ObligationKind::RotateKey, Some(vault.name.clone()));
-            out.push(Obligation::new(kind, None, name, None, opens, due));
+        let rhythms = [
+            (ObligationKind::RotateKey, &vault.rotate),
+            (ObligationKind::Prune, &vault.prune),
+        ];
+        for (kind, rule) in rhythms {
+            let Some(rule) = rule else { continue };
+            for (opens, due) in occurrences(&rule.rule, from, to) {
+                let name = Some(vault.name.clone());
+                out.push(Obligation::new(kind, None, name, None, opens, due));
+            }
         }
     }
     people::owed(policy, from, to, &mut out);

@@ -166,6 +166,19 @@ fn a_key_is_owed_a_replacement_in_each_period_that_begins() {
     assert_eq!((got.len(), got[1].split(' ').nth(1)), (2, Some("b")));
 }
 
+#[test]
+fn a_vault_is_owed_a_pruning_in_each_period_that_begins() {
+    let text = "vaults: { a: { url: /v/a, prune: daily }, b: { url: /v/b } }\n\
+                systems: { s: { source: 'files:/x' } }";
+    assert_eq!(
+        owed(text, "01-05T12:00:00", "01-07T00:00:01"),
+        [
+            "prune a 01-06T00:00..01-07T00:00",
+            "prune a 01-07T00:00..01-08T00:00"
+        ]
+    );
+}
+
 fn any_policy() -> impl Strategy<Value = Policy> {
     let schedule = proptest::sample::select(vec![
         "hourly",

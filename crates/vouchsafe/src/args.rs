@@ -288,6 +288,9 @@ pub(crate) struct Prune {
     /// Only this vault.
     #[arg(long, value_name = "V")]
     pub(crate) vault: Option<String>,
+    /// Only vaults whose pruning is due by the policy.
+    #[arg(long)]
+    pub(crate) due: bool,
     /// Show the worklist and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

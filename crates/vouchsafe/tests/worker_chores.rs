@@ -1,10 +1,11 @@
-//! What the worker does between captures: vaults read back and restores rehearsed, as the policy asks.
+//! What the worker does between captures: vaults read back and pruned, and restores rehearsed, as the policy asks.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::Workspace;
+use crate::common::{POLICY, Workspace, files_below};
 use serde_json::Value;
 
 /// A worker that is running. It is killed when the value is dropped.
@@ -99,4 +100,56 @@ fn a_worker_reads_vaults_back_and_rehearses_restores_without_being_told() {
     }
     assert!(w.ok(["drill", "--due"]).contains("nothing is due"));
     assert!(w.ok(["verify", "--due"]).contains("nothing is due"));
+}
+
+#[test]
+fn a_worker_removes_what_is_over_only_where_the_policy_says_so() {
+    let w = Workspace::new();
+    // No schedule is shorter, so this takes its time.
+    let policy = POLICY
+        .replace("keep: { at_least: 35 days }", "keep: { last: 1 }")
+        .replace("vaults/local,", "vaults/local, prune: every minute,");
+    fs::write(w.path("policy.yaml"), policy).unwrap();
+    w.ok(["init"]);
+    for n in 0..2 {
+        fs::write(w.path("site/new"), format!("state {n}")).unwrap();
+        w.ok(["run", "website"]);
+    }
+    let there = |vault: &str| files_below(&w.path(format!("vaults/{vault}/repo/snapshots"))).len();
+    let mut command = w.command(["worker"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let worker = Worker(child.unwrap());
+    let begun = Instant::now();
+    let first = loop {
+        if let Some(first) = facts(&w, "pruned").first() {
+            break first.clone();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(180), "nothing goes");
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    drop(worker);
+    assert_eq!(first["vault"], "local");
+    let length = |of: &Value, key: &str| of[key].as_array().map_or(0, Vec::len);
+    assert_eq!(length(&first, "snapshots"), 1);
+    assert_ne!(length(&first, "obligations"), 0);
+    // The worker has captured what had no point.
+    assert_eq!((there("local"), there("offsite")), (3, 4));
+    // What is owed next is answered by looking: there is nothing to remove, and nobody has to agree to that.
+    let begun = Instant::now();
+    let next = loop {
+        let told = w.ok(["--json", "prune", "--due"]);
+        let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        if told["event"] == "result" {
+            break told["vaults"][0].clone();
+        }
+        assert_eq!(length(&told, "vaults"), 0, "{told}");
+        assert!(begun.elapsed() < Duration::from_secs(90), "nothing is owed");
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    assert_eq!(next["vault"], "local");
+    assert_eq!(next["pruning"], Value::Null);
+    let last = facts(&w, "pruned").pop().unwrap();
+    assert_eq!(length(&last, "snapshots"), 0);
+    assert_ne!(length(&last, "obligations"), 0);
+    w.ok(["ledger", "verify"]);
 }

@@ -312,6 +312,16 @@ pub(super) fn retention(input: &DocumentInput<'_>) -> Section {
             and(&locks)
         )));
     }
+    let pruned = input.policy.vaults.values();
+    let pruned: Vec<String> = pruned
+        .filter_map(|v| Some(format!("from {} {}", v.name, rhythm(v.prune.as_ref()?))))
+        .collect();
+    if !pruned.is_empty() {
+        blocks.push(Block::text(format!(
+            "What is no longer kept is removed by itself: {}.",
+            and(&pruned)
+        )));
+    }
     if let Some(holds) = input.one("holds") {
         blocks.push(Block::text(held(holds)));
     }
@@ -321,7 +331,13 @@ pub(super) fn retention(input: &DocumentInput<'_>) -> Section {
         fulfils: input
             .fulfils(&["plans", "holds", "vaults"])
             .into_iter()
-            .filter(|id| is_about(input, id, &["keep", "holds", "retention_lock", "versions"]))
+            .filter(|id| {
+                is_about(
+                    input,
+                    id,
+                    &["keep", "holds", "retention_lock", "versions", "prune"],
+                )
+            })
             .collect(),
     }
 }

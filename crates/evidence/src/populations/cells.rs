@@ -125,6 +125,7 @@ pub(super) fn prune(p: &Pruning) -> Vec<String> {
         p.bytes_freed.to_string(),
         p.unknown_kept.to_string(),
         p.refused.len().to_string(),
+        joined(&p.obligations),
     ]
 }
 

@@ -152,6 +152,7 @@ impl Freezer<'_> {
                 "bytes_freed",
                 "unknown_kept",
                 "refused",
+                "obligations",
             ],
             rows,
         )

@@ -72,7 +72,7 @@ impl Answer<'_> {
 /// A partial point answers nothing, nor does a copy that was not read back; a red drill was held all the same, and
 /// its verdict is another matter.
 fn answers<'a>(input: &ReportInput<'a>) -> BTreeMap<&'a ObligationId, Vec<Answer<'a>>> {
-    use ObligationKind::{Capture, Copy, Drill, NegativeControl, RotateKey, Verify};
+    use ObligationKind::{Capture, Copy, Drill, NegativeControl, Prune, RotateKey, Verify};
     let mut all: BTreeMap<&ObligationId, Vec<Answer<'a>>> = BTreeMap::new();
     let mut put = |ids: &'a [ObligationId], seq, kind, of, vault, (started, done)| {
         for id in ids {
@@ -138,6 +138,10 @@ fn answers<'a>(input: &ReportInput<'a>) -> BTreeMap<&'a ObligationId, Vec<Answer
             Fact::KeyChange(k) => {
                 let when = (k.completed, k.completed);
                 put(&k.obligations, r.seq, RotateKey, None, Some(&k.vault), when);
+            }
+            Fact::Pruned(p) => {
+                let when = (p.completed, p.completed);
+                put(&p.obligations, r.seq, Prune, None, Some(&p.vault), when);
             }
             _ => {}
         }

@@ -108,6 +108,7 @@ pub fn policy() -> Policy {
         password: None,
         kms: None,
         rotate: None,
+        prune: None,
         access: vouchsafe_model::Access::default(),
     };
     let mut scratch = system("scratch", "ops@example.com", None, vec![]);

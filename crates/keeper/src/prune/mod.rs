@@ -8,8 +8,8 @@ mod told;
 
 use std::collections::BTreeSet;
 
-use vouchsafe_model::fact::{ExpiredCopy, Expiry, Fact, Outcome, Pruning};
-use vouchsafe_model::{Issue, VaultName};
+use vouchsafe_model::fact::{ExpiredCopy, Expiry, Fact, Outcome, Pruning, Recorded};
+use vouchsafe_model::{Issue, ObligationKind, VaultName};
 use vouchsafe_store::Key;
 use vouchsafe_vault::{DeletionCleared, LockKind, PruneError, PruneReport, WholeRecord};
 
@@ -28,6 +28,8 @@ use told::summary;
 pub struct PruneOrder {
     /// Only this vault.
     pub vault: Option<String>,
+    /// Only vaults whose pruning is due by the policy.
+    pub due: bool,
     /// Without locks, in two steps; always so in a vault with a retention lock.
     pub write_once: bool,
     /// Only these snapshots (lower hex) may go, if given: those that somebody has agreed to.
@@ -69,7 +71,7 @@ impl Keeper {
         let _lock = self.state.lock()?;
         self.reconcile()?;
         let mut vaults = Vec::new();
-        for name in self.vaults_to_prune(order)? {
+        for name in self.vaults_to_prune(order, &self.facts()?)? {
             self.stop_if_asked()?;
             reporter.event(&Event::Started {
                 deed: "prune",
@@ -98,11 +100,24 @@ impl Keeper {
         })
     }
 
-    fn vaults_to_prune(&self, order: &PruneOrder) -> Result<Vec<VaultName>, KeeperError> {
-        match &order.vault {
-            Some(name) => Ok(vec![crate::vaults::find(&self.policy, name)?.name.clone()]),
-            None => Ok(self.connected_vaults().cloned().collect()),
+    fn vaults_to_prune(
+        &self,
+        order: &PruneOrder,
+        facts: &[Recorded],
+    ) -> Result<Vec<VaultName>, KeeperError> {
+        let mut vaults = match &order.vault {
+            Some(name) => vec![crate::vaults::find(&self.policy, name)?.name.clone()],
+            None => self.connected_vaults().cloned().collect(),
+        };
+        if order.due {
+            let owed = |name: &VaultName| {
+                !self
+                    .answers(facts, ObligationKind::Prune, None, Some(name))
+                    .is_empty()
+            };
+            vaults.retain(owed);
         }
+        Ok(vaults)
     }
 
     fn prune_one(
@@ -152,6 +167,11 @@ impl Keeper {
         let facts = self.facts()?;
         let plan = self.plan_vault(&vault, &facts, order, reporter)?;
         if plan.is_empty() {
+            if !plan.answers.is_empty() {
+                // That there was nothing to remove is found by looking, and is an answer.
+                let pruning = self.pruning(&plan, &PruneReport::default(), run);
+                self.record(vec![Fact::Pruned(pruning)])?;
+            }
             return Ok(());
         }
         // Before anything is gone: should this break off, nobody is left with a copy that is claimed and missing.
@@ -197,6 +217,10 @@ impl Keeper {
         Pruning {
             vault: plan.vault.clone(),
             run: run.clone(),
+            obligations: match report.refused.is_empty() {
+                true => plan.answers.clone(),
+                false => Vec::new(),
+            },
             completed: self.tools.clock.now(),
             mode: plan.mode.to_owned(),
             snapshots: let_go

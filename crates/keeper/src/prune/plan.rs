@@ -1,7 +1,7 @@
 //! The worklist of a prune: what goes from one vault, and what that means for its snapshots and packs.
 
 use vouchsafe_model::fact::{ExpiredCopy, Recorded};
-use vouchsafe_model::{HiddenObject, Span, VaultName};
+use vouchsafe_model::{HiddenObject, ObligationId, ObligationKind, Span, VaultName};
 use vouchsafe_vault::{Forget, KnownPoints, PruneMode, PruneOptions, PruneWorklist};
 
 use super::decide::HeldPoint;
@@ -18,6 +18,8 @@ use crate::vaults::VaultHandle;
 pub struct PrunePlan {
     /// Which.
     pub vault: VaultName,
+    /// What is owed by the policy and answered by pruning it now.
+    pub answers: Vec<ObligationId>,
     /// `locked` or `write-once`.
     pub mode: &'static str,
     /// Copies that are to be let go, each with its reason.
@@ -60,7 +62,7 @@ impl Keeper {
         self.whole_record()?;
         let facts = self.facts()?;
         let mut out = Vec::new();
-        for name in self.vaults_to_prune(order)? {
+        for name in self.vaults_to_prune(order, &facts)? {
             self.stop_if_asked()?;
             let vault = self.vault(&name)?;
             out.push(self.plan_vault(&vault, &facts, order, reporter)?);
@@ -112,6 +114,7 @@ impl Keeper {
             .map_err(|source| prune_error(vault, source))?;
         Ok(PrunePlan {
             vault: vault.name().clone(),
+            answers: self.answers(facts, ObligationKind::Prune, None, Some(vault.name())),
             mode: if once { "write-once" } else { "locked" },
             expires: decided.expires,
             unfinished: decided.unfinished,

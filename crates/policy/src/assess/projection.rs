@@ -294,6 +294,9 @@ impl Projection {
             return;
         };
         one.pruned(seq, pruning);
+        let subject = (ObligationKind::Prune, None, Some(vault));
+        let when = (pruning.completed, pruning.completed);
+        self.answer(&pruning.obligations, subject, when);
         let snapshots = pruning.snapshots.iter().map(|s| Digest::of_text(s));
         let snapshots: HashSet<Digest> = snapshots.collect();
         let finish = (!self.keeps_all).then_some(self.events.as_slice());

@@ -76,6 +76,12 @@ fn one(diff: &mut Diff, place: &str, old: &Vault, new: &mut Vault) {
         &old.rotate,
         &mut new.rotate,
     );
+    diff.rhythm(
+        &at("prune"),
+        "the removal of what is let go",
+        &old.prune,
+        &mut new.prune,
+    );
     let tls = |tls: &MinTls| match tls {
         MinTls::V1_2 => "TLS 1.2".to_owned(),
         MinTls::V1_3 => "TLS 1.3".to_owned(),

@@ -69,6 +69,11 @@ pub(crate) static VAULT: Section = section(
             "What wraps its passphrase, which then lies wrapped in the vault itself.",
         ),
         key("keys", Map(&ROTATION), "How its keys are replaced."),
+        key(
+            "prune",
+            Schedule,
+            "How often the worker removes what the policy lets go; by hand only (`vouchsafe prune`) if not given.",
+        ),
     ],
 );
 

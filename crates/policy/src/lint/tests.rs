@@ -8,7 +8,7 @@ use crate::{Problem, lint, lower};
 
 const CLEAN: &str = "\
 policy: { approved: 2026-01-01, next_review: 2027-01-01 }
-vaults: { a: { url: /v/a, region: r1 }, b: { url: /v/b, region: r2 } }
+vaults: { a: { url: /v/a, region: r1, prune: daily }, b: { url: /v/b, region: r2, prune: daily } }
 tiers: { t: { rpo: 25h, rto: 1h, copies: { min: 2 } } }
 plans:
   p:
@@ -204,6 +204,25 @@ fn the_rest_is_found_too() {
                   systems: { s: { source: 'files:/a', copies: v, keep: { at_most: 90 days, grace: 30 days } } }";
     assert!(!codes(graced).contains(&"P124"));
     has(&graced.replace(", grace: 30 days", ""), "P124");
+    let pruned = |prune: &str, keep: &str| {
+        codes(&format!(
+            "vaults: {{ v: {{ url: v{prune} }} }}\n\
+             systems: {{ s: {{ source: 'files:/a', copies: v, keep: {{ {keep} }} }} }}"
+        ))
+    };
+    let told = |prune: &str, keep: &str| {
+        let found = pruned(prune, keep);
+        (found.contains(&"P197"), found.contains(&"P198"))
+    };
+    let graced = "at_most: 90 days, grace: 1 day";
+    assert_eq!(told("", graced), (false, true));
+    assert_eq!(told("", "at_least: 90 days"), (false, false));
+    assert_eq!(told(", prune: daily", graced), (false, false));
+    assert_eq!(told(", prune: weekly", graced), (true, false));
+    assert_eq!(told(", prune: daily", "at_most: 90 days"), (true, false));
+    assert_eq!(told(", prune: weekly", "last: 5"), (false, false));
+    let to_the_moment = "at_least: 9 days, at_most: 9 days";
+    assert_eq!(told(", prune: weekly", to_the_moment), (false, false));
     let logs = |every: &str| {
         format!(
             "tiers: {{ t: {{ log_rpo: 1m }} }}\nsystems: {{ s: {{ source: 'pg:h/d', tier: t, {every} }} }}"

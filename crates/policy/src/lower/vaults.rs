@@ -32,6 +32,7 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
         .get(ctx, "kms")
         .and_then(|i| custody::kms(ctx, i, base));
     let rotate = custody::rotation(ctx, fields);
+    let prune = fields.get(ctx, "prune").and_then(|i| ctx.schedule(i));
     let mut access = access(ctx, fields, base);
     let Some(url) = fields.get(ctx, "url") else {
         let message = format!("vault `{}` does not say where it is", item.key);
@@ -91,6 +92,7 @@ pub(super) fn vault(ctx: &mut Ctx, item: &Item, base: &Path) -> Option<Vault> {
         password,
         kms,
         rotate,
+        prune,
         access,
     })
 }

@@ -205,4 +205,13 @@ pub static OPERATORS: &[Operator] = &[
                 .collect()
         },
     },
+    Operator {
+        name: "pruned more seldom than the grace",
+        code: "P197",
+        faults: |t| {
+            let vaults = ["local", "off-site"].map(|name| t.with("vaults", name));
+            let slower = |n: usize| t.swap(n, "prune: daily", "prune: weekly", n);
+            vaults.concat().into_iter().filter_map(slower).collect()
+        },
+    },
 ];

@@ -18,16 +18,20 @@ pub(crate) fn prune(session: &Session, args: &Prune) -> Result<Exit, Failure> {
     let keeper = session.keeper()?;
     let mut order = PruneOrder {
         vault: args.vault.clone(),
+        due: args.due,
         write_once: args.write_once,
         agreed: None,
     };
     let console = Console::new(session.output);
     let plans = keeper.plan_prune(&order, &console)?;
     show(session, &plans)?;
-    if args.dry_run || plans.iter().all(PrunePlan::is_empty) {
+    let is_empty = plans.iter().all(PrunePlan::is_empty);
+    // That nothing is to be removed answers what is owed, too.
+    let is_owed = plans.iter().any(|plan| !plan.answers.is_empty());
+    if args.dry_run || (is_empty && !is_owed) {
         return Ok(Exit::Met);
     }
-    if !args.yes && !agreed(session)? {
+    if !is_empty && !args.yes && !agreed(session)? {
         session.output.text("nothing was removed")?;
         return Ok(Exit::Met);
     }
@@ -74,6 +78,9 @@ fn show(session: &Session, plans: &[PrunePlan]) -> Result<(), Failure> {
     }
     for plan in plans {
         session.output.text(&plan_text(plan))?;
+    }
+    if plans.is_empty() {
+        session.output.text("nothing is due")?;
     }
     Ok(())
 }

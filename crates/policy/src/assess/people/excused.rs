@@ -148,6 +148,7 @@ fn asks(kind: ObligationKind) -> Option<Question> {
         ObligationKind::Verify => Some(Question::Verified),
         ObligationKind::Drill | ObligationKind::NegativeControl => Some(Question::Proven),
         ObligationKind::RotateKey => Some(Question::Encrypted),
+        ObligationKind::Prune => Some(Question::Retained),
         ObligationKind::Duty => None,
     }
 }

@@ -28,7 +28,9 @@ pub(super) struct Claims<'f> {
 
 impl<'f> Claims<'f> {
     pub(super) fn of(facts: &'f [Recorded], as_of: Time) -> Claims<'f> {
-        use ObligationKind::{Capture, Copy, Drill, Duty, NegativeControl, RotateKey, Verify};
+        use ObligationKind::{
+            Capture, Copy, Drill, Duty, NegativeControl, Prune, RotateKey, Verify,
+        };
         let mut all = Claims::default();
         for r in facts.iter().filter(|r| r.entry.at <= as_of) {
             let seq = r.seq;
@@ -81,6 +83,12 @@ impl<'f> Claims<'f> {
                     (seq, &[RotateKey]),
                     (None, Some(&k.vault)),
                     (k.completed, k.completed),
+                ),
+                Fact::Pruned(p) => all.put(
+                    &p.obligations,
+                    (seq, &[Prune]),
+                    (None, Some(&p.vault)),
+                    (p.completed, p.completed),
                 ),
                 _ => {}
             }

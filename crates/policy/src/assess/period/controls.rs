@@ -79,6 +79,6 @@ fn kinds(question: Question) -> &'static [ObligationKind] {
         Question::Verified => &[ObligationKind::Verify],
         Question::Proven => &[ObligationKind::Drill, ObligationKind::NegativeControl],
         Question::Encrypted => &[ObligationKind::RotateKey],
-        Question::Retained => &[],
+        Question::Retained => &[ObligationKind::Prune],
     }
 }

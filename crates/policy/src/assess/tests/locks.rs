@@ -194,6 +194,7 @@ fn hidden(until: &str, erased: bool) -> World {
             Fact::Pruned(Pruning {
                 vault,
                 run: run.clone(),
+                obligations: Vec::new(),
                 completed: at,
                 mode: "locked".into(),
                 snapshots,

@@ -442,6 +442,7 @@ fn let_go(world: &mut World, before: &str, at: &str, remove: bool) {
             let pruning = Pruning {
                 vault: copy.vault,
                 run: copy.run,
+                obligations: Vec::new(),
                 completed: t(at),
                 mode: "locked".to_owned(),
                 snapshots: vec![copy.snapshot],

@@ -25,7 +25,7 @@ policy: { owner: boss, next_review: 2026-09-30 }
 roles: { boss: { people: [ eve@example.com ] }, it: { people: [ ann@example.com ], delegate: boss } }
 vaults:
   a: { url: /v/a, region: r1, country: FR }
-  b: { url: /v/b, region: r2, country: FR, keys: { rotate: every month } }
+  b: { url: /v/b, region: r2, country: FR, keys: { rotate: every month }, prune: every week }
 tiers: { t: { rpo: 25h, rto: 1h, copies: { min: 2 } } }
 systems:
   s: { source: 'files:/data', owner: it, tier: t, location: { region: r0, country: GB },
@@ -512,6 +512,7 @@ impl Record {
         let fact = Pruning {
             vault: name(vault),
             run: run(),
+            obligations: self.ids(ObligationKind::Prune, None, how / 3),
             completed: self.now,
             mode: "locked".into(),
             snapshots,
