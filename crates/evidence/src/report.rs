@@ -32,6 +32,10 @@ pub const REPORT_FORMAT: &str = "vouchsafe-report/1";
 pub struct ReportInput<'a> {
     /// The policy that was judged by.
     pub policy: &'a Policy,
+    /// Its text.
+    pub policy_text: &'a [u8],
+    /// What is to be said of it where it is not simply the present one.
+    pub judged_by: Option<String>,
     /// The verdicts.
     pub assessment: &'a Assessment,
     /// The facts of the ledger, in its order, from the first on: those before `from` are cited where a verdict rests on them.

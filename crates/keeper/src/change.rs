@@ -102,6 +102,17 @@ pub(crate) fn bind(
         standing.note(&recorded.entry.fact);
         Ok(())
     })?;
+    bind_by(standing, written, text, state, tools)
+}
+
+/// As [`bind`], where the policy stands as `standing` says.
+pub(crate) fn bind_by(
+    standing: Standing,
+    written: Policy,
+    text: &[u8],
+    state: &State,
+    tools: &Tools,
+) -> Result<(Policy, Bound), KeeperError> {
     let from: Vec<String> = standing
         .binding
         .iter()
@@ -178,7 +189,8 @@ fn count(alterations: &[Alteration], effect: Effect) -> u64 {
     alterations.iter().filter(|a| a.effect == effect).count() as u64
 }
 
-fn read(text: Vec<u8>, written: &Policy, digest: &str) -> Option<Older> {
+/// The policy of a text; nothing if it is none that this version understands.
+pub(crate) fn read(text: Vec<u8>, written: &Policy, digest: &str) -> Option<Older> {
     let whole = String::from_utf8(text).ok()?;
     let lowered = vouchsafe_policy::lower(&whole, "policy.yaml", &written.base, digest.to_owned());
     let policy = lowered.policy.clone()?;
@@ -190,7 +202,7 @@ fn read(text: Vec<u8>, written: &Policy, digest: &str) -> Option<Older> {
 }
 
 /// The text of a policy: from the state, else from a vault that can be reached.
-fn text_of(
+pub(crate) fn text_of(
     digest: &str,
     written: &Policy,
     state: &State,

@@ -7,14 +7,17 @@ use vouchsafe_model::{Assessment, Time, VaultName};
 
 use crate::error::KeeperError;
 use crate::keeper::Keeper;
+use crate::past::JudgedBy;
 
 /// An assessment with the facts that it rests on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Judged {
     /// The verdicts.
     pub assessment: Assessment,
     /// The facts up to its time.
     pub facts: Vec<Recorded>,
+    /// By which policy.
+    pub by: JudgedBy,
 }
 
 /// How a report is made.
@@ -34,15 +37,20 @@ pub struct ReportOptions {
 pub type LedgerHead = LedgerFacts;
 
 impl Keeper {
-    /// Judges as of `at`: facts recorded later do not count.
+    /// Judges as of `at`: facts recorded later do not count, and what counts is the policy that was in force then.
     pub fn judge(&self, at: Option<Time>) -> Result<Judged, KeeperError> {
         let now = self.tools.clock.now();
         let mut facts = self.facts()?;
         if let Some(at) = at {
             facts.retain(|r| r.entry.at <= at);
         }
-        let assessment = vouchsafe_policy::assess(&self.policy, &facts, at.unwrap_or(now));
-        Ok(Judged { assessment, facts })
+        let by = self.judged_by(at, &facts)?;
+        let assessment = vouchsafe_policy::assess(by.policy(self), &facts, at.unwrap_or(now));
+        Ok(Judged {
+            assessment,
+            facts,
+            by,
+        })
     }
 
     /// The newest head, and which vaults have seen which.
@@ -90,9 +98,10 @@ impl Keeper {
         self.must_be_signed()?;
         let now = self.tools.clock.now();
         let judged = self.judge((to < now).then_some(to))?;
-        let approval = vouchsafe_policy::approval(&self.policy, &judged.facts);
+        let policy = judged.by.policy(self);
+        let approval = vouchsafe_policy::approval(policy, &judged.facts);
         let ledger = self.ledger_head(&judged.facts)?;
-        let (policy, facts, as_of) = (&self.policy, &judged.facts, judged.assessment.at);
+        let (facts, as_of) = (&judged.facts, judged.assessment.at);
         // What an incident says of a failure says more than what was allowed beforehand.
         let mut closures = vouchsafe_policy::people::excused(policy, facts, as_of);
         closures.extend(vouchsafe_policy::people::closures(facts, as_of));
@@ -106,6 +115,8 @@ impl Keeper {
         };
         Ok(render(&ReportInput {
             policy,
+            policy_text: judged.by.text(self),
+            judged_by: judged.by.sentence(),
             assessment: &judged.assessment,
             facts,
             period: &period,
@@ -118,10 +129,10 @@ impl Keeper {
             to,
             ledger,
             approval: Approval {
-                stated: self.policy.front.approved.clone(),
+                stated: policy.front.approved.clone(),
                 digest_matches: vouchsafe_policy::approval::is_approved(
-                    &self.policy,
-                    &String::from_utf8_lossy(&self.policy_text),
+                    policy,
+                    &String::from_utf8_lossy(judged.by.text(self)),
                 ),
                 text: approval.sentence(),
             },

@@ -205,7 +205,7 @@ pub(crate) struct Worker {
 /// `status`
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Judge as of this time instead of now.
+    /// Judge as of this time instead of now, by the policy that was in force then.
     #[arg(long, value_name = "TIME")]
     pub(crate) as_of: Option<String>,
     /// Show every judgement with its reason.

@@ -241,6 +241,84 @@ fn where_the_older_policy_is_lost_nothing_is_let_go() {
     assert_eq!(worklist(&w).0, 2);
 }
 
+/// The systems that a `status` speaks of.
+fn systems(status: &Value) -> Vec<String> {
+    let all = status["protections"].as_array().unwrap().iter();
+    let mut names: Vec<String> = all
+        .map(|p| p["id"].as_str().unwrap().split('/').next().unwrap().into())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_time_that_is_over_is_judged_by_what_was_promised_then() {
+    let w = Workspace::ready();
+    w.ok(["run"]);
+    let status = |args: &[&str]| {
+        json(&text(
+            &w.run(["--json", "status"].iter().chain(args)).stdout,
+        ))
+    };
+    let before = status(&[]);
+    let then = before["at"].as_str().unwrap().to_owned();
+    assert_eq!(before["judged_by"], Value::Null);
+    assert_eq!(status(&["--as-of", &then])["judged_by"], Value::Null);
+
+    // One system is dropped, another one comes, of which there never was a point then.
+    let policy = replaced(
+        "  code:    { source: \"git:./code\"",
+        "  tools:   { source: \"files:./code\"",
+    );
+    write(&w, &policy);
+    common::vaults::agree(&w);
+    w.ok(["run", "tools"]);
+    let now = status(&[]);
+    assert_eq!(systems(&now), ["shop-db", "tools", "website"]);
+    assert_eq!(now["judged_by"], Value::Null);
+    let past = status(&["--as-of", &then]);
+    assert_eq!(systems(&past), ["code", "shop-db", "website"]);
+    assert_eq!(past["protections"], before["protections"]);
+    assert_eq!(past["policy_digest"], before["policy_digest"]);
+    let said = past["judged_by"].as_str().unwrap();
+    assert!(said.contains("in force then: version 1, SHA-256"), "{said}");
+    let shown = text(&w.run(["status", "--as-of", &then]).stdout);
+    assert!(shown.contains(said), "{shown}");
+
+    // A report of a period that ended then is evidence of what was promised then, and has its text.
+    let period = ["report", "--to", &then, "--from", "2020-01-01"];
+    let report = |more: &[&str]| w.ok(period.iter().chain(more));
+    let made: Value = serde_json::from_str(&report(&["--format", "json", "-o", "-"])).unwrap();
+    assert_eq!(made["policy"]["digest"], before["policy_digest"]);
+    assert_eq!(made["policy"]["judged_by"], said);
+    let page = report(&["-o", "-"]);
+    assert!(page.contains("The period is over; it is judged by the policy that was in force then"));
+    report(&["--bundle", "then.tar"]);
+    let unpacked = std::process::Command::new("tar")
+        .args(["-xf", "then.tar"])
+        .current_dir(w.root())
+        .status();
+    assert!(unpacked.unwrap().success());
+    let bundled = fs::read_to_string(w.path("evidence/policy.yaml")).unwrap();
+    assert_eq!(bundled, POLICY);
+
+    // Where the text is lost, the present one stands in, and that is said.
+    fs::remove_dir_all(w.path(".vouchsafe/policies")).unwrap();
+    for vault in ["local", "offsite"] {
+        fs::remove_dir_all(w.path(format!("vaults/{vault}/policy"))).unwrap();
+    }
+    let past = status(&["--as-of", &then]);
+    assert_eq!(systems(&past), systems(&now));
+    let said = past["judged_by"].as_str().unwrap();
+    assert!(
+        said.contains("by the present policy: the text of the one"),
+        "{said}"
+    );
+    let past = status(&["--as-of", "2020-01-01T00:00:00Z"]);
+    let said = past["judged_by"].as_str().unwrap();
+    assert!(said.contains("none was in force then"), "{said}");
+}
+
 #[test]
 fn the_record_that_is_recovered_knows_what_waits() {
     let w = Workspace::ready();

@@ -121,6 +121,9 @@ pub struct PolicyPart {
     /// Who agreed to this text, if it promises less than the one before it.
     #[serde(default)]
     pub agreed: Option<AgreedPart>,
+    /// By which policy a period is judged that is over; nothing where it is the present one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<String>,
     /// The texts that came into force up to the end of the period.
     pub in_force: Vec<PolicyInForce>,
     /// The vaults it names.

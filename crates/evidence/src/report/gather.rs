@@ -283,6 +283,7 @@ fn policy(input: &ReportInput<'_>) -> PolicyPart {
         digest_matches: input.approval.digest_matches,
         approval: approval(input, newest),
         agreed: newest.map(agreed),
+        judged_by: input.judged_by.as_deref().map(clean),
         in_force,
         vaults: input
             .policy

@@ -181,6 +181,9 @@ pub(super) fn policy(c: &ReportContent) -> Markup {
             dt { "SHA-256 of this text" } dd { code { (p.digest) } }
             dt { "SHA-256 of the approved text" } dd { code { (stated(&p.approved_digest)) } }
         }
+        @if let Some(by) = &p.judged_by {
+            p { "The period is over; it is " (by) "." }
+        }
         (in_force(c))
         (vaults(c))
     }

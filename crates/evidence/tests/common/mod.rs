@@ -223,6 +223,8 @@ impl World {
         };
         ReportInput {
             policy: &self.policy,
+            policy_text: b"policy: {}\n",
+            judged_by: None,
             assessment: &self.assessment,
             facts: &self.facts,
             period: &self.period,

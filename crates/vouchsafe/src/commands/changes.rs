@@ -1,7 +1,7 @@
 //! `approve`, `deny`: people's decisions on changes of the policy; and how a change that waits is shown.
 
 use vouchsafe_evidence::{PendingChange, pending_text};
-use vouchsafe_keeper::{Bound, DecisionOrder, Keeper, SignedObject};
+use vouchsafe_keeper::{Bound, DecisionOrder, SignedObject};
 use vouchsafe_model::{ChangeDecision, ChangeId, Strength};
 
 use crate::args::changes::{Approve, Deny};
@@ -70,8 +70,8 @@ fn line(decision: &ChangeDecision) -> String {
 }
 
 /// The change that waits or was denied, for the screen; nothing if there is none.
-pub(crate) fn waiting(session: &Session, keeper: &Keeper) -> Option<String> {
-    let pending = pending(&keeper.bound)?;
+pub(crate) fn waiting(session: &Session, bound: &Bound) -> Option<String> {
+    let pending = pending(bound)?;
     Some(pending_text(pending, session.output.text_options(false)))
 }
 

@@ -22,16 +22,21 @@ pub(crate) fn status(session: &Session, args: &Status) -> Result<Exit, Failure> 
         let mut shown = serde_json::json!(judged.assessment);
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("holds".to_owned(), serde_json::json!(holds));
-            let waiting = changes::waiting_json(&keeper.bound);
+            let waiting = changes::waiting_json(judged.by.bound(&keeper));
+            shown.insert("judged_by".to_owned(), judged.by.sentence().into());
             shown.insert("pending_change".to_owned(), waiting);
         }
         session.output.json(&shown)?;
     } else {
-        if let Some(waiting) = changes::waiting(session, &keeper) {
+        if let Some(sentence) = judged.by.sentence() {
+            session.output.text(&sentence)?;
+        }
+        if let Some(waiting) = changes::waiting(session, judged.by.bound(&keeper)) {
             session.output.text(&waiting)?;
         }
-        let counts = copy_counts(&keeper.policy, &judged.facts);
-        let held = holds_by_protection(&keeper.policy, &judged.facts, &holds);
+        let policy = judged.by.policy(&keeper);
+        let counts = copy_counts(policy, &judged.facts);
+        let held = holds_by_protection(policy, &judged.facts, &holds);
         let options = session.output.text_options(args.verbose);
         let text = status_text_counting(&judged.assessment, &counts, &held, options);
         session.output.text(&text)?;
@@ -60,7 +65,10 @@ pub(crate) fn agenda(session: &Session, args: &Agenda) -> Result<Exit, Failure> 
             "now": now, "obligations": obligations, "pending_change": waiting,
         }))?;
     } else {
-        if let Some(waiting) = keeper.as_ref().and_then(|k| changes::waiting(session, k)) {
+        if let Some(waiting) = keeper
+            .as_ref()
+            .and_then(|k| changes::waiting(session, &k.bound))
+        {
             session.output.text(&waiting)?;
         }
         session.output.text(&agenda_text(

@@ -14,22 +14,17 @@ use crate::session::Session;
 /// Shows what is owed, overdue and to come. What is overdue makes the exit code 1.
 pub(crate) fn duties(session: &Session, args: &Duties) -> Result<Exit, Failure> {
     let keeper = session.keeper()?;
-    let now = match &args.as_of {
-        Some(text) => session.time(text)?,
-        None => session.now(),
-    };
+    let at = args.as_of.as_deref().map(|t| session.time(t)).transpose()?;
+    let now = at.unwrap_or_else(|| session.now());
     let mut facts = keeper.facts()?;
     facts.retain(|r| r.entry.at <= now);
-    let mut items = people::owed_by_people(&keeper.policy, &facts, now);
+    let by = keeper.judged_by(at, &facts)?;
+    let policy = by.policy(&keeper);
+    let mut items = people::owed_by_people(policy, &facts, now);
     let until = now.plus(Span::from_days(args.days.into()));
-    items.extend(people::upcoming(
-        &keeper.policy,
-        &facts,
-        &items,
-        (now, until),
-    ));
+    items.extend(people::upcoming(policy, &facts, &items, (now, until)));
     if let Some(person) = &args.mine {
-        let address = keeper.policy.people.address(person);
+        let address = policy.people.address(person);
         items.retain(|item| concerns(item, &address));
     }
     let calm = items.iter().all(|i| i.standing.is_calm());

@@ -146,7 +146,6 @@ fn write_bundle(
     path: &Path,
 ) -> Result<Exit, Failure> {
     let ledger = &keeper.ledger;
-    let (_, policy) = session.policy()?;
     let (bytes, files) = keeper.report(from, to, options, |input| -> Result<_, Failure> {
         let mut export = Vec::new();
         let head = ledger.export(&mut export).map_err(KeeperError::from)?;
@@ -157,7 +156,7 @@ fn write_bundle(
         }
         let parts = BundleParts {
             export,
-            policy,
+            policy: input.policy_text.to_vec(),
             pem: public_key_pem(ledger.public_key()),
             pdf: report_pdf(input),
         };
