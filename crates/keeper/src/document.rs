@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use vouchsafe_evidence::agreements;
 use vouchsafe_evidence::document::{
-    ClassInput, ClauseInput, DocumentInput, RequirementInput, Table, Value, VersionInput, rhythm,
+    ClassInput, ClauseInput, DocumentInput, RequirementInput, Table, Value, VersionInput, length,
+    rhythm, span,
 };
 use vouchsafe_model::fact::{Fact, Recorded};
 use vouchsafe_model::{Policy, Time};
@@ -151,6 +152,8 @@ fn value(said: &Said) -> Value {
         }
         Said::List(all) => Value::List(all.iter().map(value).collect()),
         Said::Schedule(schedule) => Value::Text(rhythm(schedule)),
+        Said::Length(said) => Value::Text(length(*said)),
+        Said::Span(said) => Value::Text(span(*said)),
         said => Value::Text(said.to_string()),
     }
 }

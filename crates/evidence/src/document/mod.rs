@@ -16,7 +16,7 @@ use vouchsafe_model::policy::Tier;
 use vouchsafe_model::{Policy, ProtectionId, SystemName, Time};
 
 use flow_map::FlowMap;
-pub use words::rhythm;
+pub use words::{length, rhythm, span};
 
 /// What a policy declares, by its keys; every value is text as people would write it.
 pub type Table = BTreeMap<String, Value>;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vouchsafe_model::policy::{Protection, System, Tier, Way};
 
 use super::words::{and, copies, keep, length, rhythm, span, way};
-use super::{Block, DocumentInput, Section, text, texts};
+use super::{Block, DocumentInput, Section, Value, text, texts};
 use crate::words::{called, count, len};
 
 pub(super) fn classification(input: &DocumentInput<'_>) -> Section {
@@ -185,6 +185,23 @@ fn more(input: &DocumentInput<'_>, protection: &Protection, key: &str) -> String
     own.or_else(system).unwrap_or_default()
 }
 
+/// How many versions are kept, and for how long.
+fn versions(input: &DocumentInput<'_>, protection: &Protection) -> String {
+    let own = input.protections.get(&protection.id);
+    let system = input.systems.get(&protection.id.system);
+    let said = [own, system].into_iter().flatten();
+    let mut said = said.filter_map(|table| table.get("versions"));
+    match said.next() {
+        Some(Value::Table(table)) => match (text(table, "count"), text(table, "keep")) {
+            (count, keep) if keep.is_empty() => format!("the last {count}"),
+            (count, keep) if count.is_empty() => keep,
+            (count, keep) => format!("the last {count}, for {keep}"),
+        },
+        Some(Value::Text(word)) => word.trim().to_owned(),
+        _ => String::new(),
+    }
+}
+
 fn when(input: &DocumentInput<'_>, protection: &Protection) -> String {
     let mut parts = Vec::new();
     parts.extend(protection.schedule.as_ref().map(rhythm));
@@ -281,7 +298,7 @@ pub(super) fn retention(input: &DocumentInput<'_>) -> Section {
         .policy
         .protections()
         .filter_map(|(_, p)| {
-            let said = more(input, p, "versions");
+            let said = versions(input, p);
             (!said.is_empty()).then(|| vec![called(&p.id), said])
         })
         .collect();

@@ -29,7 +29,7 @@ fn period(period: Period) -> &'static str {
 }
 
 /// `26 hours`, `5 minutes`, `35 days`.
-pub(super) fn span(span: Span) -> String {
+pub fn span(span: Span) -> String {
     let (n, unit) = unit(span);
     match n {
         1 => format!("1 {unit}"),
@@ -58,7 +58,7 @@ fn unit(span: Span) -> (u64, &'static str) {
 }
 
 /// `35 days`, `3 months`, `1 year`.
-pub(super) fn length(length: Length) -> String {
+pub fn length(length: Length) -> String {
     let months = match length.months {
         0 => None,
         m if m % 12 == 0 => Some((m / 12, "year")),
