@@ -112,7 +112,7 @@ fn a_moment_is_equal_by_two_vaults_and_one_changed_row_in_either_is_seen() {
     assert_eq!(name, "equality", "{drill}");
     assert!(actual.contains("offsite"), "{actual}");
     // Where the other vault cannot be read, it is said why.
-    let snapshots = shop.work.path("vaults/offsite/snapshots");
+    let snapshots = shop.work.path("vaults/offsite/repo/snapshots");
     fs::rename(&snapshots, shop.work.path("snapshots")).unwrap();
     fs::create_dir(&snapshots).unwrap();
     let drill = drilled(&shop, 1, &["--vault", "local"]);
