@@ -13,7 +13,7 @@ use crate::error::{KeeperError, chain};
 use crate::events::Silent;
 use crate::keeper::Keeper;
 use crate::ladder::{Against, Claim, Second};
-use crate::log_reach::{LogWindow, ProtectionLog};
+use crate::log_reach::{LogWindow, ProtectionLog, Stretch};
 use crate::vaults::VaultHandle;
 
 /// What a moment is held against, or why it cannot be.
@@ -59,11 +59,12 @@ impl Keeper {
         out
     }
 
-    /// Lets a standby tell what it holds now, and waits until a protection's vaults have the log up to there.
+    /// Lets a standby tell what it holds now, and waits until the vault that is restored from has the log up to there.
     pub(crate) fn hold_standby(
         &self,
         protection: &Protection,
         url: &SourceUrl,
+        vault: &VaultName,
     ) -> Result<(String, Box<StandbyHeld>), KeeperError> {
         let Way::Capture(own) = &protection.way else {
             return Err(crate::run::not_connected(protection));
@@ -72,7 +73,7 @@ impl Keeper {
         let standby = PostgresStandby::open(url, (own, password), &self.policy.base)?;
         let silent = Silent::default();
         let held = self.with_context(&protection.id, &silent, |ctx| Ok(standby.hold(ctx)?))?;
-        let issues = self.log_reaches(protection, held.position, &silent)?;
+        let issues = self.log_reaches(protection, held.position, Some(vault), &silent)?;
         match issues.into_iter().next() {
             None => Ok((standby.shown(), Box::new(held))),
             Some(issue) => Err(KeeperError::Damaged {
@@ -118,21 +119,31 @@ impl Keeper {
 
 impl Others {
     /// Of the spans to which the first vault leads, those to which one of these leads too: the one that reaches the
-    /// newest moment. One that cannot be read leads nowhere.
+    /// newest moment. One that cannot be read leads nowhere, and is among the refused from then on.
     pub(crate) fn shared(
-        &self,
+        &mut self,
         source: &dyn Source,
         points: &[&KnownPoint],
-        own: &[LogWindow],
+        own: &[Stretch],
     ) -> Vec<LogWindow> {
         let mut best: Vec<LogWindow> = Vec::new();
-        for (vault, log) in &self.logs {
-            let theirs = log.windows(source, &vault.repo, vault.name(), points);
-            let both = overlaps(own, &theirs.unwrap_or_default());
-            if newest(&best) < newest(&both) {
-                best = both;
+        let refused = &mut self.refused;
+        self.logs.retain(|(vault, log)| {
+            let name = vault.name();
+            match log.stretches(source, &vault.repo, name, points) {
+                Ok(theirs) => {
+                    let both = overlaps(own, &theirs);
+                    if newest(&best) < newest(&both) {
+                        best = both;
+                    }
+                    true
+                }
+                Err(error) => {
+                    refused.push(format!("{name}: {}", chain(&error)));
+                    false
+                }
             }
-        }
+        });
         best
     }
 
@@ -192,20 +203,21 @@ fn newest(windows: &[LogWindow]) -> Option<Time> {
     windows.iter().map(|window| window.to).max()
 }
 
-/// What lies in a window of both. Where one of them goes on farther, the last moment of the other is left out: what
-/// follows in the log may be of the same moment, and only the one that goes on would have it.
-fn overlaps(own: &[LogWindow], theirs: &[LogWindow]) -> Vec<LogWindow> {
+/// What lies in a window of both. The last moment is left out: what follows in one log may be of the same moment, and
+/// the other would not have it. Only where both end at the same place of the log there is nothing that follows.
+fn overlaps(own: &[Stretch], theirs: &[Stretch]) -> Vec<LogWindow> {
     let mut out = Vec::new();
     for one in own {
         for two in theirs {
-            let from = one.from.max(two.from);
-            let to = match one.to == two.to {
-                true => one.to,
-                false => one.to.min(two.to).minus(Span::from_micros(1)),
+            let from = one.window.from.max(two.window.from);
+            let (here, there) = (one.window.to, two.window.to);
+            let to = match here == there && one.reached == two.reached {
+                true => here,
+                false => here.min(there).minus(Span::from_micros(1)),
             };
             if from <= to {
                 out.push(LogWindow {
-                    vault: one.vault.clone(),
+                    vault: one.window.vault.clone(),
                     from,
                     to,
                 });
@@ -217,20 +229,26 @@ fn overlaps(own: &[LogWindow], theirs: &[LogWindow]) -> Vec<LogWindow> {
 
 #[cfg(test)]
 mod tests {
+    use vouchsafe_format::fragment::Position;
+
     use super::*;
 
-    fn window(vault: &str, from: i64, to: i64) -> LogWindow {
-        LogWindow {
-            vault: VaultName::new(vault).unwrap(),
-            from: Time::from_secs(from),
-            to: Time::from_secs(to),
+    /// Of these seconds; its log ends at this position.
+    fn stretch(vault: &str, from: i64, to: i64, reached: u64) -> Stretch {
+        Stretch {
+            window: LogWindow {
+                vault: VaultName::new(vault).unwrap(),
+                from: Time::from_secs(from),
+                to: Time::from_secs(to),
+            },
+            reached: (1, Position::Byte(reached)),
         }
     }
 
     #[test]
     fn what_two_vaults_lead_to_is_what_both_do_and_not_the_edge_of_the_shorter_one() {
-        let own = [window("a", 10, 20), window("a", 30, 40)];
-        let both = |theirs: &[LogWindow]| {
+        let own = [stretch("a", 10, 20, 500), stretch("a", 30, 40, 900)];
+        let both = |theirs: &[Stretch]| {
             let found = overlaps(&own, theirs).into_iter();
             found
                 .map(|w| (w.from.micros(), w.to.micros()))
@@ -243,11 +261,20 @@ mod tests {
             "equal ones to their ends"
         );
         assert_eq!(
-            both(&[window("b", 15, 35)]),
+            both(&[stretch("b", 15, 35, 700)]),
             [(secs(15), secs(20) - 1), (secs(30), secs(35) - 1)]
         );
-        assert_eq!(both(&[window("b", 21, 29)]), []);
-        assert_eq!(both(&[window("b", 20, 29)]), []);
+        assert_eq!(both(&[stretch("b", 21, 29, 600)]), []);
+        assert_eq!(both(&[stretch("b", 20, 29, 600)]), []);
         assert_eq!(newest(&overlaps(&own, &[])), None);
+        // One log has more than the other of the moment at which both end; or of another timeline.
+        assert_eq!(
+            both(&[stretch("b", 30, 40, 901)]),
+            [(secs(30), secs(40) - 1)]
+        );
+        let mut other = stretch("b", 30, 40, 900);
+        other.reached.0 = 2;
+        assert_eq!(both(&[other]), [(secs(30), secs(40) - 1)]);
+        assert_eq!(both(&[stretch("b", 40, 40, 901)]), []);
     }
 }

@@ -2,6 +2,7 @@
 
 use vouchsafe_capture::Until;
 use vouchsafe_evidence::called;
+use vouchsafe_format::fragment::Position;
 use vouchsafe_model::fact::Recorded;
 use vouchsafe_model::policy::Way;
 use vouchsafe_model::{EqualityRule, Protection, Span, System, Time, VaultName};
@@ -102,49 +103,47 @@ impl Keeper {
             Some(name) => crate::vaults::find(&self.policy, name)?.name.clone(),
             None => self.least_drilled(facts, newest)?,
         };
+        // Before a standby is paused and read for nothing.
+        let vault = self.vault(&name)?;
         // A named moment is none at which the standby stands.
         let standby = match (protection.equality(), order.moment) {
             (_, DrillMoment::At(_)) => None,
-            (Some(EqualityRule::Standby(url)), _) => Some(self.hold_standby(protection, url)),
+            (Some(EqualityRule::Standby(url)), _) => {
+                Some(self.hold_standby(protection, url, &name))
+            }
             _ => None,
         };
         let held = standby.as_ref().and_then(|held| held.as_ref().ok());
         let held = held.map(|(_, held)| held.position);
         let seed = seed.filter(|_| held.is_none());
-        let vault = self.vault(&name)?;
         let log = ProtectionLog::in_vault(&vault, protection)?;
         if log.is_empty() && protection.log_every.is_none() {
             return Ok(None);
         }
         let windows = || log.windows(source.as_ref(), &vault.repo, &name, points);
-        let others = match protection.equality() {
+        let mut others = match protection.equality() {
             Some(EqualityRule::Copies) => Some(self.others(protection, &name)),
             _ => None,
         };
-        let shared = match (&others, order.moment) {
+        let shared = match (&mut others, order.moment) {
             (None, _) | (_, DrillMoment::At(_)) => Vec::new(),
-            (Some(others), _) => others.shared(source.as_ref(), all, &windows()?),
+            (Some(others), _) => {
+                let own = log.stretches(source.as_ref(), &vault.repo, &name, points)?;
+                others.shared(source.as_ref(), all, &own)
+            }
         };
-        let until = match (order.moment, seed) {
-            (DrillMoment::At(at), _) => Until::Time(at),
-            _ if held.is_some() => held.map_or(Until::End, Until::Position),
-            // A moment that another vault leads to as well; where there is none, the drill says so.
-            (_, Some(seed)) if !shared.is_empty() => pick_shared(seed, &shared),
-            (_, None) if !shared.is_empty() => newest_of(&shared),
-            (_, Some(seed)) => match pick(seed, &windows()?) {
-                Some(Picked::Moment(at)) => Until::Time(at),
-                Some(Picked::Point(number)) if others.is_none() => {
-                    return Ok(one_of(points, number).map(|known| Chosen {
-                        known,
-                        vault: known.copy_in(&name).map(|_| name.clone()),
-                        seed: Some(seed),
-                        until: None,
-                        beside: None,
-                    }));
-                }
-                Some(Picked::Point(_)) | None => Until::End,
-            },
-            (_, None) => Until::End,
+        let is_compared = protection.equality().is_some();
+        let until = match aim((order.moment, seed), held, is_compared, &shared, windows)? {
+            Aim::At(until) => until,
+            Aim::Point(number) => {
+                return Ok(one_of(points, number).map(|known| Chosen {
+                    known,
+                    vault: known.copy_in(&name).map(|_| name.clone()),
+                    seed,
+                    until: None,
+                    beside: None,
+                }));
+            }
         };
         let (ways, refused) = log.ways(source.as_ref(), &vault.repo, &name, points, until)?;
         let leads = |known: &&&KnownPoint| ways.iter().any(|way| way.point == known.point.point);
@@ -166,6 +165,39 @@ impl Keeper {
             })),
         }
     }
+}
+
+/// Where a drill goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aim {
+    /// By the log.
+    At(Until),
+    /// A point alone, the one with this number modulo how many there are.
+    Point(u64),
+}
+
+/// By the order, and where the standby stood if one was held. What is to be compared is never a point alone, which
+/// nothing is compared with; also where there turned out to be nothing, so that the drill says so.
+fn aim(
+    (moment, seed): (DrillMoment, Option<u64>),
+    held: Option<Position>,
+    is_compared: bool,
+    shared: &[LogWindow],
+    windows: impl FnOnce() -> Result<Vec<LogWindow>, KeeperError>,
+) -> Result<Aim, KeeperError> {
+    Ok(Aim::At(match (moment, seed) {
+        (DrillMoment::At(at), _) => Until::Time(at),
+        _ if held.is_some() => held.map_or(Until::End, Until::Position),
+        // A moment that another vault leads to as well.
+        (_, Some(seed)) if !shared.is_empty() => pick_shared(seed, shared),
+        (_, None) if !shared.is_empty() => newest_of(shared),
+        (_, Some(seed)) => match pick(seed, &windows()?) {
+            Some(Picked::Moment(at)) => Until::Time(at),
+            Some(Picked::Point(number)) if !is_compared => return Ok(Aim::Point(number)),
+            Some(Picked::Point(_)) | None => Until::End,
+        },
+        (_, None) => Until::End,
+    }))
 }
 
 /// By a seed: of four, one is the newest moment, the others are any second.
@@ -264,5 +296,35 @@ mod tests {
         }
         assert_eq!(pick_shared(0, &windows), Until::Time(Time::from_secs(205)));
         assert_eq!(newest_of(&[]), Until::End);
+    }
+
+    #[test]
+    fn what_is_to_be_compared_is_never_a_point_alone() {
+        let windows = [window(100, 110), window(200, 205)];
+        let aimed = |seed, held, is_compared, shared: &[LogWindow]| {
+            let order = (DrillMoment::Random, Some(seed));
+            aim(order, held, is_compared, shared, || Ok(windows.to_vec())).unwrap()
+        };
+        let mut points = 0;
+        for seed in 0..400 {
+            // Nothing is held and no vault leads there as well: a standby that cannot be read, or one vault alone.
+            let compared = aimed(seed, None, true, &[]);
+            assert!(matches!(compared, Aim::At(_)), "{seed}: {compared:?}");
+            let alone = aimed(seed, None, false, &[]);
+            match alone {
+                Aim::Point(number) => {
+                    assert_eq!((seed % 4, number), (1, seed / 4));
+                    assert_eq!(compared, Aim::At(Until::End));
+                    points += 1;
+                }
+                Aim::At(_) => assert_eq!(compared, alone),
+            }
+            let shared = aimed(seed, None, true, &windows[..1]);
+            assert_eq!(shared, Aim::At(pick_shared(seed, &windows[..1])));
+            let place = Position::Byte(77);
+            let held = aimed(seed, Some(place), true, &[]);
+            assert_eq!(held, Aim::At(Until::Position(place)));
+        }
+        assert_eq!(points, 100);
     }
 }

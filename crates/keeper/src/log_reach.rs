@@ -1,7 +1,7 @@
 //! To which moments the log in a vault can bring which points.
 
 use vouchsafe_capture::{FetchedLog, Log, LogChart, ReplayError, ReplayPlan, Source, Until};
-use vouchsafe_format::fragment::{LogName, Part};
+use vouchsafe_format::fragment::{LogName, Part, Position};
 use vouchsafe_model::{PointId, Protection, ProtectionId, Span, Time, VaultName};
 use vouchsafe_sources::LogKind;
 use vouchsafe_vault::Repository;
@@ -31,6 +31,14 @@ pub struct LogWindow {
     pub from: Time,
     /// The newest one: the newest transaction that is known to be whole.
     pub to: Time,
+}
+
+/// A window, and up to where of the log its newest moment is read for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) window: LogWindow,
+    /// Timeline and position.
+    pub(crate) reached: (u64, Position),
 }
 
 /// A point from which a moment can be reached.
@@ -113,28 +121,51 @@ impl ProtectionLog {
         vault: &VaultName,
         points: &[&KnownPoint],
     ) -> Result<Vec<LogWindow>, KeeperError> {
-        let mut windows: Vec<LogWindow> = Vec::new();
+        let stretches = self.stretches(source, repo, vault, points)?.into_iter();
+        Ok(stretches.map(|stretch| stretch.window).collect())
+    }
+
+    /// The same, with the places in the log at which they end.
+    pub(crate) fn stretches(
+        &self,
+        source: &dyn Source,
+        repo: &Repository,
+        vault: &VaultName,
+        points: &[&KnownPoint],
+    ) -> Result<Vec<Stretch>, KeeperError> {
+        let mut stretches: Vec<Stretch> = Vec::new();
         for known in points {
             if !known.is_complete() || known.lost_in.contains(vault) {
                 continue;
             }
             let plan = self.plan(source, repo, vault, known, Until::End)?;
-            let newest = plan.and_then(Result::ok).and_then(|plan| plan.newest);
-            let from = oldest_moment(self.kind, known.point.completed);
-            let Some(to) = newest.filter(|to| from <= *to) else {
+            let Some(plan) = plan.and_then(Result::ok) else {
                 continue;
             };
-            match windows.last_mut() {
+            let from = oldest_moment(self.kind, known.point.completed);
+            let Some(to) = plan.newest.filter(|to| from <= *to) else {
+                continue;
+            };
+            let reached = (plan.timeline, plan.to);
+            match stretches.last_mut() {
                 // What follows from the older point without a gap holds the newer one.
-                Some(last) if from <= last.to => last.to = last.to.max(to),
-                _ => windows.push(LogWindow {
-                    vault: vault.clone(),
-                    from,
-                    to,
+                Some(last) if from <= last.window.to => {
+                    if last.window.to <= to {
+                        last.window.to = to;
+                        last.reached = reached;
+                    }
+                }
+                _ => stretches.push(Stretch {
+                    window: LogWindow {
+                        vault: vault.clone(),
+                        from,
+                        to,
+                    },
+                    reached,
                 }),
             }
         }
-        Ok(windows)
+        Ok(stretches)
     }
 
     /// What it takes from one point; nothing if the vault has no copy of it.

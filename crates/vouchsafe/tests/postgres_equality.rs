@@ -111,6 +111,16 @@ fn a_moment_is_equal_by_two_vaults_and_one_changed_row_in_either_is_seen() {
     let (name, actual) = first_not_green(&drill);
     assert_eq!(name, "equality", "{drill}");
     assert!(actual.contains("offsite"), "{actual}");
+    // Where the other vault cannot be read, it is said why.
+    let snapshots = shop.work.path("vaults/offsite/repo/snapshots");
+    fs::rename(&snapshots, shop.work.path("snapshots")).unwrap();
+    fs::create_dir(&snapshots).unwrap();
+    let drill = drilled(&shop, 1, &["--vault", "local"]);
+    let (name, actual) = first_not_green(&drill);
+    assert_eq!(name, "equality", "{drill}");
+    let (no_moment, why) = actual.split_once("; offsite: ").expect("a reason");
+    assert!(no_moment.contains("no moment is known"), "{actual}");
+    assert!(why.len() > 20 && !why.contains("offsite: "), "{actual}");
     // Nothing of either sandbox is left.
     assert_eq!(drill["sandbox"]["destroyed"], true);
     let sandboxes = shop.work.path(".vouchsafe/sandbox");
@@ -156,10 +166,22 @@ fn a_moment_is_equal_to_what_a_standby_held_and_the_standby_goes_on_following() 
     // It is not paused any more.
     shop.rows(3);
     followed(&shop);
+    // Another vault than the one that is restored from need not be there.
+    let (there, away) = (shop.work.path("vaults/offsite"), shop.work.path("away"));
+    fs::rename(&there, &away).unwrap();
+    let drill = drilled(&shop, 0, &["--vault", "local"]);
+    assert_eq!(drill["equality"]["to"]["by"], "standby", "{drill}");
+    assert!(!there.exists());
+    fs::rename(&away, &there).unwrap();
 
     // Paused by somebody else, it is left so, and the drill says why.
     standby.sql("SELECT pg_wal_replay_pause()");
     let drill = drilled(&shop, 1, &[]);
+    let (name, actual) = first_not_green(&drill);
+    assert_eq!(name, "equality", "{drill}");
+    assert!(actual.contains("paused already"), "{actual}");
+    // By whichever seed.
+    let drill = drilled(&shop, 1, &["--at", "random"]);
     let (name, actual) = first_not_green(&drill);
     assert_eq!(name, "equality", "{drill}");
     assert!(actual.contains("paused already"), "{actual}");

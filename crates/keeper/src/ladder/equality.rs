@@ -105,7 +105,7 @@ impl Climb<'_> {
             return Err("no log was replayed, so that there is no moment to compare".to_owned());
         };
         let replay = Replay {
-            // The end of the other log would be another moment.
+            // A drill compares moments by their time alone. An end of another log would be another moment.
             until: match replay.until {
                 Until::Time(at) => Until::Time(at),
                 _ => Until::Position(log.target.end),

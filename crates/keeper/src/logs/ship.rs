@@ -6,7 +6,7 @@ use std::time::Duration;
 use vouchsafe_capture::{CaptureContext, LogReached, NoProgress};
 use vouchsafe_format::fragment::Position;
 use vouchsafe_model::fact::{Fact, Recorded};
-use vouchsafe_model::{Issue, LogGap, Protection, ProtectionId, Span};
+use vouchsafe_model::{Issue, LogGap, Protection, ProtectionId, Span, VaultName};
 use vouchsafe_sources::{FollowLog, LogKind, LogStep, ServerLog};
 
 use super::account::Account;
@@ -141,16 +141,15 @@ impl<'k> Shipping<'k> {
         Ok(out)
     }
 
-    /// Whether every vault has the log up to this position.
-    pub(crate) fn has_all_up_to(&self, position: Position) -> bool {
+    /// Whether every vault, or one alone, has the log up to this position.
+    pub(crate) fn has_all_up_to(&self, position: Position, only: Option<&VaultName>) -> bool {
         let has = |reached: &LogReached| self.kind.reaches(reached.to, position);
-        self.destinations
-            .iter()
-            .all(|one| one.held.reached.as_ref().is_some_and(has))
+        let mut asked = self.asked(only);
+        asked.all(|one| one.held.reached.as_ref().is_some_and(has))
     }
 
-    /// What keeps vaults behind.
-    pub(crate) fn problems(&self) -> Vec<Issue> {
+    /// What keeps vaults, or one alone, behind.
+    pub(crate) fn problems(&self, only: Option<&VaultName>) -> Vec<Issue> {
         let issue = |one: &Destination| {
             let message = one.problem.clone()?;
             Some(Issue {
@@ -158,7 +157,12 @@ impl<'k> Shipping<'k> {
                 message,
             })
         };
-        self.destinations.iter().filter_map(issue).collect()
+        self.asked(only).filter_map(issue).collect()
+    }
+
+    fn asked<'a>(&'a self, only: Option<&'a VaultName>) -> impl Iterator<Item = &'a Destination> {
+        let all = self.destinations.iter();
+        all.filter(move |one| only.is_none_or(|only| *only == one.vault))
     }
 
     /// Ends the receiver, and records how far everything is.

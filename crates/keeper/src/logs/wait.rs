@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vouchsafe_format::fragment::Position;
 use vouchsafe_host::lockfile::{LockError, StateLock};
-use vouchsafe_model::{Issue, Protection, ProtectionId, Span};
+use vouchsafe_model::{Issue, Protection, ProtectionId, Span, VaultName};
 use vouchsafe_sources::LogKind;
 use vouchsafe_vault::logs::{Fence, LogStream};
 
@@ -70,7 +70,7 @@ impl Keeper {
                 continue;
             };
             let result = match position {
-                Ok(position) => self.log_reaches(protection, *position, reporter),
+                Ok(position) => self.log_reaches(protection, *position, None, reporter),
                 Err(message) => Ok(vec![about(id, message.clone())]),
             };
             let issues = match result {
@@ -103,7 +103,7 @@ impl Keeper {
         for (_, protection) in self.select(names)? {
             if protection.ships_log_every().is_some() {
                 self.stop_if_asked()?;
-                let issues = self.ship_up_to(protection, None, reporter)?;
+                let issues = self.ship_up_to(protection, None, None, reporter)?;
                 out.push(LogDone {
                     protection: protection.id.clone(),
                     complete: issues.is_empty(),
@@ -119,27 +119,29 @@ impl Keeper {
         Ok(vouchsafe_host::lockfile::try_lock(path)?)
     }
 
-    /// What kept a protection's vaults from having its log up to this position; nothing if they have it.
+    /// What kept a protection's vaults, or one alone, from having its log up to this position; nothing if they have it.
     pub(crate) fn log_reaches(
         &self,
         protection: &Protection,
         position: Position,
+        only: Option<&VaultName>,
         reporter: &dyn Reporter,
     ) -> Result<Vec<Issue>, KeeperError> {
         match self.lock_worker() {
-            Ok(_worker) => self.ship_up_to(protection, Some(position), reporter),
+            Ok(_worker) => self.ship_up_to(protection, Some(position), only, reporter),
             Err(KeeperError::StateLock(LockError::Held { .. })) => {
-                self.wait_for_worker(protection, position)
+                self.wait_for_worker(protection, position, only)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// What kept it from being so; nothing if every vault has it.
+    /// What kept it from being so; nothing if every vault that is waited for has it. All are shipped to.
     fn ship_up_to(
         &self,
         protection: &Protection,
         position: Option<Position>,
+        only: Option<&VaultName>,
         reporter: &dyn Reporter,
     ) -> Result<Vec<Issue>, KeeperError> {
         let clock = &self.tools.clock;
@@ -153,12 +155,12 @@ impl Keeper {
                 (Some(target), Some(seen)) => Some(kind.aligned(target, seen)),
                 (target, seen) => target.or(seen),
             };
-            if target.is_some_and(|target| shipping.has_all_up_to(target)) {
+            if target.is_some_and(|target| shipping.has_all_up_to(target, only)) {
                 break Vec::new();
             }
             let waited = clock.monotonic().saturating_sub(begun);
             if waited > PATIENCE || self.tools.interrupt.requested() {
-                let mut issues = shipping.problems();
+                let mut issues = shipping.problems(only);
                 if issues.is_empty() {
                     let message = "the server did not give its log in time";
                     issues.push(about(&protection.id, message.to_owned()));
@@ -176,12 +178,14 @@ impl Keeper {
         &self,
         protection: &Protection,
         position: Position,
+        only: Option<&VaultName>,
     ) -> Result<Vec<Issue>, KeeperError> {
         let clock = &self.tools.clock;
         let begun = clock.monotonic();
         let kind = kind_of(protection);
         let mut missing = Vec::new();
-        for copy in &protection.copies {
+        let copies = protection.copies.iter();
+        for copy in copies.filter(|copy| only.is_none_or(|only| *only == copy.vault)) {
             let handle = self.vault(&copy.vault)?;
             let logs = handle.repo.logs(std::sync::Arc::clone(&handle.root));
             let name = stream_name(&protection.id, kind.stream())?;

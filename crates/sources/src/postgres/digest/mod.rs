@@ -25,6 +25,8 @@ pub(super) const ROWS: &str = "rows:";
 pub(super) const SEQUENCE: &str = "sequence:";
 /// The key of all large objects.
 pub(super) const LARGE_OBJECTS: &str = "large-objects";
+/// So many relations are locked by one request.
+const LOCKED_AT_ONCE: usize = 500;
 
 /// Digests everything that `session` sees, by [`super::PostgresSource::METHOD`].
 pub(super) fn digest(
@@ -63,6 +65,20 @@ pub(super) fn everything(
 ) -> Result<(), CaptureError> {
     rows::digest_of(ctx, session, rows::EVERYTHING, Digests::Full, out)?;
     large_objects(session, out)
+}
+
+/// Takes ACCESS SHARE on every relation whose rows [`everything`] reads, within a transaction, until that ends.
+pub(super) fn lock_everything(session: &mut Session) -> Result<(), CaptureError> {
+    let tables = session.rows(rows::EVERYTHING)?;
+    let names: Vec<String> = tables
+        .into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .collect();
+    for some in names.chunks(LOCKED_AT_ONCE) {
+        let one = |name: &String| format!("SELECT FROM ONLY {name} LIMIT 0;");
+        session.execute(&some.iter().map(one).collect::<String>())?;
+    }
+    Ok(())
 }
 
 /// The keys of sequences that are not in the log: a server that recovers sets them back, and a standby cannot read them.
