@@ -57,18 +57,17 @@ pub fn agreements<'f>(facts: impl IntoIterator<Item = &'f Recorded>) -> Agreemen
     for recorded in facts {
         match &recorded.entry.fact {
             Fact::PolicyChanged(change) if change.weakens == 0 => open = None,
-            Fact::PolicyChanged(change) => {
-                // The same once more, when its author became known.
+            // Else it is the same once more, when its author became known.
+            Fact::PolicyChanged(change)
                 if open
                     .as_ref()
-                    .is_none_or(|o| o.change != change.change.as_str())
-                {
-                    open = Some(Open {
-                        change: change.change.as_str(),
-                        to: &change.to,
-                        entry: None,
-                    });
-                }
+                    .is_none_or(|o| o.change != change.change.as_str()) =>
+            {
+                open = Some(Open {
+                    change: change.change.as_str(),
+                    to: &change.to,
+                    entry: None,
+                });
             }
             Fact::PolicyInForce { digest, .. } => {
                 out.newest.insert(digest.clone(), recorded.seq);

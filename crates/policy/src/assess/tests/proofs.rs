@@ -70,7 +70,7 @@ fn a_reading_counts_on_when_the_copies_of_its_time_are_gone() {
     let mut world = World::good();
     for record in &mut world.facts {
         if let Fact::Copy(copy) = &mut record.entry.fact {
-            copy.snapshot = format!("of {}", copy.point).into();
+            copy.snapshot = format!("of {}", copy.point);
         }
     }
     let_go(
