@@ -184,10 +184,12 @@ impl Sieve {
             // All that it notes are there, a transaction ends or the first of the file may begin, and none is missing that
             // has changed rows.
             (GtidState::MySql(noted), GtidState::MySql(here)) => {
-                let ends = matches!(
-                    &record.meaning,
-                    BinlogMeaning::End(_) | BinlogMeaning::Previous(_)
-                );
+                let ends = match &record.meaning {
+                    BinlogMeaning::End(_) => true,
+                    // Every log of a new server begins without any.
+                    BinlogMeaning::Previous(earlier) => !earlier.is_empty(),
+                    _ => false,
+                };
                 ends && !self.lacks_data && noted.is_subset(here)
             }
             // Domains that are not in this log are another one's; but a base that notes none is of a server that had

@@ -285,6 +285,8 @@ fn a_base_of_mysql_that_lacks_what_earlier_files_have_is_of_another_log() {
         let (_, verdict) = sifted_mysql(Until::End, 5, &format!("{UUID}:{set}"), &log(&earlier));
         assert!(matches!(verdict, Verdict::Foreign(_)), "{set}: {verdict:?}");
     }
+    let (_, verdict) = sifted_mysql(Until::End, 5, "", &log(""));
+    assert!(matches!(verdict, Verdict::Foreign(_)), "{verdict:?}");
     let at_its_end = Until::Position(Position::File { file: 1, offset: 5 });
     let (sieve, _) = sifted_mysql(at_its_end, 5, &earlier, &log(&earlier));
     assert_eq!(end(&sieve), Some(5));
