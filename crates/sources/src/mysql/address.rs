@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use vouchsafe_model::SourceUrl;
 
@@ -15,6 +16,8 @@ pub(crate) enum Tls {
     Disabled,
     /// Encrypted; the server may be anybody.
     Required,
+    /// Encrypted; the certificate is signed by a known authority, for whomever. No URL asks for it.
+    VerifyAuthority,
     /// Encrypted; the certificate is signed by a known authority and names the host.
     VerifyIdentity,
 }
@@ -33,6 +36,7 @@ impl Tls {
         match self {
             Tls::Disabled => "DISABLED",
             Tls::Required => "REQUIRED",
+            Tls::VerifyAuthority => "VERIFY_CA",
             Tls::VerifyIdentity => "VERIFY_IDENTITY",
         }
     }
@@ -180,14 +184,16 @@ impl Address {
         self.same_server(other) && self.database == other.database
     }
 
-    /// For our own connection, which begins in no database.
+    /// For our own connection, which begins in no database and whose statements, some of which hold a password, are
+    /// logged nowhere.
     pub(crate) fn options(&self) -> MySqlConnectOptions {
         let options = MySqlConnectOptions::new()
             .username(&self.user)
             .pipes_as_concat(false)
             .no_engine_substitution(false)
             .timezone(None)
-            .statement_cache_capacity(0);
+            .statement_cache_capacity(0)
+            .disable_statement_logging();
         let options = match &self.socket {
             Some(socket) => options.socket(socket),
             None => options.host(&self.host).port(self.port),
@@ -195,6 +201,7 @@ impl Address {
         let options = options.ssl_mode(match self.tls {
             Tls::Disabled => MySqlSslMode::Disabled,
             Tls::Required => MySqlSslMode::Required,
+            Tls::VerifyAuthority => MySqlSslMode::VerifyCa,
             Tls::VerifyIdentity => MySqlSslMode::VerifyIdentity,
         });
         match self.trusted() {
@@ -207,7 +214,7 @@ impl Address {
     pub(crate) fn trusted(&self) -> Option<&Path> {
         match self.tls {
             Tls::Disabled | Tls::Required => self.authorities.as_deref(),
-            Tls::VerifyIdentity => {
+            Tls::VerifyAuthority | Tls::VerifyIdentity => {
                 let system = Path::new(SYSTEM_AUTHORITIES);
                 Some(self.authorities.as_deref().unwrap_or(system))
             }
@@ -253,6 +260,13 @@ mod tests {
         assert_eq!(socket.socket, Some(PathBuf::from("/run/s")));
         assert!(socket.same_server(&read("//other@localhost/x?socket=/run/s")));
         assert!(!socket.same_server(&read("//root@localhost")));
+    }
+
+    #[test]
+    fn no_statement_is_logged() {
+        let options = format!("{:?}", read("//u@h/shop").options());
+        assert!(options.contains(" statements_level: Off"), "{options}");
+        assert!(options.contains("slow_statements_level: Off"), "{options}");
     }
 
     #[test]

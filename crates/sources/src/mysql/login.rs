@@ -78,13 +78,15 @@ fn tls(address: &Address, product: Product) -> Vec<String> {
                 "--disable-ssl-verify-server-cert".to_owned(),
             ]
         }
-        (Product::MariaDb, Tls::VerifyIdentity) => {
+        // They have no word for less.
+        (Product::MariaDb, Tls::VerifyAuthority | Tls::VerifyIdentity) => {
             vec!["--ssl".to_owned(), "--ssl-verify-server-cert".to_owned()]
         }
     };
-    let trusted = address
-        .trusted()
-        .filter(|_| address.tls == Tls::VerifyIdentity);
+    let trusted = match address.tls {
+        Tls::Disabled | Tls::Required => None,
+        Tls::VerifyAuthority | Tls::VerifyIdentity => address.trusted(),
+    };
     out.extend(trusted.map(|path| format!("--ssl-ca={}", path.display())));
     out
 }

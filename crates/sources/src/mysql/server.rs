@@ -29,8 +29,7 @@ pub(super) struct Server {
     directory: File,
     data: PathBuf,
     place: PathBuf,
-    /// What messages call it.
-    program: &'static str,
+    product: Product,
     /// For programs, which start in the data directory.
     login: Login,
     entry: Entry,
@@ -52,6 +51,8 @@ const INIT_FILE: &str = "server.sql";
 
 /// How long a start may take: it includes the replay of what a server left when it was killed.
 const START: Duration = Duration::from_secs(300);
+/// The same of MySQL, which makes a clone consistent by itself: as long as the disk takes.
+const START_MYSQL: Duration = Duration::from_secs(7 * 24 * 3600);
 const STOP: Duration = Duration::from_secs(300);
 const INIT: Duration = Duration::from_secs(300);
 
@@ -209,7 +210,7 @@ impl Server {
             directory,
             data,
             place,
-            program: program_name(about.product),
+            product: about.product,
             entry,
         };
         server.wait_until_ready(ctx)?;
@@ -248,7 +249,7 @@ impl Server {
         {
             child.kill_tree();
             return Err(CaptureError::Program {
-                program: self.program.to_owned(),
+                program: program_name(self.product).to_owned(),
                 message: format!("it did not stop within {} s", STOP.as_secs()),
                 remedy: "see that there is room on the disk, and restore it again".to_owned(),
             });
@@ -265,6 +266,11 @@ impl Server {
     }
 
     fn wait_until_ready(&self, ctx: &CaptureContext<'_>) -> Result<(), CaptureError> {
+        let program = program_name(self.product);
+        let limit = match self.product {
+            Product::MariaDb => START,
+            Product::MySql => START_MYSQL,
+        };
         let begun = ctx.clock.monotonic();
         loop {
             failure::check_interrupt(ctx)?;
@@ -276,7 +282,7 @@ impl Server {
             let ended = child.as_mut().and_then(Child::try_wait);
             if let (Some(state), Some(child)) = (ended, child.as_ref()) {
                 return Err(CaptureError::Program {
-                    program: self.program.to_owned(),
+                    program: program.to_owned(),
                     message: format!(
                         "{state} instead of starting; it said: {}",
                         child.stderr_tail()
@@ -284,8 +290,14 @@ impl Server {
                     remedy: "restore another point, and see what it said".to_owned(),
                 });
             }
-            if ctx.clock.monotonic().saturating_sub(begun) > START {
-                return Err(waiting);
+            if ctx.clock.monotonic().saturating_sub(begun) > limit {
+                return Err(CaptureError::Program {
+                    program: program.to_owned(),
+                    message: format!("it was not ready within {} s: {waiting}", limit.as_secs()),
+                    remedy:
+                        "see that the disk has room and is not overloaded, and restore it again"
+                            .to_owned(),
+                });
             }
             drop(child);
             ctx.clock.sleep(Duration::from_millis(20));

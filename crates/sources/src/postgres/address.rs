@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use vouchsafe_host::process::Command;
 use vouchsafe_model::SourceUrl;
@@ -191,14 +192,16 @@ impl Address {
         self.same_server(other) && self.database == other.database
     }
 
-    /// For our own connection. Everything is said, so that nothing is taken from the environment.
+    /// For our own connection. Everything is said, so that nothing is taken from the environment; statements are logged
+    /// nowhere.
     pub(crate) fn options(&self) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass()
             .port(self.port)
             .username(&self.user)
             .database(&self.database)
             .application_name("vouchsafe")
-            .statement_cache_capacity(8);
+            .statement_cache_capacity(8)
+            .disable_statement_logging();
         let options = if self.is_socket() {
             options.socket(&self.host)
         } else {
@@ -266,6 +269,13 @@ mod tests {
             Tls::VerifyFull
         );
         assert_eq!(read("//u@db/shop?sslmode=disable").tls, Tls::Disable);
+    }
+
+    #[test]
+    fn no_statement_is_logged() {
+        let options = format!("{:?}", read("//u@h/shop").options());
+        assert!(options.contains(" statements_level: Off"), "{options}");
+        assert!(options.contains("slow_statements_level: Off"), "{options}");
     }
 
     #[test]

@@ -299,6 +299,69 @@ fn what_of_mysql_cannot_be_copied_whole_is_refused() {
     );
 }
 
+/// How many servers of ours run: their sandboxes have a mount of something below the world's directory.
+fn servers(world: &World) -> usize {
+    let own = world.dir.path().file_name().expect("a name");
+    let own = own.to_str().expect("UTF-8");
+    let processes = std::fs::read_dir("/proc").expect("lists").flatten();
+    let read = |process: &std::fs::DirEntry, name: &str| {
+        // It may be over meanwhile.
+        let bytes = std::fs::read(process.path().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    processes
+        .filter(|process| {
+            read(process, "cmdline").contains("mysqld") && read(process, "mountinfo").contains(own)
+        })
+        .count()
+}
+
+/// A port behind which one server answers first, and from the second connection on another one.
+fn one_after_the_other(first: u16, second: u16) -> u16 {
+    use std::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for (n, near) in listener.incoming().flatten().enumerate() {
+            let to = if n == 0 { first } else { second };
+            let far = TcpStream::connect(("127.0.0.1", to)).expect("connects");
+            let ways = [(&near, &far), (&far, &near)];
+            for (from, to) in ways.map(|(from, to)| (from.try_clone(), to.try_clone())) {
+                let (mut from, mut to) = (from.expect("one more"), to.expect("one more"));
+                std::thread::spawn(move || {
+                    // Either end may go at any time.
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_clone_is_asked_of_no_other_server_of_mysql() {
+    inside(
+        "mysql_whole::a_clone_is_asked_of_no_other_server_of_mysql",
+        || {
+            let world = World::new();
+            let (server, other) = (shop(&[]), shop(&[]));
+            let through = |second: &MySql| {
+                let port = one_after_the_other(server.port(), second.port());
+                open(&format!("mysql://root@127.0.0.1:{port}"))
+            };
+            let said = refused(&world, through(&other).as_ref());
+            let uuid = other.sql("SELECT @@server_uuid");
+            assert!(
+                said.contains(&format!("whose server_uuid is {uuid}")),
+                "{said}"
+            );
+            let (_, point) = world.capture(through(&server).as_ref());
+            assert_eq!(point.issues, []);
+        },
+    );
+}
+
 #[test]
 fn a_clone_that_is_interrupted_leaves_nothing() {
     inside(
@@ -315,16 +378,24 @@ fn a_clone_that_is_interrupted_leaves_nothing() {
                 let begun = || {
                     server.sql("SELECT count(*) FROM performance_schema.processlist WHERE command LIKE '%lone%'") != "0"
                 };
+                let mut seen = false;
                 for _ in 0..600 {
-                    if begun() || capturing.is_finished() {
+                    seen = begun();
+                    if seen || capturing.is_finished() {
                         break;
                     }
                     std::thread::sleep(std::time::Duration::from_millis(50));
                 }
+                let running = servers(&world);
                 world.interrupt.raise();
-                capturing.join().expect("it ends")
+                (capturing.join().expect("it ends"), seen, running)
             });
+            let (said, seen, running) = said;
             assert!(matches!(said, Err(CaptureError::Interrupted)), "{said:?}");
+            assert!(seen, "the clone was under way");
+            assert!(running > 0 && servers(&world) == 0, "{running}");
+            // The original is none of them, and goes on.
+            assert_eq!(server.sql("SELECT 1"), "1");
             let left = common::sh(world.state(), "find . -name 'base-*'");
             assert_eq!(left, "");
         },

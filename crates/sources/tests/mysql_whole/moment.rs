@@ -390,6 +390,43 @@ fn a_base_of_mysql_is_found_in_the_log_that_was_begun_anew_and_in_the_old_one() 
 }
 
 #[test]
+fn a_base_of_mysql_that_is_made_when_a_file_has_just_begun_is_found() {
+    inside(
+        "mysql_whole::moment::a_base_of_mysql_that_is_made_when_a_file_has_just_begun_is_found",
+        || {
+            let mut shop = Shop::new(&[]);
+            // With the new file all names of the old one are in the data, and nothing is in the new one; or something is
+            // that changed nothing.
+            for more in ["", "FLUSH PRIVILEGES"] {
+                rows(&shop.server, 3);
+                shop.server.sql(&format!(
+                    "FLUSH PRIVILEGES; FLUSH PRIVILEGES; FLUSH BINARY LOGS; {more}"
+                ));
+                let (file, offset) = shop.server.end_of_log();
+                let url = shop.server.url("root", "");
+                let (captured, point) = common::wal::base(shop.world(), &url);
+                let manifest = captured.manifest.as_ref().expect("a manifest");
+                let position = manifest.entries["position"].digest.clone();
+                let place = format!("bin.{file:06} {offset} ");
+                assert!(position.starts_with(&place), "{position}: {place}");
+                (shop.captured, shop.point) = (captured, point);
+                let there = ids(&shop.server);
+                rows(&shop.server, 5);
+                shop.followed.catch_up(&shop.server);
+                let restored = shop.restored(Until::End).expect("restores");
+                assert_eq!(shop.ids(&restored), ids(&shop.server), "{more}");
+                assert_green(&shop.compare(&restored));
+                // Exactly the base.
+                let until = Until::Position(Position::File { file, offset });
+                let restored = shop.restored(until).expect("restores");
+                assert_eq!(shop.ids(&restored), there, "{more}");
+                assert_green(&shop.compare(&restored));
+            }
+        },
+    );
+}
+
+#[test]
 fn a_stop_of_mysql_at_another_transaction_is_seen() {
     inside(
         "mysql_whole::moment::a_stop_of_mysql_at_another_transaction_is_seen",

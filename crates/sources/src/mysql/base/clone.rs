@@ -15,6 +15,7 @@ use super::super::rights::Rights;
 use super::super::server::{self, Server};
 use super::super::session::{Session, literal, unreadable};
 use super::DATA;
+use super::donor::{donor, gives_none};
 use super::way::{Entries, Noted, Origin, Way, layout, text};
 use crate::failure;
 use crate::rung::{Findings, number};
@@ -271,37 +272,6 @@ fn plugins(session: &mut Session) -> Result<Vec<Plugin>, CaptureError> {
     Ok(rows.into_iter().filter_map(plugin).collect())
 }
 
-/// Where the recipient finds the original: the plugin goes through the network, also within a machine.
-fn donor(from: &Origin<'_>, session: &mut Session) -> Result<(String, u16), CaptureError> {
-    let address = from.address;
-    let loopback = |host: &str| match host {
-        // The client's library would look for a socket.
-        "localhost" => "127.0.0.1".to_owned(),
-        host => host.to_owned(),
-    };
-    if address.socket.is_none() {
-        return Ok((loopback(&address.host), address.port));
-    }
-    let unreachable = || {
-        unreadable(
-            &from.shown,
-            "it listens on its socket only, and a clone is asked for through the network",
-            "let it listen within the machine (skip_networking=OFF, bind_address=127.0.0.1)",
-        )
-    };
-    if session.text("SELECT @@skip_networking")? != "0" {
-        return Err(unreachable());
-    }
-    let port = session.text("SELECT @@port")?.parse();
-    let bound = session.text("SELECT @@bind_address")?;
-    let first = bound.split(',').map(str::trim).next().unwrap_or_default();
-    let host = match first {
-        "" | "*" | "::" | "0.0.0.0" => "127.0.0.1".to_owned(),
-        host => loopback(host),
-    };
-    Ok((host, port.map_err(|_| unreachable())?))
-}
-
 /// Has the recipient ask for the clone, and waits for it.
 fn receive(
     ctx: &CaptureContext<'_>,
@@ -329,14 +299,22 @@ fn receive(
     let data = session.text("SELECT @@datadir")?;
     let place = Path::new(&data).parent().unwrap_or(Path::new("/"));
     let to = place.join(CLONE).display().to_string();
-    session.execute(&format!(
+    let allowed = session.execute(&format!(
         "SET GLOBAL clone_valid_donor_list = {}",
         literal(&format!("{host}:{port}"))
-    ))?;
+    ));
+    allowed.map_err(|error| {
+        let message = format!("a clone cannot be asked for at {host}:{port}: {error}");
+        unreadable(
+            &from.shown,
+            message,
+            "name the host by its name or its IPv4 address",
+        )
+    })?;
     let tls = match from.address.tls {
         Tls::Disabled if from.address.is_this_machine() => "",
         Tls::Disabled => "REQUIRE NO SSL",
-        Tls::Required | Tls::VerifyIdentity => "REQUIRE SSL",
+        Tls::Required | Tls::VerifyAuthority | Tls::VerifyIdentity => "REQUIRE SSL",
     };
     let password = from
         .login
@@ -375,15 +353,23 @@ fn receive(
         let message = "asking for the clone ended unexpectedly";
         Err(unreadable(&from.shown, message, "run it again"))
     });
-    cloned.map_err(|error| {
-        let mut said = error.to_string();
-        if !password.is_empty() {
-            said = said.replace(&password, "…");
-        }
-        let message = format!("it gives no clone of itself: {said}");
-        let remedy = "the account must be let in through the network from this machine, and the guide to databases lists what a clone needs";
-        unreadable(&from.shown, message, remedy)
-    })
+    cloned.map_err(|error| gives_none(from, &without(&error.to_string(), &password)))
+}
+
+/// What was said, without the password: as our statement has it, and as it is. A word of a few characters may stand
+/// anywhere, and what is left out then would tell it; so that is left out only where our statement has it.
+fn without(said: &str, password: &str) -> String {
+    const TELLING: usize = 4;
+    if password.is_empty() {
+        return said.to_owned();
+    }
+    let written = literal(password);
+    let said = said.replace(&written, "'…'");
+    if password.chars().count() < TELLING {
+        return said;
+    }
+    let escaped = written.get(1..written.len() - 1).unwrap_or(password);
+    said.replace(escaped, "…").replace(password, "…")
 }
 
 /// What a clone says of itself.
@@ -508,5 +494,24 @@ mod tests {
         );
         let refused = ByClone.options(&about(None), Path::new("x")).unwrap_err();
         assert!(refused.to_string().contains("what the clone holds"));
+    }
+
+    #[test]
+    fn what_a_server_says_of_our_statement_does_not_show_the_password() {
+        let near = |written: &str| format!("syntax error near 'IDENTIFIED BY {written} DATA' at 1");
+        for password in ["op'en \"sesame\\", "sesame", "it's'", "a'", "e"] {
+            let said = without(&near(&literal(password)), password);
+            assert_eq!(said, near("'…'"), "{password}");
+        }
+        // Cut, or as it is.
+        let said = without("near 'op''en sesame\\\\", "op'en sesame\\");
+        assert_eq!(said, "near '…");
+        assert_eq!(
+            without("the password op'en is wrong", "op'en"),
+            "the password … is wrong"
+        );
+        // Neither a short one nor none takes anything else away.
+        assert_eq!(without("access denied", "e"), "access denied");
+        assert_eq!(without("no right for ''@x", ""), "no right for ''@x");
     }
 }

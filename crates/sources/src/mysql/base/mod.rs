@@ -3,6 +3,7 @@
 mod clone;
 mod compare;
 mod contents;
+mod donor;
 mod files;
 mod maria;
 mod restore;

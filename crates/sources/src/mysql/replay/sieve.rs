@@ -7,7 +7,7 @@ use vouchsafe_model::Time;
 use vouchsafe_translog::binlog::{
     BinlogMeaning, BinlogRecord, EventKind, GtidState, LogGtid, Outcome, Transaction,
 };
-use vouchsafe_translog::gtid::MariaGtid;
+use vouchsafe_translog::gtid::{GtidSet, MariaGtid};
 
 use super::super::binlog::own;
 use super::Base;
@@ -34,7 +34,7 @@ pub(super) struct Sieve {
     at_base: bool,
     /// The transactions so far.
     past: GtidState,
-    /// Before the base there is one that changed data and that it does not note.
+    /// Before the base there is one that it does not note: of an earlier file any, of its own one that changed rows.
     lacks_data: bool,
     last: Option<Reached>,
     /// Where the first transaction begins that must not be replayed.
@@ -107,6 +107,10 @@ impl Sieve {
                 }
                 Verdict::More
             }
+            BinlogMeaning::Previous(earlier) => {
+                self.lacks_data |= number == self.base.number && !self.notes_all(earlier);
+                Verdict::More
+            }
             BinlogMeaning::End(transaction) => {
                 self.lacks_data |=
                     !self.at_base && self.is_missing_data(record.kind, &transaction.gtid);
@@ -153,8 +157,17 @@ impl Sieve {
         Verdict::More
     }
 
-    /// Whether a transaction of MySQL that an event of this kind ends has changed data that the base does not have. What
-    /// changed none ends with its statement.
+    /// Whether a base of MySQL notes all of these.
+    fn notes_all(&self, earlier: &GtidSet) -> bool {
+        match &self.base.past {
+            GtidState::MySql(noted) => earlier.is_subset(noted),
+            GtidState::MariaDb(_) | GtidState::Unknown => true,
+        }
+    }
+
+    /// Whether a transaction of MySQL that an event of this kind ends has changed rows that the base does not have. What
+    /// changed nothing ends with its statement, and so do definitions, accounts and what was prepared before: of these
+    /// the base may lack some here, and then they are run with what follows.
     fn is_missing_data(&self, kind: EventKind, gtid: &LogGtid) -> bool {
         const QUERY: EventKind = EventKind(2);
         match (&self.base.past, gtid) {
@@ -168,9 +181,15 @@ impl Sieve {
     /// Whether the transactions so far, of which the record ends the last, may be those that the base notes.
     fn is_of_base(&self, record: &BinlogRecord) -> bool {
         match (&self.base.past, &self.past) {
-            // All that it notes are there, a transaction ends, and none is missing that has changed data.
+            // All that it notes are there, a transaction ends or the first of the file may begin, and none is missing that
+            // has changed rows.
             (GtidState::MySql(noted), GtidState::MySql(here)) => {
-                let ends = matches!(&record.meaning, BinlogMeaning::End(_));
+                let ends = match &record.meaning {
+                    BinlogMeaning::End(_) => true,
+                    // Every log of a new server begins without any.
+                    BinlogMeaning::Previous(earlier) => !earlier.is_empty(),
+                    _ => false,
+                };
                 ends && !self.lacks_data && noted.is_subset(here)
             }
             // Domains that are not in this log are another one's; but a base that notes none is of a server that had

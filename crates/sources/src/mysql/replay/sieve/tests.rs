@@ -208,34 +208,95 @@ fn a_base_that_notes_nothing_is_of_no_log_that_has_something() {
     assert_eq!((verdict, end(&sieve)), (Verdict::More, Some(20)));
 }
 
+const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+/// So many transactions of MySQL, of which these are statements that changed nothing.
+fn mysql_log(count: i64, nothing: &[i64]) -> Vec<BinlogRecord> {
+    let one = |number: i64| {
+        let mut record = commit(number as u64, 1);
+        if let BinlogMeaning::End(ended) = &mut record.meaning {
+            ended.gtid = LogGtid::MySql(format!("{UUID}:{number}").parse().unwrap());
+            ended.time = Time::from_micros(1_000_000 + number);
+        }
+        if nothing.contains(&number) {
+            record.kind = EventKind(2);
+        }
+        record
+    };
+    (1..=count).map(one).collect()
+}
+
+fn sifted_mysql(until: Until, offset: u64, set: &str, log: &[BinlogRecord]) -> (Sieve, Verdict) {
+    let base = Base {
+        number: 1,
+        offset,
+        past: GtidState::MySql(set.parse().unwrap()),
+        taken: Time::from_secs(0),
+    };
+    let mut sieve = Sieve::new(until, base);
+    let mut all = log.iter().map(|record| sieve.take(1, record));
+    let verdict = all.find(|verdict| *verdict != Verdict::More);
+    (sieve, verdict.unwrap_or(Verdict::More))
+}
+
+#[test]
+fn a_base_of_mysql_that_lacks_what_earlier_files_have_is_of_another_log() {
+    const OTHER: &str = "4e11fa47-71ca-11e1-9e33-c80aa9429562";
+    let log = |earlier: &str| {
+        let previous = BinlogRecord {
+            at: 4,
+            end: 5,
+            meaning: BinlogMeaning::Previous(earlier.parse().unwrap()),
+            ..commit(1, 1)
+        };
+        let own = mysql_log(5, &[]).split_off(2);
+        [vec![previous], own].concat()
+    };
+    let earlier = format!("{UUID}:1-2");
+    for (earlier, set) in [
+        (earlier.clone(), format!("{UUID}:1-3")),
+        (String::new(), format!("{UUID}:3")),
+        (
+            format!("{OTHER}:1,{earlier}"),
+            format!("{OTHER}:1,{UUID}:1-3"),
+        ),
+    ] {
+        let (sieve, verdict) = sifted_mysql(Until::End, 30, &set, &log(&earlier));
+        assert_eq!((verdict, end(&sieve)), (Verdict::More, Some(50)), "{set}");
+    }
+    // All that the base notes is there; but not all that is there is in the base, and it would never be run.
+    for (earlier, set) in [
+        (earlier.clone(), format!("{UUID}:3")),
+        (earlier.clone(), format!("{UUID}:2-3")),
+        (format!("{OTHER}:1,{earlier}"), format!("{UUID}:1-3")),
+        (
+            format!("{OTHER}:1-2,{earlier}"),
+            format!("{OTHER}:1,{UUID}:1-3"),
+        ),
+    ] {
+        let (sieve, verdict) = sifted_mysql(Until::End, 30, &set, &log(&earlier));
+        assert!(matches!(verdict, Verdict::Foreign(_)), "{set}: {verdict:?}");
+        assert_eq!(sieve.target(), None);
+    }
+    // A base that was made just after its file had begun lies before the file's first transaction.
+    let (sieve, verdict) = sifted_mysql(Until::End, 5, &earlier, &log(&earlier));
+    assert_eq!((verdict, end(&sieve)), (Verdict::More, Some(50)));
+    for set in ["1", "1-3", "2"] {
+        let (_, verdict) = sifted_mysql(Until::End, 5, &format!("{UUID}:{set}"), &log(&earlier));
+        assert!(matches!(verdict, Verdict::Foreign(_)), "{set}: {verdict:?}");
+    }
+    let (_, verdict) = sifted_mysql(Until::End, 5, "", &log(""));
+    assert!(matches!(verdict, Verdict::Foreign(_)), "{verdict:?}");
+    let at_its_end = Until::Position(Position::File { file: 1, offset: 5 });
+    let (sieve, _) = sifted_mysql(at_its_end, 5, &earlier, &log(&earlier));
+    assert_eq!(end(&sieve), Some(5));
+}
+
 #[test]
 fn a_base_of_mysql_is_a_set_with_holes_and_a_moment_a_microsecond() {
-    const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
-    let log: Vec<BinlogRecord> = (1..=5)
-        .map(|number: i64| {
-            let mut record = commit(number as u64, 1);
-            if let BinlogMeaning::End(ended) = &mut record.meaning {
-                ended.gtid = LogGtid::MySql(format!("{UUID}:{number}").parse().unwrap());
-                ended.time = Time::from_micros(1_000_000 + number);
-            }
-            if number == 2 {
-                record.kind = EventKind(2);
-            }
-            record
-        })
-        .collect();
-    let sifted = |until, offset, set: &str| {
-        let base = Base {
-            number: 1,
-            offset,
-            past: GtidState::MySql(format!("{UUID}:{set}").parse().unwrap()),
-            taken: Time::from_secs(0),
-        };
-        let mut sieve = Sieve::new(until, base);
-        let mut all = log.iter().map(|record| sieve.take(1, record));
-        let verdict = all.find(|verdict| *verdict != Verdict::More);
-        (sieve, verdict.unwrap_or(Verdict::More))
-    };
+    let log = mysql_log(5, &[2]);
+    let sifted =
+        |until, offset, set: &str| sifted_mysql(until, offset, &format!("{UUID}:{set}"), &log);
     // What is missing in it changed nothing, and is run.
     for (offset, set) in [(30, "1:3"), (20, "1"), (20, "1-2")] {
         assert_eq!(end(&sifted(Until::End, offset, set).0), Some(50), "{set}");
