@@ -59,6 +59,8 @@ pub enum Decider {
     Alert(AlertKind),
     /// The verdicts of the controls of all frameworks that the head names.
     Controls,
+    /// That the text is the one that was approved, as it is held against the digest in its head.
+    ApprovedText,
     /// That a change which weakens the policy waits until somebody agrees.
     Changes,
     /// The register of erasures, replayed after each restore.
@@ -78,6 +80,7 @@ impl Decider {
             Decider::Duties(names) => format!("duty {}", names.join(", ")),
             Decider::Alert(kind) => format!("alert {}", kind.word()),
             Decider::Controls => "controls".to_owned(),
+            Decider::ApprovedText => "approved text".to_owned(),
             Decider::Changes => "approval of changes".to_owned(),
             Decider::Erasures => "replay of erasures".to_owned(),
             Decider::Exemption(name) => format!("exemption {name}"),
@@ -254,6 +257,138 @@ mod tests {
                 rule("approval of changes")
             ]
         );
+    }
+
+    #[test]
+    fn a_log_that_is_not_shipped_has_every_way_to_it_wait() {
+        let policy = "plans: { p: { schedule: daily, logs: { every: 5s, keep: 7 days } }, q: { schedule: daily, logs: { every: 5s, keep: 7 days } } }\n\
+             tiers: { t: { log_rpo: 1m }, u: { log_rpo: 1m } }\n\
+             systems:\n  a: { source: 'postgres://u@h', password: { env: P }, plan: p, tier: t }\n  \
+               b: { source: 'postgres://u@h/d', password: { env: P }, plan: q, tier: u }\n  \
+               c: { plan: p, tier: t, protections: { base: { source: 'postgres://u@i', password: { env: P } }, dump: { source: 'postgres://u@i/d', password: { env: P } } } }\n";
+        let got = based(
+            policy,
+            "r1: plans/p/logs, r2: plans/q/logs, r3: tiers/t/log_rpo, r4: tiers/u/log_rpo, r5: plans/q/schedule, \
+             r6: plans/q/logs/every",
+        );
+        let rule = || (Footing::Rule, "fresh".to_owned(), Vec::new());
+        let waits =
+            |words: &str, what: &str| (Footing::Waits, words.to_owned(), vec![what.to_owned()]);
+        // A tier is held against the best of what keeps a system, a plan against each that follows it.
+        assert_eq!(
+            got,
+            [
+                waits("fresh", "c/dump"),
+                waits("", "b/main"),
+                rule(),
+                waits("", "b"),
+                rule(),
+                waits("", "b/main"),
+            ]
+        );
+    }
+
+    #[test]
+    fn erasing_waits_wherever_the_register_is_not_replayed() {
+        let sql = "find: 'SELECT 1 FROM c WHERE id = :subject', erase: 'DELETE FROM c WHERE id = :subject'";
+        let systems = format!(
+            "systems:\n  a: {{ source: 'postgres://u@h/d', password: {{ env: P }}, erasure: {{ {sql} }} }}\n"
+        );
+        let others = format!(
+            "  g: {{ source: 'git:/srv/code.git', erasure: {{ paths: [ 'home/{{subject}}' ] }} }}\n  \
+               m: {{ source: 'mongodb://u@h/d', password: {{ env: P }}, erasure: {{ {sql} }} }}\n  \
+               n: {{ manual: {{ accept: '*.zip' }}, schedule: monthly, erasure: {{ {sql} }} }}\n  \
+               w: {{ protections: {{ all: {{ source: 'postgres://u@h/*', password: {{ env: P }}, erasure: {{ {sql} }} }} }} }}\n"
+        );
+        let register = "erasure: { file: ./erased.jsonl }\n";
+        let rule = || (Footing::Rule, "replay of erasures".to_owned(), Vec::new());
+        let waits = |words: &str, all: &[&str]| {
+            let all = all.iter().map(|what| (*what).to_owned()).collect();
+            (Footing::Waits, words.to_owned(), all)
+        };
+        let whole = format!("{register}{systems}{others}");
+        let got = based(
+            &whole,
+            "r1: systems/a/erasure, r2: systems/g/erasure, r3: systems/m/erasure, r4: systems/n/erasure, \
+             r5: systems/w/protections/all/erasure, r6: erasure",
+        );
+        let every = ["g/main", "m/main", "n/main", "w/all"];
+        assert_eq!(
+            got,
+            [
+                rule(),
+                waits("", &every[..1]),
+                waits("", &every[1..2]),
+                waits("", &every[2..3]),
+                waits("", &every[3..]),
+                waits("replay of erasures", &every),
+            ]
+        );
+        let alone = format!("{register}{systems}");
+        let got = based(&alone, "r1: systems/a/erasure, r2: erasure/file");
+        assert_eq!(got, [rule(), rule()]);
+        // Without a register there is nothing to replay.
+        let got = based(&systems, "r1: systems/a/erasure");
+        assert_eq!(got, [waits("", &["erasure/file"])]);
+    }
+
+    #[test]
+    fn a_whole_table_is_what_is_in_it_and_nothing_else() {
+        let policy = "policy: { owner: b, next_review: 2027-01-01 }\n\
+             vaults: { v: { url: /v }, w: { url: /w } }\n\
+             duties: { policy: { every: month, role: b }, event: { role: b, after: a failure } }\n\
+             programme: { q: { kind: restore, every: quarter } }\n";
+        let systems = "systems:\n  a: { source: 'files:/a', copies: v }\n  b: { source: 'files:/b', copies: w }\n";
+        let got = based(
+            &format!("{policy}{systems}"),
+            "r1: vaults, r2: duties, r3: programme, r4: duties/policy, r5: policy/next_review",
+        );
+        let duty = |words: &str| (Footing::Duty, words.to_owned(), Vec::new());
+        assert_eq!(
+            got,
+            [
+                (Footing::Rule, "copies, encrypted".to_owned(), Vec::new()),
+                duty("duty event, policy"),
+                duty("duty programme/q"),
+                duty("duty policy"),
+                duty("duty policy/review"),
+            ]
+        );
+        let tape = policy.replace("url: /w", "url: 'tape://x/y'");
+        let observed = systems.replace("files:/a", "ldap://u@h");
+        let waiting = |policy: &str, what: &str| {
+            let (footing, _, waits_for) = based(policy, "r1: vaults").remove(0);
+            assert_eq!(
+                (footing, waits_for),
+                (Footing::Waits, vec![what.to_owned()])
+            );
+        };
+        waiting(&format!("{tape}{systems}"), "vault w");
+        waiting(&format!("{policy}{observed}"), "a/main");
+        // A vault that nothing is copied to decides nothing.
+        let unused = format!("{tape}{}", systems.replace("copies: w", "copies: v"));
+        assert_eq!(based(&unused, "r1: vaults")[0].0, Footing::Rule);
+    }
+
+    #[test]
+    fn the_head_is_decided_by_what_looks_at_it() {
+        let head = format!(
+            "policy: {{ frameworks: [ soc2 ], approved_digest: {} }}\n",
+            "a".repeat(64)
+        );
+        let ours = format!("{head}systems:\n  a: {{ source: 'files:/a' }}\n");
+        let got = based(&ours, "r1: policy/frameworks, r2: policy/approved_digest");
+        let rule = |words: &str| (Footing::Rule, words.to_owned(), Vec::new());
+        assert_eq!(got, [rule("controls"), rule("approved text")]);
+        // A control rests on all protections; what is not connected keeps it from being met.
+        let others = format!("{ours}  b: {{ observe: 'rds:x' }}\n");
+        let got = based(&others, "r1: policy/frameworks").remove(0);
+        let waits = (
+            Footing::Waits,
+            "controls".to_owned(),
+            vec!["b/main".to_owned()],
+        );
+        assert_eq!(got, waits);
     }
 
     #[test]
